@@ -1,0 +1,565 @@
+/**
+ * Keeps one outgoing connection alive.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Inspectable from "effect/Inspectable"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Subscribable from "effect/Subscribable"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import {
+  type ConnectionError,
+  ConnectionLost,
+  ConnectTimeout,
+  RetriesExhausted,
+  ServiceStopped
+} from "./ConnectionError.js"
+import * as ConnectionState from "./ConnectionState.js"
+import type { ConnectionSignal, Endpoint } from "./Endpoint.js"
+import * as InvalidOption from "./InvalidOption.js"
+import { prepared, protocolOver } from "./internal/attempt.js"
+import { AttemptSpans } from "./internal/attemptSpans.js"
+import { makeFork } from "./internal/fork.js"
+import { Journal } from "./internal/journal.js"
+import { Machine } from "./internal/machine.js"
+import { defaultPolicy, RetryDriver } from "./internal/retryDriver.js"
+import type { RetryPolicy } from "./RetryPolicy.js"
+
+export {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  type ConnectionError,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  ConnectionLost,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  ConnectTimeout,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  RetriesExhausted,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  ServiceStopped
+}
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-client-service/ClientService")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A service that keeps one connection to an endpoint alive: it connects, prepares the connection, hands its protocol to
+ * whoever waits, notices its loss, waits as its retry policy says, and connects again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientService<out Protocol, out E = never> extends Inspectable.Inspectable, Pipeable {
+  readonly [TypeId]: TypeId
+  /** In logs, spans and errors. */
+  readonly name: string
+  /**
+   * Begins the connection loop, with a fresh policy and no failures. Of a service that is started already, it logs a
+   * warning and changes nothing; after the owner Scope has closed, it does nothing.
+   */
+  readonly start: Effect.Effect<void>
+  /**
+   * Stops the service. Completes when its connection is closed and its attempt halted, or when `closeTimeout` has
+   * passed. Interrupting it ends the wait, not the stop.
+   */
+  readonly stop: Effect.Effect<void>
+  /**
+   * Whether the service is between `start` and `stop`. It is not once the retry policy has ended.
+   */
+  readonly running: Effect.Effect<boolean>
+  /**
+   * What the service is doing, and every change of that.
+   */
+  readonly state: Subscribable.Subscribable<ConnectionState.ConnectionState<Protocol, E>>
+  /**
+   * The protocol of the connection, while there is one.
+   */
+  readonly protocol: Subscribable.Subscribable<Option.Option<Protocol>>
+  /**
+   * Waits for a connection and gives its protocol, at once if there is one. It waits also for a service that is not
+   * started yet.
+   *
+   * Fails at once with `ServiceStopped` if the service is stopped and with `RetriesExhausted` if it has given up, and
+   * when either happens while it waits. With `failAfterFailures: n`, fails as well when the n-th attempt from now fails,
+   * with the cause of that.
+   *
+   * @throws InvalidOption if `failAfterFailures` is not an integer of at least 1
+   */
+  whenConnected(): Effect.Effect<Protocol, ServiceStopped | RetriesExhausted<E>>
+  whenConnected(options: {
+    readonly failAfterFailures: number
+  }): Effect.Effect<Protocol, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>>
+  /**
+   * Waits for a connection and runs `f` with its protocol, once. If that connection ends before `f` does, for whatever
+   * reason, interrupts `f` and fails with a `ConnectionLost` that has the reason as its cause.
+   */
+  use<A, E2, R>(
+    f: (protocol: Protocol) => Effect.Effect<A, E2, R>
+  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R>
+  /**
+   * The protocol of each connection: of the one there is, then of every later one. A consumer that is slow misses those
+   * that have passed meanwhile, and gets the newest. With `Stream.flatMap({ switch: true })`, what depends on a
+   * connection is begun anew on each.
+   */
+  readonly connections: Stream.Stream<Protocol, ServiceStopped | RetriesExhausted<E>>
+  /**
+   * Waiting, begins the next attempt now. Connected, replaces the connection: closes it, then connects again. Otherwise
+   * does nothing.
+   */
+  readonly reconnect: Effect.Effect<void>
+}
+
+/**
+ * @since 0.1.0
+ * @category refinements
+ */
+export const isClientService = (u: unknown): u is ClientService<unknown, unknown> =>
+  typeof u === "object" && u !== null && TypeId in u
+
+/**
+ * The options that do not depend on the endpoint. `E` is all that an attempt can fail with.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CommonOptions<P, E, E3, R3, R4> {
+  /**
+   * Makes a new connection ready before anyone gets it, in its Scope: authenticates, subscribes, checks its health.
+   */
+  readonly prepare?: ((protocol: P) => Effect.Effect<unknown, E3, R3 | Scope.Scope>) | undefined
+  /** How long to wait before the next attempt, and when to give up. Default `RetryPolicy.fullJitter()`, without end. */
+  readonly retryPolicy?: RetryPolicy<ConnectionError<E>, R4> | undefined
+  /** The name of the service, for logs, spans and errors. Default: the name of the endpoint. */
+  readonly name?: string | undefined
+  /** How long a whole attempt may take: connect, `protocol` and `prepare`. Default 30 seconds. */
+  readonly connectTimeout?: Duration.DurationInput | undefined
+  /** How long `stop`, and the next attempt, wait for a connection to close. Default 5 seconds. */
+  readonly closeTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long a connection must stay up for the retry policy and the count of failures to begin afresh. One that is lost
+   * earlier counts as a failure more. Default 5 seconds.
+   */
+  readonly resetAfter?: Duration.DurationInput | undefined
+}
+
+/**
+ * Options of a service whose protocol is what the endpoint connects to.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface EndpointOptions<P, E1, R1, E3, R3, R4> extends CommonOptions<P, E1 | E3, E3, R3, R4> {
+  /** Where to connect to. */
+  readonly endpoint: Endpoint<P, E1, R1>
+  readonly protocol?: undefined
+}
+
+/**
+ * Options of a service that makes a protocol of what the endpoint connects to.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+  extends CommonOptions<P, E1 | E2 | ES | E3, E3, R3, R4> {
+  /** Where to connect to. */
+  readonly endpoint: Endpoint<T, E1, R1>
+  /**
+   * Makes the protocol of a new connection, in the Scope of that connection. Its signal reports the loss of the
+   * connection, as when the peer breaks the protocol; annotate it to report errors: `signal: ConnectionSignal<MyError>`.
+   */
+  readonly protocol: (transport: T, signal: ConnectionSignal<ES>) => Effect.Effect<P, E2, R2 | Scope.Scope>
+}
+
+/**
+ * Options of a service that a Layer makes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, W extends WaitForConnection> = (
+  | EndpointOptions<P, E1, R1, E3, R3, R4>
+  | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+) & {
+  /**
+   * Builds the Layer only once there is a connection, or fails to build it as `whenConnected` with these options fails.
+   * Default: the Layer is built at once.
+   */
+  readonly waitForConnection?: W | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface WaitForConnection {
+  /** How many attempts may fail. Default: as many as the retry policy grants. */
+  readonly failAfterFailures?: number | undefined
+}
+
+/**
+ * What a Layer can fail with that waits for a connection: nothing if it does not wait, and the errors of an attempt only
+ * if it gives up after failures.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type WaitError<W, E> = W extends { readonly failAfterFailures?: undefined }
+  ? ServiceStopped | RetriesExhausted<E>
+  : W extends WaitForConnection
+    ? ConnectionError<E> | ServiceStopped | RetriesExhausted<E>
+    : never
+
+/**
+ * Makes a service in the Scope of the caller, and does not start it. When the Scope closes, the service stops for good.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ClientService, Endpoint } from "effect-client-service"
+ *
+ * const program = Effect.gen(function* () {
+ *   const service = yield* ClientService.make({
+ *     endpoint: Endpoint.make({ name: "greeter", connect: () => Effect.succeed("hello") })
+ *   })
+ *   yield* service.start
+ *   return yield* service.whenConnected()
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export function make<P, E1, R1, E3 = never, R3 = never, R4 = never>(
+  options: EndpointOptions<P, E1, R1, E3, R3, R4>
+): Effect.Effect<ClientService<P, E1 | E3>, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4>
+export function make<T, E1, R1, P, E2 = never, R2 = never, ES = never, E3 = never, R3 = never, R4 = never>(
+  options: ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+): Effect.Effect<
+  ClientService<P, E1 | E2 | ES | E3>,
+  never,
+  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4
+>
+export function make<T, E1, R1, P, E2, R2, ES, E3, R3, R4>(
+  options: EndpointOptions<P, E1, R1, E3, R3, R4> | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+): Effect.Effect<
+  ClientService<P, E1 | E2 | ES | E3>,
+  never,
+  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4
+> {
+  return makeAny("ClientService.make", options)
+}
+
+/**
+ * Makes a Layer of a service, which starts when the Layer is built and stops when it is released.
+ *
+ * @example
+ * ```ts
+ * import { Context } from "effect"
+ * import { ClientService, Endpoint, type Transport } from "effect-client-service"
+ *
+ * declare const endpoint: Endpoint.Endpoint<Transport.Transport, Error>
+ *
+ * class Peer extends Context.Tag("app/Peer")<Peer, ClientService.ClientService<Transport.Transport, Error>>() {}
+ *
+ * const PeerLive = ClientService.layer(Peer, { endpoint, waitForConnection: { failAfterFailures: 3 } })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption
+ */
+export function layer<
+  Id,
+  P,
+  E,
+  T,
+  E1 extends E,
+  R1,
+  E2 extends E = never,
+  R2 = never,
+  ES extends E = never,
+  E3 extends E = never,
+  R3 = never,
+  R4 = never,
+  W extends WaitForConnection = never
+>(
+  tag: Context.Tag<Id, ClientService<P, E>>,
+  options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, W>
+): Layer.Layer<Id, WaitError<W, E1 | E2 | ES | E3>, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4>
+export function layer<Id, P, E, T, E1 extends E, R1, E2 extends E, R2, ES extends E, E3 extends E, R3, R4>(
+  tag: Context.Tag<Id, ClientService<P, E>>,
+  options: LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, WaitForConnection>
+): Layer.Layer<
+  Id,
+  ConnectionError<E> | ServiceStopped | RetriesExhausted<E>,
+  R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4
+> {
+  const { waitForConnection } = options
+  const failures = waitForConnection?.failAfterFailures
+  if (failures !== undefined)
+    InvalidOption.integer("ClientService.layer", "waitForConnection.failAfterFailures", failures, 1)
+  const service = Effect.tap(makeAny("ClientService.layer", options), (service) => service.start)
+  if (waitForConnection === undefined) return Layer.scoped(tag, service)
+  return Layer.scoped(
+    tag,
+    Effect.tap(
+      service,
+      (service): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>> =>
+        failures === undefined ? service.whenConnected() : service.whenConnected({ failAfterFailures: failures })
+    )
+  )
+}
+
+/**
+ * The class of a service's tag, with what is most used of the service as statics.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export interface TagClass<Self, Id extends string, P, E> extends Context.TagClass<Self, Id, ClientService<P, E>> {
+  /** Makes a Layer of this service, as `ClientService.layer` does. */
+  readonly layer: <
+    T,
+    E1 extends E,
+    R1,
+    E2 extends E = never,
+    R2 = never,
+    ES extends E = never,
+    E3 extends E = never,
+    R3 = never,
+    R4 = never,
+    W extends WaitForConnection = never
+  >(
+    options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, W>
+  ) => Layer.Layer<Self, WaitError<W, E1 | E2 | ES | E3>, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4>
+  /** Waits for a connection of this service. */
+  readonly whenConnected: {
+    (): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
+    (options: {
+      readonly failAfterFailures: number
+    }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>, Self>
+  }
+  /** Runs an Effect with the protocol of this service. */
+  readonly use: <A, E2, R>(
+    f: (protocol: P) => Effect.Effect<A, E2, R>
+  ) => Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R | Self>
+}
+
+/**
+ * Makes a class that is the tag of a service.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ClientService, Endpoint } from "effect-client-service"
+ *
+ * class Greeter extends ClientService.Tag("app/Greeter")<Greeter, string>() {}
+ *
+ * const GreeterLive = Greeter.layer({
+ *   endpoint: Endpoint.make({ name: "greeter", connect: () => Effect.succeed("hello") })
+ * })
+ *
+ * const program = Effect.provide(Greeter.whenConnected(), GreeterLive)
+ * ```
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export const Tag =
+  <const Id extends string>(key: Id) =>
+  <Self, P, E = never>(): TagClass<Self, Id, P, E> => {
+    const tag = Context.Tag(key)<Self, ClientService<P, E>>()
+    function whenConnected(): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
+    function whenConnected(options: {
+      readonly failAfterFailures: number
+    }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>, Self>
+    function whenConnected(options?: {
+      readonly failAfterFailures: number
+    }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>, Self> {
+      return Effect.flatMap(
+        tag,
+        (service): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>> =>
+          options === undefined ? service.whenConnected() : service.whenConnected(options)
+      )
+    }
+    const statics: Pick<TagClass<Self, Id, P, E>, "layer" | "whenConnected" | "use"> = {
+      layer: (options) => layer(tag, options),
+      whenConnected,
+      use: (f) => Effect.flatMap(tag, (service) => service.use(f))
+    }
+    return Object.assign(tag, statics)
+  }
+
+const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4>(
+  where: string,
+  options: EndpointOptions<P, E1, R1, E3, R3, R4> | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+) =>
+  options.protocol === undefined
+    ? makeOf(
+        where,
+        options,
+        options.endpoint.name,
+        prepared((signal) => options.endpoint.connect(signal), options.prepare)
+      )
+    : makeOf(
+        where,
+        options,
+        options.endpoint.name,
+        prepared(protocolOver(options.endpoint, options.protocol), options.prepare)
+      )
+
+const makeOf = <P, E, E3, R3, R4, RA>(
+  where: string,
+  options: CommonOptions<P, E, E3, R3, R4>,
+  endpoint: string,
+  attempt: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, RA | Scope.Scope>
+): Effect.Effect<ClientService<P, E>, never, RA | R4 | Scope.Scope> => {
+  type R = RA | R4
+  const name = InvalidOption.text(where, "name", options.name ?? endpoint)
+  const connectTimeout = InvalidOption.duration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
+  const closeTimeout = InvalidOption.duration(where, "closeTimeout", options.closeTimeout ?? "5 seconds")
+  const resetAfter = InvalidOption.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
+
+  return Effect.gen(function* () {
+    const clock = yield* Effect.clock
+    const fork = yield* makeFork<R>()
+    const published = yield* SubscriptionRef.make<ConnectionState.ConnectionState<P, E>>(ConnectionState.Init())
+    const journal = new Journal(name, endpoint, clock)
+    const machine: Machine<P, E, R> = new Machine<P, E, R>({
+      name,
+      connect: attempt,
+      spans: new AttemptSpans(name, endpoint, clock),
+      connectTimeout,
+      closeTimeout: Duration.toMillis(closeTimeout),
+      resetAfter: Duration.toMillis(resetAfter),
+      retries: new RetryDriver<E, R>({
+        policy: options.retryPolicy ?? defaultPolicy,
+        timeout: Duration.toMillis(connectTimeout),
+        fork,
+        onBroken: (cause) => journal.warn(machine.model, "the retry policy broke, taking the default delay", cause)
+      }),
+      journal,
+      clock,
+      fork,
+      published
+    })
+    yield* Effect.addFinalizer(() => machine.shutdown)
+    return new ClientServiceImpl(name, machine, published)
+  })
+}
+
+class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
+  readonly [TypeId]: TypeId = TypeId
+  readonly start: Effect.Effect<void>
+  readonly stop: Effect.Effect<void>
+  readonly reconnect: Effect.Effect<void>
+  readonly running: Effect.Effect<boolean>
+  readonly state: Subscribable.Subscribable<ConnectionState.ConnectionState<P, E>>
+  readonly protocol: Subscribable.Subscribable<Option.Option<P>>
+  readonly connections: Stream.Stream<P, ServiceStopped | RetriesExhausted<E>>
+
+  // Most calls find a connection, and they are many.
+  private readonly whenUsable: Effect.Effect<P, ServiceStopped | RetriesExhausted<E>> = Effect.suspend(
+    () => this.machine.usable?.succeed ?? Effect.map(this.machine.awaitConnection(0), ({ protocol }) => protocol)
+  )
+
+  constructor(
+    readonly name: string,
+    private readonly machine: Machine<P, E, R>,
+    published: SubscriptionRef.SubscriptionRef<ConnectionState.ConnectionState<P, E>>
+  ) {
+    this.start = machine.start
+    this.stop = machine.stop
+    this.reconnect = machine.reconnect
+    this.running = Effect.sync(() => isRunning(machine.model.state))
+    this.state = Subscribable.make({ get: Effect.sync(() => machine.model.state), changes: published.changes })
+    this.protocol = Subscribable.make({
+      get: Effect.sync(() => Option.map(Option.fromNullable(machine.usable), ({ protocol }) => protocol)),
+      changes: Stream.changes(Stream.map(published.changes, protocolOf))
+    })
+    this.connections = Stream.unfoldEffect(0, (generation) =>
+      Effect.map(machine.awaitConnection(generation), (next) => Option.some([next.protocol, next.generation]))
+    )
+  }
+
+  whenConnected(): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>>
+  whenConnected(options: {
+    readonly failAfterFailures: number
+  }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>>
+  whenConnected(options?: {
+    readonly failAfterFailures: number
+  }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>> {
+    if (options === undefined) return this.whenUsable
+    const failures = InvalidOption.integer("whenConnected", "failAfterFailures", options.failAfterFailures, 1)
+    return Effect.map(this.machine.awaitConnectionOrFailure(failures), ({ protocol }) => protocol)
+  }
+
+  use<A, E2, R2>(
+    f: (protocol: P) => Effect.Effect<A, E2, R2>
+  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R2> {
+    return Effect.flatMap(this.machine.awaitConnection(0), ({ ended, protocol }) =>
+      Effect.raceFirst(
+        Effect.suspend(() => f(protocol)),
+        // Interruptible also where the caller is not, or the race could not end it.
+        Effect.interruptible(
+          Effect.flatMap(ended, (cause) => Effect.fail(new ConnectionLost({ service: this.name, cause })))
+        )
+      )
+    )
+  }
+
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+
+  toJSON() {
+    const { attempt, failures, generation, state } = this.machine.model
+    return { _id: "ClientService", name: this.name, state: state._tag, attempt, failures, generation }
+  }
+
+  toString() {
+    return Inspectable.format(this.toJSON())
+  }
+
+  [Inspectable.NodeInspectSymbol]() {
+    return this.toJSON()
+  }
+}
+
+const isRunning = (state: ConnectionState.ConnectionState<unknown, unknown>): boolean =>
+  state._tag === "Connecting" || state._tag === "Connected" || state._tag === "Waiting" || state._tag === "Restarting"
+
+const protocolOf = <P>(state: ConnectionState.ConnectionState<P, unknown>): Option.Option<P> =>
+  state._tag === "Connected" ? Option.some(state.protocol) : Option.none()

@@ -1,0 +1,94 @@
+/**
+ * What can end an attempt or a connection, and what waiting for one can fail with.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+
+/**
+ * All that can end an attempt or a connection: the errors of the caller's own endpoint, `protocol` and `prepare`, and
+ * those of the service.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectionError<E> = E | ConnectTimeout | ConnectionLost
+
+/**
+ * An attempt took longer than the service's `connectTimeout`. It covers connect, `protocol` and `prepare` together.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
+  readonly service: string
+  readonly duration: Duration.Duration
+}> {
+  override get message(): string {
+    return `${this.service}: no connection within ${Duration.format(this.duration)}`
+  }
+}
+
+/**
+ * A connection was lost without an error of its own: the peer closed it, or its signal's `lost` was called with no
+ * error. It is also what `use` fails with when the connection under it is lost for whatever reason; `cause` is then
+ * that reason.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
+  readonly service: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const reason = this.cause instanceof Error ? `: ${this.cause.message}` : ""
+    return `${this.service}: the connection was lost${reason}`
+  }
+}
+
+/**
+ * The service is stopped, or was stopped while the caller waited. `start` it, or take it for the end.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ServiceStopped extends Data.TaggedError("ServiceStopped")<{
+  readonly service: string
+}> {
+  override get message(): string {
+    return `${this.service}: the service is stopped`
+  }
+}
+
+/**
+ * The retry policy ended, so the service has given up until it is started again. `cause` is that of the last failure,
+ * `failures` how many there were in a row.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RetriesExhausted<out E> extends Data.TaggedError("RetriesExhausted")<{
+  readonly service: string
+  readonly failures: number
+  readonly cause: unknown
+}> {
+  declare readonly cause: Cause.Cause<ConnectionError<E>>
+
+  constructor(args: {
+    readonly service: string
+    readonly failures: number
+    readonly cause: Cause.Cause<ConnectionError<E>>
+  }) {
+    super(args)
+  }
+
+  override get message(): string {
+    const times = this.failures === 1 ? "1 failure" : `${this.failures} failures in a row`
+    return `${this.service}: gave up after ${times}: ${reasonOf(this.cause)}`
+  }
+}
+
+const reasonOf = (cause: Cause.Cause<unknown>): string => Cause.pretty(cause).split("\n", 1)[0] ?? ""

@@ -1,0 +1,104 @@
+/**
+ * What a `ClientService` is doing.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import type { ConnectionError } from "./ConnectionError.js"
+
+/**
+ * The state of a `ClientService`.
+ *
+ * - `Init`: made, and not started yet.
+ * - `Connecting`: an attempt is under way. `attempt` counts the attempts since `start`, from 1.
+ * - `Connected`: `protocol` is ready for use. `generation` counts the connections of this service, from 1.
+ * - `Waiting`: the next attempt begins at `retryAt`.
+ * - `Disconnecting`: stopping; the connection or the attempt is being closed.
+ * - `Restarting`: started again while `Disconnecting`.
+ * - `Stopped`: nothing is under way.
+ * - `Exhausted`: the retry policy ended. Nothing is under way until the next `start`.
+ *
+ * `failures` counts failed attempts and early losses in a row. `connectedAt` and `retryAt` are milliseconds since the
+ * epoch, by Effect's `Clock`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectionState<Protocol, E = never> = Data.TaggedEnum<{
+  Init: {}
+  Connecting: { readonly attempt: number; readonly failures: number }
+  Connected: { readonly protocol: Protocol; readonly generation: number; readonly connectedAt: number }
+  Waiting: {
+    readonly failures: number
+    readonly delay: Duration.Duration
+    readonly retryAt: number
+    readonly cause: Cause.Cause<ConnectionError<E>>
+  }
+  Disconnecting: {}
+  Restarting: {}
+  Stopped: {}
+  Exhausted: { readonly failures: number; readonly cause: Cause.Cause<ConnectionError<E>> }
+}>
+
+interface ConnectionStateDefinition extends Data.TaggedEnum.WithGenerics<2> {
+  readonly taggedEnum: ConnectionState<this["A"], this["B"]>
+}
+
+export const {
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Connected,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Connecting,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Disconnecting,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Exhausted,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Init,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Restarting,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Stopped,
+  /**
+   * @since 0.1.0
+   * @category constructors
+   */
+  Waiting,
+  /**
+   * Tells whether a state is the one with the given tag.
+   *
+   * @since 0.1.0
+   * @category refinements
+   */
+  $is: is,
+  /**
+   * Takes a function for each state, and applies the one for the state given.
+   *
+   * @since 0.1.0
+   * @category matching
+   */
+  $match: match
+} = Data.taggedEnum<ConnectionStateDefinition>()

@@ -1,0 +1,201 @@
+/**
+ * Where a `ClientService` connects to.
+ *
+ * @since 0.1.0
+ */
+import type * as Socket from "@effect/platform/Socket"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import type * as Scope from "effect/Scope"
+import * as InvalidOption from "./InvalidOption.js"
+import { socketTransport } from "./internal/socketTransport.js"
+import type { Transport, TransportError } from "./Transport.js"
+
+/**
+ * How a connection tells its service that it is lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionSignal<in E> {
+  /**
+   * Reports the loss of the connection. A plain function, to be called at any time and from anywhere; the first call
+   * counts, and one that comes after the connection has ended is ignored. Without an error, the service reports a
+   * `ConnectionLost`.
+   */
+  readonly lost: (error?: E) => void
+}
+
+/**
+ * A place to connect to: a name for people to read, and the Effect that makes one connection.
+ *
+ * `connect` runs afresh at every attempt, so whatever it does, such as resolving a name or fetching credentials, is
+ * done again each time. What it acquires belongs to the Scope of the connection, which is closed exactly once, when the
+ * connection ends for whatever reason.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Endpoint<out A, out E = never, out R = never> {
+  readonly name: string
+  readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<A, E, R | Scope.Scope>
+}
+
+/**
+ * Makes an endpoint.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Endpoint } from "effect-client-service"
+ *
+ * class Refused extends Error {}
+ *
+ * const ticker = Endpoint.make({
+ *   name: "ticker",
+ *   connect: (signal: Endpoint.ConnectionSignal<Refused>) =>
+ *     Effect.acquireRelease(
+ *       Effect.sync(() => {
+ *         const source = new EventTarget()
+ *         source.addEventListener("close", () => signal.lost())
+ *         source.addEventListener("refused", () => signal.lost(new Refused()))
+ *         return source
+ *       }),
+ *       (source) => Effect.sync(() => source.dispatchEvent(new Event("bye")))
+ *     )
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption if the name is empty
+ */
+export const make = <A, E = never, R = never, ES = never>(options: {
+  /** For logs, spans and messages, so it must not hold a secret. */
+  readonly name: string
+  /** Makes one connection, and is given the signal of that connection alone. */
+  readonly connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
+}): Endpoint<A, E | ES, R> & Pipeable =>
+  fromConnect(InvalidOption.text("Endpoint.make", "name", options.name), options.connect)
+
+/**
+ * Changes what the endpoint connects to, at every connection.
+ *
+ * @since 0.1.0
+ * @category mapping
+ */
+export const map: {
+  <A, B>(f: (a: A) => B): <E, R>(self: Endpoint<A, E, R>) => Endpoint<B, E, R> & Pipeable
+  <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R> & Pipeable
+} = dual(2, <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R> & Pipeable =>
+  fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.map(self.connect(signal), f))
+)
+
+/**
+ * Changes what the endpoint connects to by an Effect, which runs as part of every attempt and in the Scope of the
+ * connection.
+ *
+ * @since 0.1.0
+ * @category mapping
+ */
+export const mapEffect: {
+  <A, B, E2, R2>(
+    f: (a: A) => Effect.Effect<B, E2, R2 | Scope.Scope>
+  ): <E, R>(self: Endpoint<A, E, R>) => Endpoint<B, E | E2, R | R2> & Pipeable
+  <A, E, R, B, E2, R2>(
+    self: Endpoint<A, E, R>,
+    f: (a: A) => Effect.Effect<B, E2, R2 | Scope.Scope>
+  ): Endpoint<B, E | E2, R | R2> & Pipeable
+} = dual(
+  2,
+  <A, E, R, B, E2, R2>(
+    self: Endpoint<A, E, R>,
+    f: (a: A) => Effect.Effect<B, E2, R2 | Scope.Scope>
+  ): Endpoint<B, E | E2, R | R2> & Pipeable =>
+    fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.flatMap(self.connect(signal), f))
+)
+
+/**
+ * Changes the errors of the endpoint, both of attempts and of losses.
+ *
+ * @since 0.1.0
+ * @category mapping
+ */
+export const mapError: {
+  <E, E2>(f: (error: E) => E2): <A, R>(self: Endpoint<A, E, R>) => Endpoint<A, E2, R> & Pipeable
+  <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> & Pipeable
+} = dual(2, <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> & Pipeable =>
+  fromConnect(self.name, (signal: ConnectionSignal<E2>) =>
+    Effect.mapError(self.connect({ lost: (error) => signal.lost(mapped(error, f)) }), f)
+  )
+)
+
+/**
+ * Runs an Effect as part of every attempt, in the Scope of the connection. If it fails, so does the attempt.
+ *
+ * @since 0.1.0
+ * @category sequencing
+ */
+export const tap: {
+  <A, X, E2, R2>(
+    f: (a: A) => Effect.Effect<X, E2, R2 | Scope.Scope>
+  ): <E, R>(self: Endpoint<A, E, R>) => Endpoint<A, E | E2, R | R2> & Pipeable
+  <A, E, R, X, E2, R2>(
+    self: Endpoint<A, E, R>,
+    f: (a: A) => Effect.Effect<X, E2, R2 | Scope.Scope>
+  ): Endpoint<A, E | E2, R | R2> & Pipeable
+} = dual(
+  2,
+  <A, E, R, X, E2, R2>(
+    self: Endpoint<A, E, R>,
+    f: (a: A) => Effect.Effect<X, E2, R2 | Scope.Scope>
+  ): Endpoint<A, E | E2, R | R2> & Pipeable => mapEffect(self, (a) => Effect.as(f(a), a))
+)
+
+/**
+ * Connects through a `Socket` of `@effect/platform`, such as a WebSocket. The Effect that gives the `Socket` runs at
+ * every attempt.
+ *
+ * Any end of the socket is a loss, a clean one too. A `Socket` can't push its peer back, so what arrives and is not read
+ * is kept, up to `receiveBuffer` bytes (16 MiB by default); beyond that, `incoming` fails with a `TransportError`
+ * of reason `Overflow` and the connection is lost.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption if the name is empty, or `receiveBuffer` is not a positive integer
+ */
+export const fromSocket = <E, R>(
+  name: string,
+  socket: Effect.Effect<Socket.Socket, E, R | Scope.Scope>,
+  options?: { readonly receiveBuffer?: number | undefined }
+): Endpoint<Transport, E | Socket.SocketError | TransportError, R> & Pipeable => {
+  const where = "Endpoint.fromSocket"
+  const receiveBuffer = InvalidOption.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
+  return fromConnect(
+    InvalidOption.text(where, "name", name),
+    (signal: ConnectionSignal<Socket.SocketError | TransportError>) =>
+      Effect.flatMap(socket, (socket) => socketTransport(socket, name, receiveBuffer, signal))
+  )
+}
+
+const fromConnect = <A, E, R, ES>(
+  name: string,
+  connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
+): Endpoint<A, E | ES, R> & Pipeable => ({
+  name,
+  connect,
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+})
+
+// `lost` is called by sockets' event listeners, where a throw would be an uncaught exception.
+const mapped = <E, E2>(error: E | undefined, f: (error: E) => E2): E2 | undefined => {
+  if (error === undefined) return undefined
+  try {
+    return f(error)
+  } catch {
+    return undefined
+  }
+}

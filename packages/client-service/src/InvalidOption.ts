@@ -1,0 +1,103 @@
+/**
+ * Options that make no sense, refused as soon as they are given.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Inspectable from "effect/Inspectable"
+
+/**
+ * Thrown by a function, when it is called, if one of its options makes no sense. It is a mistake in the program, so
+ * it is thrown and is not part of any error channel.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidOption extends Data.TaggedError("InvalidOption")<{
+  /** The function that was called, such as `"RetryPolicy.backoff"`. */
+  readonly where: string
+  /** The name of the option, such as `"maxDelay"`. */
+  readonly option: string
+  /** What was given. */
+  readonly value: unknown
+  /** What the option takes, such as `"a finite duration, zero or more"`. */
+  readonly expected: string
+}> {
+  override get message(): string {
+    return `${this.where}: ${this.option} must be ${this.expected}, got ${print(this.value)}`
+  }
+}
+
+/**
+ * Returns `value` if it is an integer from `min` to `max`, which is unbounded by default.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const integer = (
+  where: string,
+  option: string,
+  value: number,
+  min: number,
+  max = Number.POSITIVE_INFINITY
+): number => {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  const expected =
+    max === Number.POSITIVE_INFINITY ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`
+  throw new InvalidOption({ where, option, value, expected })
+}
+
+/**
+ * Returns `value` if it is text that is not blank.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const text = (where: string, option: string, value: string): string => {
+  if (typeof value === "string" && value.trim() !== "") return value
+  throw new InvalidOption({ where, option, value, expected: "a text that is not empty" })
+}
+
+/**
+ * Returns `value` as a `Duration` if it is one of zero or more. `Duration.decode` alone takes `NaN` and a negative
+ * duration for zero.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const duration = (where: string, option: string, value: Duration.DurationInput): Duration.Duration => {
+  if (isNonNegative(value)) {
+    const decoded = Duration.decodeUnknown(value)
+    if (decoded._tag === "Some") return decoded.value
+  }
+  throw new InvalidOption({ where, option, value, expected: "a duration of zero or more" })
+}
+
+/**
+ * Like `duration`, but refuses an infinite one too.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const finiteDuration = (where: string, option: string, value: Duration.DurationInput): Duration.Duration => {
+  const decoded = duration(where, option, value)
+  if (Duration.isFinite(decoded)) return decoded
+  throw new InvalidOption({ where, option, value, expected: "a finite duration of zero or more" })
+}
+
+const isNonNegative = (value: Duration.DurationInput): boolean => {
+  if (typeof value === "number" || typeof value === "bigint") return value >= 0
+  if (typeof value === "string") return !value.startsWith("-")
+  if (Array.isArray(value)) return value.every((part) => typeof part === "number" && part >= 0)
+  return Duration.isDuration(value)
+}
+
+const print = (value: unknown): string =>
+  typeof value === "number" || typeof value === "bigint" || value === undefined
+    ? String(value)
+    : Inspectable.toStringUnknown(Duration.isDuration(value) ? Duration.format(value) : value, 0)

@@ -1,0 +1,180 @@
+/**
+ * How long to wait before the next attempt, and when to give up.
+ *
+ * A retry policy is a `Schedule` whose input is the failure. Its delays count from the failure; it gives up when it is
+ * done. Any `Schedule` that takes any input will do, and the combinators of `Schedule` work on all of them.
+ *
+ * A service starts its policy afresh at `start` and after each connection that stayed up for `resetAfter`.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleInterval from "effect/ScheduleInterval"
+import * as InvalidOption from "./InvalidOption.js"
+
+/**
+ * What a policy is told of a failed attempt or a lost connection. `failures` is how many there have been in a row: 1
+ * for the first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConnectionFailure<out E> {
+  readonly failures: number
+  readonly cause: Cause.Cause<E>
+}
+
+/**
+ * A schedule of the delays before each attempt. When it is done, the service gives up.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RetryPolicy<E, R = never> = Schedule.Schedule<unknown, ConnectionFailure<E>, R>
+
+/**
+ * Makes a policy of a function from the failures in a row (1 for the first) to the delay. It never gives up.
+ *
+ * If the function throws, or returns a delay that is `NaN`, negative or infinite, the service logs that and waits as
+ * its default policy says.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "effect-client-service"
+ *
+ * const linear = RetryPolicy.fromFunction((failures) => `${Math.min(failures, 10)} seconds`)
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromFunction = (f: (failures: number) => Duration.DurationInput): RetryPolicy<unknown> =>
+  stateless((failures) => Effect.sync(() => delayMillis("RetryPolicy.fromFunction", "delay", f(failures))))
+
+/**
+ * Twisted's `backoffPolicy`: waits for `min(initialDelay * factor ** (failures - 1), maxDelay)`, and a jitter on top.
+ *
+ * The jitter does not grow with the delay, so after a long outage it spreads many clients less well than `fullJitter`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const backoff = (options?: {
+  /** The first delay. Default 1 second. */
+  readonly initialDelay?: Duration.DurationInput | undefined
+  /** The longest delay, without its jitter. Default 60 seconds. */
+  readonly maxDelay?: Duration.DurationInput | undefined
+  /** How many times longer each delay is than the one before, at least 1. Default 1.5. */
+  readonly factor?: number | undefined
+  /** Added to a delay, and drawn for every one. Default: uniform from 0 to 1 second. */
+  readonly jitter?: Effect.Effect<Duration.DurationInput> | undefined
+}): RetryPolicy<unknown> => {
+  const where = "RetryPolicy.backoff"
+  const delay = ladder(where, {
+    initialDelay: options?.initialDelay ?? "1 second",
+    maxDelay: options?.maxDelay ?? "60 seconds",
+    factor: options?.factor ?? 1.5
+  })
+  const jitter = options?.jitter ?? Random.nextRange(0, 1000)
+  return stateless((failures) => Effect.map(jitter, (jitter) => delay(failures) + delayMillis(where, "jitter", jitter)))
+}
+
+/**
+ * Waits for a time that is uniform from 0 to `min(initialDelay * factor ** (failures - 1), maxDelay)`. It is the default
+ * policy: it spreads clients that lost their server at the same time, from the first delay on.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const fullJitter = (options?: {
+  /** The upper bound of the first delay. Default 500 milliseconds. */
+  readonly initialDelay?: Duration.DurationInput | undefined
+  /** The longest delay. Default 30 seconds. */
+  readonly maxDelay?: Duration.DurationInput | undefined
+  /** How many times higher each bound is than the one before, at least 1. Default 2. */
+  readonly factor?: number | undefined
+}): RetryPolicy<unknown> => {
+  const bound = ladder("RetryPolicy.fullJitter", {
+    initialDelay: options?.initialDelay ?? "500 millis",
+    maxDelay: options?.maxDelay ?? "30 seconds",
+    factor: options?.factor ?? 2
+  })
+  return stateless((failures) => Random.nextRange(0, bound(failures)))
+}
+
+/**
+ * Waits for a time that is uniform from `initialDelay` to three times the delay before, and `maxDelay` at most.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const decorrelatedJitter = (options?: {
+  /** The shortest delay. Default 500 milliseconds. */
+  readonly initialDelay?: Duration.DurationInput | undefined
+  /** The longest delay. Default 30 seconds. */
+  readonly maxDelay?: Duration.DurationInput | undefined
+}): RetryPolicy<unknown> => {
+  const { initial, max } = bounds("RetryPolicy.decorrelatedJitter", {
+    initialDelay: options?.initialDelay ?? "500 millis",
+    maxDelay: options?.maxDelay ?? "30 seconds"
+  })
+  return fromDelays(initial, (_, previous) =>
+    Effect.map(Random.nextRange(initial, Math.max(initial, previous * 3)), (delay) => Math.min(delay, max))
+  )
+}
+
+// A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are.
+const fromDelays = (
+  initial: number,
+  next: (failures: number, previous: number) => Effect.Effect<number>
+): RetryPolicy<unknown> =>
+  Schedule.makeWithState(initial, (now, failure: ConnectionFailure<unknown>, previous) =>
+    Effect.map(next(failure.failures, previous), (delay) => {
+      const millis = Math.round(delay)
+      return [millis, Duration.millis(millis), ScheduleDecision.continueWith(ScheduleInterval.after(now + millis))]
+    })
+  )
+
+const stateless = (delay: (failures: number) => Effect.Effect<number>): RetryPolicy<unknown> => fromDelays(0, delay)
+
+interface Bounds {
+  readonly initialDelay: Duration.DurationInput
+  readonly maxDelay: Duration.DurationInput
+}
+
+const bounds = (
+  where: string,
+  { initialDelay, maxDelay }: Bounds
+): { readonly initial: number; readonly max: number } => {
+  const initial = delayMillis(where, "initialDelay", initialDelay)
+  const max = delayMillis(where, "maxDelay", maxDelay)
+  if (max >= initial) return { initial, max }
+  const expected = `at least initialDelay (${Duration.format(initial)})`
+  throw new InvalidOption.InvalidOption({ where, option: "maxDelay", value: maxDelay, expected })
+}
+
+const ladder = (where: string, options: Bounds & { readonly factor: number }): ((failures: number) => number) => {
+  const { initial, max } = bounds(where, options)
+  const { factor } = options
+  if (!(factor >= 1 && factor < Number.POSITIVE_INFINITY)) {
+    throw new InvalidOption.InvalidOption({
+      where,
+      option: "factor",
+      value: factor,
+      expected: "a finite number of at least 1"
+    })
+  }
+  // The power overflows to Infinity after a long outage, and 0 * Infinity is not a number.
+  return (failures) => (initial === 0 ? 0 : Math.min(initial * factor ** (failures - 1), max))
+}
+
+const delayMillis = (where: string, option: string, delay: Duration.DurationInput): number =>
+  Duration.toMillis(InvalidOption.finiteDuration(where, option, delay))

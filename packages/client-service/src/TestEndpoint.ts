@@ -1,0 +1,252 @@
+/**
+ * An endpoint in memory, for tests: the test decides how each attempt ends, drops connections, and counts what is opened
+ * and closed. With `TestClock`, a test of a service that reconnects is deterministic and takes no time.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import { type ConnectionSignal, type Endpoint, make as makeEndpoint } from "./Endpoint.js"
+
+/**
+ * An endpoint under the control of a test.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TestEndpoint<in out P, in out E = never> {
+  /** What the service under test connects to. */
+  readonly endpoint: Endpoint<P, E>
+  /** How many attempts have begun. */
+  readonly attempts: Effect.Effect<number>
+  /** How many connections have been opened. */
+  readonly opens: Effect.Effect<number>
+  /** How many connections have been closed. */
+  readonly closes: Effect.Effect<number>
+  /** The connection that was opened last. */
+  readonly last: Effect.Effect<Option.Option<TestConnection<E>>>
+  /**
+   * Accepts the attempt under way, or the next one, and waits for it.
+   */
+  readonly accept: (protocol: P, options?: AcceptOptions) => Effect.Effect<TestConnection<E>>
+  /**
+   * Refuses the attempt under way, or the next one, and waits for it.
+   */
+  readonly refuse: (error: E) => Effect.Effect<void>
+  /**
+   * Decides the outcomes of as many attempts, beginning with the one under way, and does not wait for them. An attempt
+   * for which there is no outcome waits for one.
+   */
+  readonly script: (...outcomes: ReadonlyArray<Outcome<P, E>>) => Effect.Effect<void>
+}
+
+/**
+ * A connection that the endpoint accepted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TestConnection<in E> {
+  /** Loses the connection, as if the peer had closed it or, with an error, broken it. */
+  readonly drop: (error?: E) => Effect.Effect<void>
+  /** Whether the connection is closed. */
+  readonly closed: Effect.Effect<boolean>
+  /** Waits until the connection is closed. */
+  readonly awaitClosed: Effect.Effect<void>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcceptOptions {
+  /** What closing the connection does, before it counts as closed. `Effect.never` is a close that hangs. */
+  readonly close?: Effect.Effect<void> | undefined
+}
+
+/**
+ * How an attempt ends. It is what an endpoint does to connect, so any such Effect is an outcome.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Outcome<P, E = never> = (
+  signal: ConnectionSignal<E>,
+  open: (options?: AcceptOptions) => Effect.Effect<TestConnection<E>, never, Scope.Scope>
+) => Effect.Effect<P, E, Scope.Scope>
+
+/**
+ * Makes an endpoint for a test.
+ *
+ * @example
+ * ```ts
+ * import { Effect, TestClock, TestContext } from "effect"
+ * import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
+ *
+ * const test = Effect.gen(function* () {
+ *   const server = yield* TestEndpoint.make<string, "refused">()
+ *   const service = yield* ClientService.make({
+ *     endpoint: server.endpoint,
+ *     retryPolicy: RetryPolicy.fromFunction(() => "1 second")
+ *   })
+ *   yield* service.start
+ *   yield* server.refuse("refused")
+ *   yield* TestClock.adjust("1 second")
+ *   const connection = yield* server.accept("hello")
+ *   const greeting = yield* service.whenConnected()
+ *   yield* connection.drop()
+ *   yield* connection.awaitClosed
+ *   return greeting
+ * }).pipe(Effect.scoped, Effect.provide(TestContext.TestContext))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <P, E = never>(): Effect.Effect<TestEndpoint<P, E>> =>
+  Effect.map(Queue.unbounded<Outcome<P, E>>(), (outcomes) => {
+    let attempts = 0
+    let opens = 0
+    let closes = 0
+    let last = Option.none<TestConnection<E>>()
+
+    const open = (signal: ConnectionSignal<E>) => (options?: AcceptOptions) =>
+      Effect.acquireRelease(
+        Effect.map(Deferred.make<void>(), (closed) => {
+          opens += 1
+          const connection: TestConnection<E> = {
+            drop: (error) => Effect.sync(() => signal.lost(error)),
+            closed: Deferred.isDone(closed),
+            awaitClosed: Deferred.await(closed)
+          }
+          last = Option.some(connection)
+          return { closed, connection }
+        }),
+        ({ closed }) =>
+          Effect.zipRight(
+            options?.close ?? Effect.void,
+            Effect.suspend(() => {
+              closes += 1
+              return Deferred.succeed(closed, undefined)
+            })
+          )
+      ).pipe(Effect.map(({ connection }) => connection))
+
+    const next = (signal: ConnectionSignal<E>): Effect.Effect<P, E, Scope.Scope> =>
+      Effect.flatMap(Queue.take(outcomes), (outcome) => outcome(signal, open(signal)))
+
+    const answer = <A>(outcome: (answered: (value: A) => Effect.Effect<unknown>) => Outcome<P, E>): Effect.Effect<A> =>
+      Effect.flatMap(Deferred.make<A>(), (answered) => {
+        let isWithdrawn = false
+        const given = outcome((value) => Deferred.succeed(answered, value))
+        return Queue.offer(outcomes, (signal, open) => (isWithdrawn ? next(signal) : given(signal, open))).pipe(
+          Effect.zipRight(Deferred.await(answered)),
+          Effect.onInterrupt(() =>
+            Effect.sync(() => {
+              isWithdrawn = true
+            })
+          )
+        )
+      })
+
+    return {
+      endpoint: makeEndpoint({
+        name: "test",
+        connect: (signal: ConnectionSignal<E>) =>
+          Effect.suspend(() => {
+            attempts += 1
+            return next(signal)
+          })
+      }),
+      attempts: Effect.sync(() => attempts),
+      opens: Effect.sync(() => opens),
+      closes: Effect.sync(() => closes),
+      last: Effect.sync(() => last),
+      accept: (protocol, options) =>
+        answer<TestConnection<E>>((answered) => (_, open) => Effect.as(Effect.tap(open(options), answered), protocol)),
+      refuse: (error) => answer<void>((answered) => () => Effect.zipRight(answered(undefined), Effect.fail(error))),
+      script: (...script) => Effect.asVoid(Queue.offerAll(outcomes, script))
+    }
+  })
+
+/**
+ * The attempt is accepted.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export const accepted =
+  <P>(protocol: P, options?: AcceptOptions): Outcome<P> =>
+  (_, open) =>
+    Effect.as(open(options), protocol)
+
+/**
+ * The attempt is accepted, and the connection dropped after a while.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export const dropped =
+  <P>(protocol: P, after: Duration.DurationInput, options?: AcceptOptions): Outcome<P> =>
+  (_, open) =>
+    Effect.gen(function* () {
+      const connection = yield* open(options)
+      yield* connection.drop().pipe(Effect.delay(after), Effect.forkScoped)
+      return protocol
+    })
+
+/**
+ * The attempt is refused with an error.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export const refused =
+  <E>(error: E): Outcome<never, E> =>
+  () =>
+    Effect.fail(error)
+
+/**
+ * The attempt dies of a defect.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export const died =
+  (defect: unknown): Outcome<never> =>
+  () =>
+    Effect.die(defect)
+
+/**
+ * The attempt never ends.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export const hung: Outcome<never> = () => Effect.never
+
+/**
+ * The attempt has another outcome, after a while.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export const delayed =
+  <P, E>(outcome: Outcome<P, E>, by: Duration.DurationInput): Outcome<P, E> =>
+  (signal, open) =>
+    Effect.delay(outcome(signal, open), by)
+
+/**
+ * The attempt has another outcome, and ignores its interruption.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export const uninterruptible =
+  <P, E>(outcome: Outcome<P, E>): Outcome<P, E> =>
+  (signal, open) =>
+    Effect.uninterruptible(outcome(signal, open))

@@ -1,0 +1,62 @@
+/**
+ * One live byte connection.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+
+/**
+ * A live byte connection, as endpoints over sockets give it. It belongs to the connection it came with, and is of no
+ * use after that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transport {
+  /**
+   * The bytes that the peer sends, ended by its clean close. It pulls: while nobody reads, the peer is pushed back. One
+   * consumer at a time; a later one goes on where an earlier one stopped.
+   */
+  readonly incoming: Stream.Stream<Uint8Array, TransportError>
+  /**
+   * Sends bytes, or text as UTF-8. Completes when they are accepted for sending, and waits as long as the send buffer
+   * is full. Writes go out in the order in which they were begun.
+   */
+  readonly write: (chunk: Uint8Array | string) => Effect.Effect<void, TransportError>
+  /**
+   * Says that nothing more will be written, once what was written is sent. The peer can still send.
+   */
+  readonly end: Effect.Effect<void, TransportError>
+  /**
+   * The peer's address, for people to read.
+   */
+  readonly remote: string
+}
+
+/**
+ * Reading or writing failed.
+ *
+ * - `Read`, `Write`: the operation failed; `cause` tells why.
+ * - `Closed`: the transport is closed, or its sending side has ended.
+ * - `Overflow`: the peer sent more than the receive buffer holds, on a transport that can't push back.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TransportError extends Data.TaggedError("TransportError")<{
+  readonly reason: "Read" | "Write" | "Closed" | "Overflow"
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return this.cause instanceof Error ? `${messages[this.reason]}: ${this.cause.message}` : messages[this.reason]
+  }
+}
+
+const messages: Record<TransportError["reason"], string> = {
+  Read: "reading from the connection failed",
+  Write: "writing to the connection failed",
+  Closed: "the connection is closed",
+  Overflow: "the peer sent more than the receive buffer holds"
+}

@@ -1,0 +1,39 @@
+/**
+ * @since 0.1.0
+ */
+export * as ClientService from "./ClientService.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ConnectionError from "./ConnectionError.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ConnectionState from "./ConnectionState.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Endpoint from "./Endpoint.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as InvalidOption from "./InvalidOption.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TestEndpoint from "./TestEndpoint.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Transport from "./Transport.js"

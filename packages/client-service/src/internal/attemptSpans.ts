@@ -1,0 +1,43 @@
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Tracer from "effect/Tracer"
+
+/**
+ * A span for each attempt, linked to the one before. A tracer that throws leaves the attempt without its span.
+ */
+export class AttemptSpans {
+  // The identity of the last span alone: a link to the span itself would hold on to all the spans before.
+  private last: Tracer.ExternalSpan | undefined
+
+  constructor(
+    private readonly service: string,
+    private readonly endpoint: string,
+    private readonly clock: Clock.Clock
+  ) {}
+
+  begin(attempt: number): Effect.Effect<Tracer.Span | undefined> {
+    return Effect.suspend(() =>
+      Effect.makeSpan("ClientService.attempt", {
+        kind: "client",
+        root: true,
+        captureStackTrace: false,
+        attributes: { service: this.service, endpoint: this.endpoint, attempt },
+        links: this.last === undefined ? [] : [{ _tag: "SpanLink", span: this.last, attributes: {} }]
+      })
+    ).pipe(
+      Effect.map((span) => {
+        const { sampled, spanId, traceId } = span
+        this.last = Tracer.externalSpan({ spanId, traceId, sampled })
+        return span
+      }),
+      Effect.catchAllCause(() => Effect.succeed(undefined))
+    )
+  }
+
+  end(span: Tracer.Span | undefined, exit: Exit.Exit<unknown, unknown>): void {
+    try {
+      span?.end(this.clock.unsafeCurrentTimeNanos(), exit)
+    } catch {}
+  }
+}

@@ -1,0 +1,262 @@
+import type * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Scope from "effect/Scope"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { type ConnectionError, ConnectTimeout, RetriesExhausted, ServiceStopped } from "../ConnectionError.js"
+import type { ConnectionState } from "../ConnectionState.js"
+import type { ConnectionSignal } from "../Endpoint.js"
+import type { AttemptSpans } from "./attemptSpans.js"
+import { Connection, type Established } from "./connection.js"
+import { ConnectionWaiters } from "./connectionWaiters.js"
+import type { Fork } from "./fork.js"
+import type { Journal } from "./journal.js"
+import type { RetryDriver } from "./retryDriver.js"
+import { sleep } from "./sleep.js"
+import {
+  type EventName,
+  type Events,
+  type Failed,
+  failuresSoFar,
+  initial,
+  type Model,
+  transition
+} from "./transitions.js"
+import { Waiters } from "./waiters.js"
+
+export interface Settings<P, E, R> {
+  readonly name: string
+  /** A whole attempt: connect, `protocol` and `prepare`. */
+  readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
+  readonly connectTimeout: Duration.Duration
+  /** Milliseconds, as is `resetAfter`. */
+  readonly closeTimeout: number
+  readonly resetAfter: number
+  readonly retries: RetryDriver<E, R>
+  readonly journal: Journal
+  readonly spans: AttemptSpans
+  readonly clock: Clock.Clock
+  readonly fork: Fork<R>
+  readonly published: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>
+}
+
+/**
+ * Carries out the transitions.
+ *
+ * The model changes in `dispatch` and nowhere else, and before the call that causes it returns. What a state has to do
+ * (connect, watch, wait, close) is done in one fiber, the loop, which dispatches the event that it leads to and goes on
+ * with the next state. A command from outside takes over: it interrupts the loop, wherever that is, and begins another.
+ */
+export class Machine<P, E, R> {
+  private current: Model<P, E> = initial
+  private connection: Connection<P, E, R> | undefined
+  private loop: Fiber.RuntimeFiber<void> | undefined
+  private isShutDown = false
+  private isPublishing = false
+  private readonly unpublished: Array<readonly [before: Model<P, E>, after: Model<P, E>]> = []
+  private readonly waiters = new ConnectionWaiters<ServiceStopped | RetriesExhausted<E>, ConnectionError<E>>()
+  private readonly stops = new Waiters<void>()
+
+  constructor(private readonly settings: Settings<P, E, R>) {}
+
+  get model(): Model<P, E> {
+    return this.current
+  }
+
+  /** The connection that is up, unless its loss was signalled already. */
+  get usable(): Established<P> | undefined {
+    return this.connection?.established
+  }
+
+  readonly start: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isShutDown) return Effect.void
+    return this.command("start", {})
+      ? this.publish
+      : this.settings.journal.warn(this.current, "started, but it is running already")
+  })
+
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.command("stop", { closing: this.connection !== undefined && this.connection.closeTimeLeft > 0 })
+    const stopped = this.current.state._tag === "Disconnecting" ? this.stops.wait : Effect.void
+    return Effect.zipRight(this.publish, stopped)
+  })
+
+  readonly reconnect: Effect.Effect<void> = Effect.suspend(() => {
+    this.command("reconnect", { failures: this.failuresSoFar() })
+    return this.publish
+  })
+
+  /** Stops, and ignores every later start. */
+  readonly shutdown: Effect.Effect<void> = Effect.suspend(() => {
+    this.isShutDown = true
+    return this.stop
+  })
+
+  /** Waits for a connection later than a generation. */
+  awaitConnection(after: number): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E>> {
+    return this.awaitBy(this.waiters.wait, after)
+  }
+
+  /** Waits for a connection, until so many attempts have failed. */
+  awaitConnectionOrFailure(
+    failures: number
+  ): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E> | ConnectionError<E>> {
+    return Effect.suspend(() => {
+      const last = this.waiters.failureFromNow(failures)
+      return this.awaitBy(this.waiters.waitUntilFailure(last), 0)
+    })
+  }
+
+  // A waiter that is woken looks again, since by then the connection may be lost.
+  private awaitBy<E2>(
+    wait: Effect.Effect<void, E2>,
+    after: number
+  ): Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> {
+    const look: Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> = Effect.suspend(() => {
+      const established = this.usable
+      if (established !== undefined && established.generation > after) return Effect.succeed(established)
+      return this.terminal() ?? Effect.zipRight(wait, look)
+    })
+    return look
+  }
+
+  private terminal(): Effect.Effect<never, ServiceStopped | RetriesExhausted<E>> | undefined {
+    const { state } = this.current
+    const service = this.settings.name
+    if (state._tag === "Stopped") return Effect.fail(new ServiceStopped({ service }))
+    if (state._tag === "Exhausted") {
+      return Effect.fail(new RetriesExhausted({ service, failures: state.failures, cause: state.cause }))
+    }
+    return undefined
+  }
+
+  private command<Name extends EventName>(name: Name, event: Events<P, E>[Name]): boolean {
+    const changed = this.dispatch(name, event)
+    if (changed) {
+      this.loop?.unsafeInterruptAsFork(FiberId.none)
+      this.loop = this.settings.fork(this.run)
+    }
+    return changed
+  }
+
+  private dispatch<Name extends EventName>(name: Name, event: Events<P, E>[Name]): boolean {
+    const before = this.current
+    const after = transition(before, name, event)
+    if (after === before) return false
+    this.current = after
+    this.unpublished.push([before, after])
+
+    if (name === "closed") this.stops.resumeAll(Effect.void)
+    if (after.state._tag === "Connected") {
+      this.waiters.resumeAll(Effect.void)
+      return true
+    }
+    const terminal = this.terminal()
+    if (terminal !== undefined) this.waiters.resumeAll(terminal)
+    // Last, since what it runs may change the state again.
+    this.connection?.close(name === "stop" ? new ServiceStopped({ service: this.settings.name }) : undefined)
+    return true
+  }
+
+  /** Lets the world know of the transitions, in order. */
+  private readonly publish: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isPublishing) return Effect.void
+    this.isPublishing = true
+    const next: Effect.Effect<void> = Effect.suspend(() => {
+      const transition = this.unpublished.shift()
+      if (transition === undefined) {
+        this.isPublishing = false
+        return Effect.void
+      }
+      const [before, after] = transition
+      return SubscriptionRef.set(this.settings.published, after.state).pipe(
+        Effect.zipRight(this.settings.journal.transition(before, after)),
+        Effect.zipRight(next)
+      )
+    })
+    return Effect.uninterruptible(next)
+  })
+
+  private readonly run: Effect.Effect<void, never, R> = Effect.suspend(() => {
+    const activity = this.activity()
+    return activity === undefined ? Effect.void : Effect.zipRight(activity, Effect.zipRight(this.publish, this.run))
+  })
+
+  private activity(): Effect.Effect<unknown, never, R> | undefined {
+    const { state } = this.current
+    switch (state._tag) {
+      case "Connecting":
+        return this.connect
+      case "Connected":
+        return this.watch
+      case "Waiting":
+        return Effect.map(sleep(Duration.toMillis(state.delay)), () => this.dispatch("delayOver", {}))
+      case "Disconnecting":
+      case "Restarting":
+        return Effect.map(this.closed, () => this.dispatch("closed", {}))
+      default:
+        return undefined
+    }
+  }
+
+  private readonly connect: Effect.Effect<unknown, never, R> = Effect.gen(this, function* () {
+    yield* this.closed
+    const { clock, connectTimeout, name, spans } = this.settings
+    const span = yield* spans.begin(this.current.attempt)
+    const scope = yield* Scope.make()
+    const connection = new Connection(this.settings, scope, span)
+    this.connection = connection
+
+    yield* connection.settled(Duration.toMillis(connectTimeout))
+    const { result = Exit.fail(new ConnectTimeout({ service: name, duration: connectTimeout })) } = connection
+    if (Exit.isSuccess(result)) {
+      connection.establish(result.value, this.current.generation + 1)
+      return this.dispatch("succeeded", { protocol: result.value, now: clock.unsafeCurrentTimeMillis() })
+    }
+
+    connection.fail(result.cause)
+    connection.close()
+    yield* this.closed
+    const failed = yield* this.judge(result.cause)
+    this.waiters.attemptFailed(Effect.failCause(result.cause))
+    return this.dispatch("failed", failed)
+  })
+
+  private readonly watch: Effect.Effect<unknown> = Effect.suspend(() =>
+    this.connection === undefined
+      ? Effect.never
+      : this.connection.failed.pipe(
+          Effect.flatMap((cause) => this.judge(cause)),
+          Effect.map((failed) => this.dispatch("lost", failed))
+        )
+  )
+
+  private judge(cause: Cause.Cause<ConnectionError<E>>): Effect.Effect<Failed<E>> {
+    const failures = this.failuresSoFar() + 1
+    return Effect.map(this.settings.retries.next({ failures, cause }), (retry) => ({ failures, cause, retry }))
+  }
+
+  private failuresSoFar(): number {
+    const { clock, resetAfter } = this.settings
+    return failuresSoFar(this.current, clock.unsafeCurrentTimeMillis(), resetAfter)
+  }
+
+  /** Waits until the last connection is closed, for the rest of its `closeTimeout` at most. */
+  private readonly closed: Effect.Effect<void> = Effect.suspend(() => {
+    const { connection } = this
+    if (connection === undefined) return Effect.void
+    return Effect.flatMap(connection.closed, (isClosed) => {
+      this.connection = undefined
+      return isClosed
+        ? Effect.void
+        : this.settings.journal.warn(
+            this.current,
+            "the connection has not closed within closeTimeout, going on without it"
+          )
+    })
+  })
+}

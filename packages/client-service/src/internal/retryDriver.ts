@@ -1,0 +1,90 @@
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import type { ConnectionError } from "../ConnectionError.js"
+import { type ConnectionFailure, fullJitter, type RetryPolicy } from "../RetryPolicy.js"
+import type { Fork } from "./fork.js"
+import { within } from "./sleep.js"
+import type { Retry } from "./transitions.js"
+
+export interface Settings<E, R> {
+  readonly policy: RetryPolicy<ConnectionError<E>, R>
+  /** Milliseconds after which a policy that has not answered counts as broken. */
+  readonly timeout: number
+  readonly fork: Fork<R>
+  /** Is told why the policy is broken, each time that the default policy answers in its place. */
+  readonly onBroken: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
+}
+
+export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
+
+/**
+ * Steps a retry policy by hand: it begins afresh with the first failure in a row, and its delay is known before it is
+ * waited for.
+ */
+export class RetryDriver<E, R> {
+  private state: unknown
+
+  constructor(private readonly settings: Settings<E, R>) {}
+
+  /** Asks for the next retry: none if the policy is done. */
+  next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+    if (failure.failures === 1) this.state = this.settings.policy.initial
+    return this.ask(failure).pipe(
+      Effect.catchAllCause((cause) =>
+        Effect.zipRight(
+          this.settings.onBroken(cause),
+          Effect.map(step(defaultPolicy, failure, defaultPolicy.initial), (answer) => answer.retry)
+        )
+      )
+    )
+  }
+
+  // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
+  private ask(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+    return Effect.suspend(() => {
+      const { fork, policy, timeout } = this.settings
+      const asking = fork(
+        Effect.suspend(() => step(policy, failure, this.state)),
+        { atOnce: true }
+      )
+      const answer = asking.unsafePoll() ?? patiently(asking, timeout)
+      return Effect.map(answer, ({ retry, state }) => {
+        this.state = state
+        return retry
+      })
+    })
+  }
+}
+
+const patiently = (asking: Fiber.RuntimeFiber<Answer>, timeout: number): Effect.Effect<Answer> =>
+  within(timeout, () => false, Fiber.await(asking)).pipe(
+    Effect.flatMap(() => asking.unsafePoll() ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`)),
+    Effect.ensuring(Fiber.interruptFork(asking))
+  )
+
+interface Answer {
+  readonly state: unknown
+  readonly retry: Option.Option<Retry>
+}
+
+const step = <E, R>(
+  policy: RetryPolicy<E, R>,
+  failure: ConnectionFailure<E>,
+  state: unknown
+): Effect.Effect<Answer, never, R> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.map(policy.step(now, failure, state), ([state, , decision]) => {
+      if (ScheduleDecision.isDone(decision)) return { state, retry: Option.none() }
+      const delay = Math.round(ScheduleIntervals.start(decision.intervals) - now)
+      if (delay >= 0 && delay < Number.POSITIVE_INFINITY) {
+        return { state, retry: Option.some({ delay: Duration.millis(delay), retryAt: now + delay }) }
+      }
+      throw new Error(`a delay of ${delay} ms`)
+    })
+  )
