@@ -158,7 +158,7 @@ export interface CommonOptions<P, E, E3, R3, R4> {
    */
   readonly prepare?: ((protocol: P) => Effect.Effect<unknown, E3, R3 | Scope.Scope>) | undefined
   /** How long to wait before the next attempt, and when to give up. Default `RetryPolicy.fullJitter()`, without end. */
-  readonly retryPolicy?: RetryPolicy<ConnectionError<E>, R4> | undefined
+  readonly retryPolicy?: RetryPolicy<ConnectionError<NoInfer<E>>, R4> | undefined
   /** The name of the service, for logs, spans and errors. Default: the name of the endpoint. */
   readonly name?: string | undefined
   /** How long a whole attempt may take: connect, `protocol` and `prepare`. Default 30 seconds. */
@@ -427,13 +427,13 @@ const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4>(
   options: EndpointOptions<P, E1, R1, E3, R3, R4> | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
 ) =>
   options.protocol === undefined
-    ? makeOf(
+    ? makeOf<P, E1 | E3, E3, R3, R4, R1 | Exclude<R3, Scope.Scope>>(
         where,
         options,
         options.endpoint.name,
         prepared((signal) => options.endpoint.connect(signal), options.prepare)
       )
-    : makeOf(
+    : makeOf<P, E1 | E2 | ES | E3, E3, R3, R4, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope>>(
         where,
         options,
         options.endpoint.name,

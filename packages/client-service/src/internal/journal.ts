@@ -33,6 +33,10 @@ export class Journal {
     }
   }
 
+  startedTwice(model: Model<unknown, unknown>): Effect.Effect<void> {
+    return this.write(LogLevel.Warning, model, "started again, although it is running")
+  }
+
   /** Logs a warning, or a debug entry if there was a warning within the last minute. */
   warn(model: Model<unknown, unknown>, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {

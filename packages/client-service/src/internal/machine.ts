@@ -74,9 +74,7 @@ export class Machine<P, E, R> {
 
   readonly start: Effect.Effect<void> = Effect.suspend(() => {
     if (this.isShutDown) return Effect.void
-    return this.command("start", {})
-      ? this.publish
-      : this.settings.journal.warn(this.current, "started, but it is running already")
+    return this.command("start", {}) ? this.publish : this.settings.journal.startedTwice(this.current)
   })
 
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
@@ -163,27 +161,31 @@ export class Machine<P, E, R> {
   }
 
   /** Lets the world know of the transitions, in order. */
-  private readonly publish: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.isPublishing) return Effect.void
-    this.isPublishing = true
-    const next: Effect.Effect<void> = Effect.suspend(() => {
-      const transition = this.unpublished.shift()
-      if (transition === undefined) {
-        this.isPublishing = false
-        return Effect.void
-      }
-      const [before, after] = transition
-      return SubscriptionRef.set(this.settings.published, after.state).pipe(
-        Effect.zipRight(this.settings.journal.transition(before, after)),
-        Effect.zipRight(next)
-      )
+  private readonly publish: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.suspend(() => {
+      if (this.isPublishing) return Effect.void
+      this.isPublishing = true
+      return this.publishNext
     })
-    return Effect.uninterruptible(next)
+  )
+
+  private readonly publishNext: Effect.Effect<void> = Effect.suspend(() => {
+    const transition = this.unpublished.shift()
+    if (transition === undefined) {
+      this.isPublishing = false
+      return Effect.void
+    }
+    const [before, after] = transition
+    return SubscriptionRef.set(this.settings.published, after.state).pipe(
+      Effect.zipRight(this.settings.journal.transition(before, after)),
+      Effect.zipRight(this.publishNext)
+    )
   })
 
-  private readonly run: Effect.Effect<void, never, R> = Effect.suspend(() => {
+  // Publishes first: whoever gave the command that began this loop may have been interrupted before doing so.
+  private readonly run: Effect.Effect<void, never, R> = Effect.flatMap(this.publish, () => {
     const activity = this.activity()
-    return activity === undefined ? Effect.void : Effect.zipRight(activity, Effect.zipRight(this.publish, this.run))
+    return activity === undefined ? Effect.void : Effect.zipRight(activity, this.run)
   })
 
   private activity(): Effect.Effect<unknown, never, R> | undefined {
@@ -253,10 +255,7 @@ export class Machine<P, E, R> {
       this.connection = undefined
       return isClosed
         ? Effect.void
-        : this.settings.journal.warn(
-            this.current,
-            "the connection has not closed within closeTimeout, going on without it"
-          )
+        : this.settings.journal.warn(this.current, "connection not closed within closeTimeout, going on without it")
     })
   })
 }
