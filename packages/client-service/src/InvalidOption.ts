@@ -97,7 +97,8 @@ const isNonNegative = (value: Duration.DurationInput): boolean => {
   return Duration.isDuration(value)
 }
 
-const print = (value: unknown): string =>
-  typeof value === "number" || typeof value === "bigint" || value === undefined
-    ? String(value)
-    : Inspectable.toStringUnknown(Duration.isDuration(value) ? Duration.format(value) : value, 0)
+const print = (value: unknown): string => {
+  if (typeof value === "string") return JSON.stringify(value)
+  if (Duration.isDuration(value)) return Duration.format(value)
+  return typeof value === "object" ? Inspectable.toStringUnknown(value, 0) : String(value)
+}

@@ -48,7 +48,7 @@ export class Connection<P, E, R> {
   private outcome: Exit.Exit<P, ConnectionError<E>> | undefined
   private end: { readonly reason: unknown } | undefined
   private closing: Closing | undefined
-  private readonly attempt: Fiber.RuntimeFiber<P, E>
+  private readonly attempt: Fiber.RuntimeFiber<Exit.Exit<P, E>>
   private readonly changes = new Waiters<void>()
 
   /** Begins an attempt. */
@@ -59,12 +59,13 @@ export class Connection<P, E, R> {
   ) {
     const signal: ConnectionSignal<E> = { lost: (error) => this.lost(error) }
     const services = Context.make(Scope.Scope, scope)
-    this.attempt = settings.fork<P, E, Scope.Scope>(
-      Effect.suspend(() => settings.connect(signal)),
+    this.attempt = settings.fork<Exit.Exit<P, E>, never, Scope.Scope>(
+      // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
+      Effect.exit(Effect.suspend(() => settings.connect(signal))),
       { services: span === undefined ? services : Context.add(services, Tracer.ParentSpan, span) }
     )
     this.attempt.addObserver((exit) => {
-      if (this.outcome === undefined) this.settle(exit)
+      if (this.outcome === undefined) this.settle(Exit.flatten(exit))
     })
   }
 

@@ -3,7 +3,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
@@ -78,9 +78,11 @@ export class Machine<P, E, R> {
   })
 
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    this.command("stop", { closing: this.connection !== undefined && this.connection.closeTimeLeft > 0 })
+    const { loop } = this
+    const closing = this.connection !== undefined && this.connection.closeTimeLeft > 0
+    const halted = this.command("stop", { closing }) && loop !== undefined ? Fiber.await(loop) : Effect.void
     const stopped = this.current.state._tag === "Disconnecting" ? this.stops.wait : Effect.void
-    return Effect.zipRight(this.publish, stopped)
+    return this.publish.pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
   })
 
   readonly reconnect: Effect.Effect<void> = Effect.suspend(() => {

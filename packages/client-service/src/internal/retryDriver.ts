@@ -49,12 +49,8 @@ export class RetryDriver<E, R> {
   private ask(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
     return Effect.suspend(() => {
       const { fork, policy, timeout } = this.settings
-      const asking = fork(
-        Effect.suspend(() => step(policy, failure, this.state)),
-        { atOnce: true }
-      )
-      const answer = asking.unsafePoll() ?? patiently(asking, timeout)
-      return Effect.map(answer, ({ retry, state }) => {
+      const asking = fork(Effect.exit(Effect.suspend(() => step(policy, failure, this.state))), { atOnce: true })
+      return Effect.map(Effect.flatten(asking.unsafePoll() ?? patiently(asking, timeout)), ({ retry, state }) => {
         this.state = state
         return retry
       })
@@ -62,7 +58,7 @@ export class RetryDriver<E, R> {
   }
 }
 
-const patiently = (asking: Fiber.RuntimeFiber<Answer>, timeout: number): Effect.Effect<Answer> =>
+const patiently = <A>(asking: Fiber.RuntimeFiber<A>, timeout: number): Effect.Effect<A> =>
   within(timeout, () => false, Fiber.await(asking)).pipe(
     Effect.flatMap(() => asking.unsafePoll() ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`)),
     Effect.ensuring(Fiber.interruptFork(asking))
