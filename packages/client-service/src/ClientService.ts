@@ -529,15 +529,7 @@ class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
   use<A, E2, R2>(
     f: (protocol: P) => Effect.Effect<A, E2, R2>
   ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R2> {
-    return Effect.flatMap(this.machine.awaitConnection(0), ({ ended, protocol }) =>
-      Effect.raceFirst(
-        Effect.suspend(() => f(protocol)),
-        // Interruptible also where the caller is not, or the race could not end it.
-        Effect.interruptible(
-          Effect.flatMap(ended, (cause) => Effect.fail(new ConnectionLost({ service: this.name, cause })))
-        )
-      )
-    )
+    return Effect.flatMap(this.machine.awaitConnection(0), ({ use }) => use(f))
   }
 
   pipe() {

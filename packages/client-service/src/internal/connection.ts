@@ -30,8 +30,8 @@ export interface Established<out P> {
   readonly generation: number
   /** Gives the protocol. */
   readonly succeed: Effect.Effect<P>
-  /** Waits until the connection can be used no more, and gives the reason. */
-  readonly ended: Effect.Effect<unknown>
+  /** Runs an Effect with the protocol, but no longer than the connection is up. */
+  readonly use: <A, E, R>(f: (protocol: P) => Effect.Effect<A, E, R>) => Effect.Effect<A, E | ConnectionLost, R>
 }
 
 interface Closing {
@@ -49,7 +49,7 @@ export class Connection<P, E, R> {
   private end: { readonly reason: unknown } | undefined
   private closing: Closing | undefined
   private readonly attempt: Fiber.RuntimeFiber<Exit.Exit<P, E>>
-  private readonly changes = new Waiters<void>()
+  private readonly changes = new Waiters()
 
   /** Begins an attempt. */
   constructor(
@@ -76,7 +76,12 @@ export class Connection<P, E, R> {
 
   /** Declares the connection up. */
   establish(protocol: P, generation: number): void {
-    this.established = { protocol, generation, succeed: Effect.succeed(protocol), ended: this.ended }
+    this.established = {
+      protocol,
+      generation,
+      succeed: Effect.succeed(protocol),
+      use: (f) => this.use(Effect.suspend(() => f(protocol)))
+    }
   }
 
   /** Ends the attempt or the connection with a failure. */
@@ -97,24 +102,35 @@ export class Connection<P, E, R> {
     this.changes.resumeAll(Effect.void)
   }
 
-  private get failure(): Cause.Cause<ConnectionError<E>> | undefined {
+  /** Why the attempt failed or the connection was lost. */
+  get failure(): Cause.Cause<ConnectionError<E>> | undefined {
     return this.outcome?._tag === "Failure" ? this.outcome.cause : undefined
   }
 
   /** Waits for the result, for so many milliseconds. */
   settled(millis: number): Effect.Effect<unknown> {
-    return within(millis, () => this.outcome !== undefined, this.changes.wait)
+    const settled = () => this.outcome !== undefined
+    return within(millis, settled, this.changes.waitUntil(settled))
   }
 
   /** Waits until the attempt has failed or the connection is lost. */
-  readonly failed: Effect.Effect<Cause.Cause<ConnectionError<E>>> = Effect.suspend(() =>
-    this.failure === undefined ? Effect.zipRight(this.changes.wait, this.failed) : Effect.succeed(this.failure)
-  )
+  get failed(): Effect.Effect<void> {
+    return this.changes.waitUntil(() => this.failure !== undefined)
+  }
 
-  /** Waits until the connection can be used no more, and gives the reason. */
-  private readonly ended: Effect.Effect<unknown> = Effect.suspend(() =>
-    this.end === undefined ? Effect.zipRight(this.changes.wait, this.ended) : Effect.succeed(this.end.reason)
-  )
+  private use<A, E2, R2>(effect: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | ConnectionLost, R2> {
+    const isOver = () => this.end !== undefined
+    const over = Effect.flatMap(
+      this.changes.waitUntil(isOver),
+      () => new ConnectionLost({ service: this.settings.name, cause: this.end?.reason })
+    )
+    return Effect.raceFirst(
+      // The race begins a turn later than the connection was found to be up.
+      Effect.suspend(() => (isOver() ? Effect.never : effect)),
+      // Interruptible also where the caller is not, or the race could not end it.
+      Effect.interruptible(over)
+    )
+  }
 
   /**
    * Halts the attempt and closes what it acquired: at once, as far as that takes no waiting. Finalizers may call the

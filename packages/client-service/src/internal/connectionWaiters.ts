@@ -7,20 +7,29 @@ import { Waiters } from "./waiters.js"
  */
 export class ConnectionWaiters<E, F> {
   private failedAttempts = 0
-  private readonly patient = new Waiters<void, E>()
-  private readonly untilFailure = new Map<number, Waiters<void, E | F>>()
+  private lastFailure: Effect.Effect<never, F> = Effect.never
+  private readonly patient = new Waiters<E>()
+  private readonly untilFailure = new Map<number, Waiters<E | F>>()
 
-  readonly wait: Effect.Effect<void, E> = this.patient.wait
+  /** Waits to be resumed, unless the condition holds already. */
+  wait(holds: () => boolean): Effect.Effect<void, E> {
+    return this.patient.waitUnless(holds)
+  }
 
-  /** Waits until a connection, or the failure that has this number. */
-  waitUntilFailure(number: number): Effect.Effect<void, E | F> {
+  /** Waits likewise, but fails with the attempt whose failure has this number. */
+  waitUntilFailure(number: number, holds: () => boolean): Effect.Effect<void, E | F> {
     return Effect.suspend(() => {
-      const waiters = this.untilFailure.get(number) ?? new Waiters<void, E | F>()
+      // The attempt may have failed while this fiber was held up.
+      if (number <= this.failedAttempts) return this.lastFailure
+      const waiters = this.untilFailure.get(number) ?? new Waiters<E | F>()
       this.untilFailure.set(number, waiters)
       const forget = Effect.sync(() => {
-        if (waiters.size === 0) this.untilFailure.delete(number)
+        if (waiters.size === 0 && this.untilFailure.get(number) === waiters) this.untilFailure.delete(number)
       })
-      return Effect.onInterrupt(waiters.wait, () => forget)
+      return Effect.onInterrupt(
+        waiters.waitUnless(() => holds() || number <= this.failedAttempts),
+        () => forget
+      )
     })
   }
 
@@ -31,6 +40,7 @@ export class ConnectionWaiters<E, F> {
 
   attemptFailed(failure: Effect.Effect<never, F>): void {
     this.failedAttempts += 1
+    this.lastFailure = failure
     const waiters = this.untilFailure.get(this.failedAttempts)
     this.untilFailure.delete(this.failedAttempts)
     waiters?.resumeAll(failure)
@@ -40,9 +50,5 @@ export class ConnectionWaiters<E, F> {
     this.patient.resumeAll(effect)
     for (const waiters of this.untilFailure.values()) waiters.resumeAll(effect)
     this.untilFailure.clear()
-  }
-
-  get size(): number {
-    return [...this.untilFailure.values()].reduce((sum, waiters) => sum + waiters.size, this.patient.size)
   }
 }

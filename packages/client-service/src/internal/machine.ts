@@ -1,5 +1,6 @@
 import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -26,7 +27,6 @@ import {
   type Model,
   transition
 } from "./transitions.js"
-import { Waiters } from "./waiters.js"
 
 export interface Settings<P, E, R> {
   readonly name: string
@@ -59,7 +59,8 @@ export class Machine<P, E, R> {
   private isPublishing = false
   private readonly unpublished: Array<readonly [before: Model<P, E>, after: Model<P, E>]> = []
   private readonly waiters = new ConnectionWaiters<ServiceStopped | RetriesExhausted<E>, ConnectionError<E>>()
-  private readonly stops = new Waiters<void>()
+  /** Completed when the stop under way is. */
+  private stopping: Deferred.Deferred<void> | undefined
 
   constructor(private readonly settings: Settings<P, E, R>) {}
 
@@ -81,7 +82,7 @@ export class Machine<P, E, R> {
     const { loop } = this
     const closing = this.connection !== undefined && this.connection.closeTimeLeft > 0
     const halted = this.command("stop", { closing }) && loop !== undefined ? Fiber.await(loop) : Effect.void
-    const stopped = this.current.state._tag === "Disconnecting" ? this.stops.wait : Effect.void
+    const stopped = this.stopping === undefined ? Effect.void : Deferred.await(this.stopping)
     return this.publish.pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
   })
 
@@ -98,7 +99,7 @@ export class Machine<P, E, R> {
 
   /** Waits for a connection later than a generation. */
   awaitConnection(after: number): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E>> {
-    return this.awaitBy(this.waiters.wait, after)
+    return this.look(after, (holds) => this.waiters.wait(holds))
   }
 
   /** Waits for a connection, until so many attempts have failed. */
@@ -107,21 +108,24 @@ export class Machine<P, E, R> {
   ): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E> | ConnectionError<E>> {
     return Effect.suspend(() => {
       const last = this.waiters.failureFromNow(failures)
-      return this.awaitBy(this.waiters.waitUntilFailure(last), 0)
+      return this.look(0, (holds) => this.waiters.waitUntilFailure(last, holds))
     })
   }
 
-  // A waiter that is woken looks again, since by then the connection may be lost.
-  private awaitBy<E2>(
-    wait: Effect.Effect<void, E2>,
-    after: number
+  // Whoever is woken looks again, since by then the connection may be lost.
+  private look<E2>(
+    after: number,
+    wait: (holds: () => boolean) => Effect.Effect<void, E2>
   ): Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> {
-    const look: Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> = Effect.suspend(() => {
+    const answer = (): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E>> | undefined => {
       const established = this.usable
-      if (established !== undefined && established.generation > after) return Effect.succeed(established)
-      return this.terminal() ?? Effect.zipRight(wait, look)
-    })
-    return look
+      return established !== undefined && established.generation > after ? Effect.succeed(established) : this.terminal()
+    }
+    const waiting = wait(() => answer() !== undefined)
+    const looking: Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> = Effect.suspend(
+      () => answer() ?? Effect.zipRight(waiting, looking)
+    )
+    return looking
   }
 
   private terminal(): Effect.Effect<never, ServiceStopped | RetriesExhausted<E>> | undefined {
@@ -150,7 +154,11 @@ export class Machine<P, E, R> {
     this.current = after
     this.unpublished.push([before, after])
 
-    if (name === "closed") this.stops.resumeAll(Effect.void)
+    if (after.state._tag === "Disconnecting") this.stopping ??= Deferred.unsafeMake(FiberId.none)
+    if (name === "closed" && this.stopping !== undefined) {
+      Deferred.unsafeDone(this.stopping, Effect.void)
+      this.stopping = undefined
+    }
     if (after.state._tag === "Connected") {
       this.waiters.resumeAll(Effect.void)
       return true
@@ -198,7 +206,7 @@ export class Machine<P, E, R> {
       case "Connected":
         return this.watch
       case "Waiting":
-        return Effect.map(sleep(Duration.toMillis(state.delay)), () => this.dispatch("delayOver", {}))
+        return Effect.map(sleep(this.timeToRetry(state)), () => this.dispatch("delayOver", {}))
       case "Disconnecting":
       case "Restarting":
         return Effect.map(this.closed, () => this.dispatch("closed", {}))
@@ -230,14 +238,20 @@ export class Machine<P, E, R> {
     return this.dispatch("failed", failed)
   })
 
-  private readonly watch: Effect.Effect<unknown> = Effect.suspend(() =>
-    this.connection === undefined
-      ? Effect.never
-      : this.connection.failed.pipe(
-          Effect.flatMap((cause) => this.judge(cause)),
-          Effect.map((failed) => this.dispatch("lost", failed))
-        )
-  )
+  private readonly watch: Effect.Effect<unknown> = Effect.gen(this, function* () {
+    const { connection } = this
+    if (connection === undefined) return
+    yield* connection.failed
+    connection.close()
+    if (connection.failure === undefined) return
+    const lost = yield* this.judge(connection.failure)
+    this.dispatch("lost", lost)
+  })
+
+  // The delay counts from the failure, and the policy may have taken its time. The clock may have been set back.
+  private timeToRetry({ delay, retryAt }: { readonly delay: Duration.Duration; readonly retryAt: number }): number {
+    return Math.min(Duration.toMillis(delay), retryAt - this.settings.clock.unsafeCurrentTimeMillis())
+  }
 
   private judge(cause: Cause.Cause<ConnectionError<E>>): Effect.Effect<Failed<E>> {
     const failures = this.failuresSoFar() + 1

@@ -19,13 +19,14 @@ export const sleep = (millis: number): Effect.Effect<void> => {
 }
 
 /**
- * Waits until a condition holds, which `wait` waits for, but no longer than so many milliseconds, and tells whether it
- * does. What comes about within a yield takes no timer.
+ * Waits for an Effect that completes when a condition holds, but no longer than so many milliseconds, and tells whether
+ * it does. What comes about within a yield takes no timer.
  */
 export const within = (millis: number, holds: () => boolean, wait: Effect.Effect<unknown>): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     if (holds()) return Effect.succeed(true)
     if (millis <= 0) return Effect.succeed(false)
+    if (millis === Number.POSITIVE_INFINITY) return Effect.as(wait, true)
     return Effect.flatMap(Effect.yieldNow(), () =>
       holds() ? Effect.succeed(true) : Effect.raceFirst(Effect.as(wait, true), Effect.as(sleep(millis), false))
     )
