@@ -10,6 +10,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
@@ -18,6 +19,7 @@ import {
   type ConnectionError,
   ConnectionLost,
   ConnectTimeout,
+  HeartbeatTimeout,
   RetriesExhausted,
   ServiceStopped
 } from "./ConnectionError.js"
@@ -27,9 +29,11 @@ import * as InvalidOption from "./InvalidOption.js"
 import { prepared, protocolOver } from "./internal/attempt.js"
 import { AttemptSpans } from "./internal/attemptSpans.js"
 import { makeFork } from "./internal/fork.js"
+import { untilHeartbeatFails } from "./internal/heartbeat.js"
 import { Journal } from "./internal/journal.js"
 import { Machine } from "./internal/machine.js"
 import { defaultPolicy, RetryDriver } from "./internal/retryDriver.js"
+import { subscribe } from "./internal/subscribe.js"
 import type { RetryPolicy } from "./RetryPolicy.js"
 
 export {
@@ -48,6 +52,11 @@ export {
    * @category errors
    */
   ConnectTimeout,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  HeartbeatTimeout,
   /**
    * @since 0.1.0
    * @category errors
@@ -152,7 +161,7 @@ export const isClientService = (u: unknown): u is ClientService<unknown, unknown
  * @since 0.1.0
  * @category options
  */
-export interface CommonOptions<P, E, E3, R3, R4> {
+export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
   /**
    * Makes a new connection ready before anyone gets it, in its Scope: authenticates, subscribes, checks its health.
    */
@@ -170,6 +179,32 @@ export interface CommonOptions<P, E, E3, R3, R4> {
    * earlier counts as a failure more. Default 5 seconds.
    */
   readonly resetAfter?: Duration.DurationInput | undefined
+  /** Probes the connection while it is up, to notice a peer that has gone silent. Default: none. */
+  readonly heartbeat?: Heartbeat<P, E4, R5> | undefined
+  /**
+   * How old a connection may get: it is replaced when it has lived for 80 to 100 % of this, drawn for each. The next one
+   * is connected and prepared first and takes its place; then the old one is closed, once its `use`rs are done or
+   * `closeTimeout` has passed. While the next one can't be made, the old one goes on, and the retry policy says when to
+   * try again. Default: no limit.
+   */
+  readonly maxAge?: Duration.DurationInput | undefined
+}
+
+/**
+ * How a connection is probed. A probe that fails or dies loses the connection, and so does one without an answer within
+ * `timeout`, by a `HeartbeatTimeout`. There is one probe at a time; the next is due `interval` after the last answer,
+ * whatever else the connection is used for.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Heartbeat<in P, out E = never, out R = never> {
+  /** Asks the peer for a sign of life. */
+  readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>
+  /** How long after the connection is up, or the last answer, the next probe is due. More than zero. */
+  readonly interval: Duration.DurationInput
+  /** How long a probe may take. More than zero. */
+  readonly timeout: Duration.DurationInput
 }
 
 /**
@@ -178,7 +213,8 @@ export interface CommonOptions<P, E, E3, R3, R4> {
  * @since 0.1.0
  * @category options
  */
-export interface EndpointOptions<P, E1, R1, E3, R3, R4> extends CommonOptions<P, E1 | E3, E3, R3, R4> {
+export interface EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
+  extends CommonOptions<P, E1 | E3 | E4, E3, R3, R4, E4, R5> {
   /** Where to connect to. */
   readonly endpoint: Endpoint<P, E1, R1>
   readonly protocol?: undefined
@@ -190,8 +226,8 @@ export interface EndpointOptions<P, E1, R1, E3, R3, R4> extends CommonOptions<P,
  * @since 0.1.0
  * @category options
  */
-export interface ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
-  extends CommonOptions<P, E1 | E2 | ES | E3, E3, R3, R4> {
+export interface ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
+  extends CommonOptions<P, E1 | E2 | ES | E3 | E4, E3, R3, R4, E4, R5> {
   /** Where to connect to. */
   readonly endpoint: Endpoint<T, E1, R1>
   /**
@@ -207,9 +243,9 @@ export interface ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
  * @since 0.1.0
  * @category options
  */
-export type LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, W extends WaitForConnection> = (
-  | EndpointOptions<P, E1, R1, E3, R3, R4>
-  | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+export type LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5, W extends WaitForConnection> = (
+  | EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
+  | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
 ) & {
   /**
    * Builds the Layer only once there is a connection, or fails to build it as `whenConnected` with these options fails.
@@ -261,24 +297,39 @@ export type WaitError<W, E> = W extends { readonly failAfterFailures?: undefined
  * @category constructors
  * @throws InvalidOption
  */
-export function make<P, E1, R1, E3 = never, R3 = never, R4 = never>(
-  options: EndpointOptions<P, E1, R1, E3, R3, R4>
-): Effect.Effect<ClientService<P, E1 | E3>, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4>
-export function make<T, E1, R1, P, E2 = never, R2 = never, ES = never, E3 = never, R3 = never, R4 = never>(
-  options: ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+export function make<P, E1, R1, E3 = never, R3 = never, R4 = never, E4 = never, R5 = never>(
+  options: EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
+): Effect.Effect<ClientService<P, E1 | E3 | E4>, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4 | R5>
+export function make<
+  T,
+  E1,
+  R1,
+  P,
+  E2 = never,
+  R2 = never,
+  ES = never,
+  E3 = never,
+  R3 = never,
+  R4 = never,
+  E4 = never,
+  R5 = never
+>(
+  options: ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
 ): Effect.Effect<
-  ClientService<P, E1 | E2 | ES | E3>,
+  ClientService<P, E1 | E2 | ES | E3 | E4>,
   never,
-  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4
+  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
 >
-export function make<T, E1, R1, P, E2, R2, ES, E3, R3, R4>(
-  options: EndpointOptions<P, E1, R1, E3, R3, R4> | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+export function make<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
+  options:
+    | EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
+    | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
 ): Effect.Effect<
-  ClientService<P, E1 | E2 | ES | E3>,
+  ClientService<P, E1 | E2 | ES | E3 | E4>,
   never,
-  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4
+  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
 > {
-  return makeAny("ClientService.make", options)
+  return makeAny<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>("ClientService.make", options)
 }
 
 /**
@@ -313,24 +364,48 @@ export function layer<
   E3 extends E = never,
   R3 = never,
   R4 = never,
+  E4 extends E = never,
+  R5 = never,
   W extends WaitForConnection = never
 >(
   tag: Context.Tag<Id, ClientService<P, E>>,
-  options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, W>
-): Layer.Layer<Id, WaitError<W, E1 | E2 | ES | E3>, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4>
-export function layer<Id, P, E, T, E1 extends E, R1, E2 extends E, R2, ES extends E, E3 extends E, R3, R4>(
+  options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, E4, R5, W>
+): Layer.Layer<
+  Id,
+  WaitError<W, E1 | E2 | ES | E3 | E4>,
+  R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
+>
+export function layer<
+  Id,
+  P,
+  E,
+  T,
+  E1 extends E,
+  R1,
+  E2 extends E,
+  R2,
+  ES extends E,
+  E3 extends E,
+  R3,
+  R4,
+  E4 extends E,
+  R5
+>(
   tag: Context.Tag<Id, ClientService<P, E>>,
-  options: LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, WaitForConnection>
+  options: LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5, WaitForConnection>
 ): Layer.Layer<
   Id,
   ConnectionError<E> | ServiceStopped | RetriesExhausted<E>,
-  R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4
+  R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
 > {
   const { waitForConnection } = options
   const failures = waitForConnection?.failAfterFailures
   if (failures !== undefined)
     InvalidOption.integer("ClientService.layer", "waitForConnection.failAfterFailures", failures, 1)
-  const service = Effect.tap(makeAny("ClientService.layer", options), (service) => service.start)
+  const service = Effect.tap(
+    makeAny<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>("ClientService.layer", options),
+    (service) => service.start
+  )
   if (waitForConnection === undefined) return Layer.scoped(tag, service)
   return Layer.scoped(
     tag,
@@ -341,6 +416,50 @@ export function layer<Id, P, E, T, E1 extends E, R1, E2 extends E, R2, ES extend
     )
   )
 }
+
+/**
+ * A stream that goes on across connections: it runs the stream of `f` on each connection in turn, begun anew on every
+ * one. What ends or fails with its connection is begun anew on the next; a failure of `f` on a connection that is up ends
+ * the stream with that failure.
+ *
+ * With `gap`, the consumer is told of each change: what `gap` gives comes before the first element of every connection
+ * but the first.
+ *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { ClientService } from "effect-client-service"
+ *
+ * interface Feed {
+ *   readonly trades: Stream.Stream<number>
+ * }
+ *
+ * declare const service: ClientService.ClientService<Feed>
+ *
+ * const trades = ClientService.stream(service, (feed) => feed.trades, { gap: () => "missed some" as const })
+ * ```
+ *
+ * @since 0.1.0
+ * @category streams
+ */
+export const stream = <P, E, A, E2, R, Gap = never>(
+  service: ClientService<P, E>,
+  f: (protocol: P) => Stream.Stream<A, E2, R>,
+  options?: { readonly gap?: ((protocol: P) => Gap) | undefined }
+): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> => subscribe(service, f, options?.gap)
+
+/**
+ * Has the service reconnect at each element of a stream, such as that the network is back, that credentials were
+ * rotated, or a signal of the system. It runs as long as the stream does. However many elements there are, there is one
+ * attempt at a time.
+ *
+ * @since 0.1.0
+ * @category streams
+ */
+export const reconnectOn = <P, E, A, E2, R>(
+  service: ClientService<P, E>,
+  stream: Stream.Stream<A, E2, R>
+): Effect.Effect<void, E2, R> => Stream.runForEach(stream, () => service.reconnect)
 
 /**
  * The class of a service's tag, with what is most used of the service as statics.
@@ -360,10 +479,16 @@ export interface TagClass<Self, Id extends string, P, E> extends Context.TagClas
     E3 extends E = never,
     R3 = never,
     R4 = never,
+    E4 extends E = never,
+    R5 = never,
     W extends WaitForConnection = never
   >(
-    options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, W>
-  ) => Layer.Layer<Self, WaitError<W, E1 | E2 | ES | E3>, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4>
+    options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, E4, R5, W>
+  ) => Layer.Layer<
+    Self,
+    WaitError<W, E1 | E2 | ES | E3 | E4>,
+    R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
+  >
   /** Waits for a connection of this service. */
   readonly whenConnected: {
     (): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
@@ -422,54 +547,74 @@ export const Tag =
     return Object.assign(tag, statics)
   }
 
-const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4>(
+const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
   where: string,
-  options: EndpointOptions<P, E1, R1, E3, R3, R4> | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4>
+  options:
+    | EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
+    | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
 ) =>
   options.protocol === undefined
-    ? makeOf<P, E1 | E3, E3, R3, R4, R1 | Exclude<R3, Scope.Scope>>(
+    ? makeOf<P, E1 | E3 | E4, E3, R3, R4, E4, R5, R1 | Exclude<R3, Scope.Scope>>(
         where,
         options,
         options.endpoint.name,
         prepared((signal) => options.endpoint.connect(signal), options.prepare)
       )
-    : makeOf<P, E1 | E2 | ES | E3, E3, R3, R4, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope>>(
+    : makeOf<P, E1 | E2 | ES | E3 | E4, E3, R3, R4, E4, R5, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope>>(
         where,
         options,
         options.endpoint.name,
         prepared(protocolOver(options.endpoint, options.protocol), options.prepare)
       )
 
-const makeOf = <P, E, E3, R3, R4, RA>(
+const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   where: string,
-  options: CommonOptions<P, E, E3, R3, R4>,
+  options: CommonOptions<P, E, E3, R3, R4, E4, R5>,
   endpoint: string,
   attempt: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, RA | Scope.Scope>
-): Effect.Effect<ClientService<P, E>, never, RA | R4 | Scope.Scope> => {
-  type R = RA | R4
+): Effect.Effect<ClientService<P, E>, never, RA | R4 | R5 | Scope.Scope> => {
+  type R = RA | R4 | R5
   const name = InvalidOption.text(where, "name", options.name ?? endpoint)
   const connectTimeout = InvalidOption.duration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
   const closeTimeout = InvalidOption.duration(where, "closeTimeout", options.closeTimeout ?? "5 seconds")
   const resetAfter = InvalidOption.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
+  const maxAge = Duration.toMillis(InvalidOption.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity))
+  const { heartbeat } = options
+  const watch =
+    heartbeat === undefined
+      ? undefined
+      : untilHeartbeatFails(name, {
+          probe: heartbeat.probe,
+          interval: InvalidOption.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
+          timeout: InvalidOption.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
+        })
 
   return Effect.gen(function* () {
     const clock = yield* Effect.clock
     const fork = yield* makeFork<R>()
     const published = yield* SubscriptionRef.make<ConnectionState.ConnectionState<P, E>>(ConnectionState.Init())
     const journal = new Journal(name, endpoint, clock)
-    const machine: Machine<P, E, R> = new Machine<P, E, R>({
-      name,
-      connect: attempt,
-      spans: new AttemptSpans(name, endpoint, clock),
-      connectTimeout,
-      closeTimeout: Duration.toMillis(closeTimeout),
-      resetAfter: Duration.toMillis(resetAfter),
-      retries: new RetryDriver<E, R>({
+    const makeRetries = () =>
+      new RetryDriver<E, R>({
         policy: options.retryPolicy ?? defaultPolicy,
         timeout: Duration.toMillis(connectTimeout),
         fork,
         onBroken: (cause) => journal.warn(machine.model, "the retry policy broke, taking the default delay", cause)
-      }),
+      })
+    const machine: Machine<P, E, R> = new Machine<P, E, R>({
+      name,
+      connect: attempt,
+      watch,
+      spans: new AttemptSpans(name, endpoint, clock),
+      connectTimeout,
+      closeTimeout: Duration.toMillis(closeTimeout),
+      resetAfter: Duration.toMillis(resetAfter),
+      maxAge:
+        maxAge === Number.POSITIVE_INFINITY
+          ? Effect.succeed(maxAge)
+          : Effect.map(Random.nextRange(0.8 * maxAge, maxAge), Math.round),
+      retries: makeRetries(),
+      replacementRetries: makeRetries(),
       journal,
       clock,
       fork,

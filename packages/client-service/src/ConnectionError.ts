@@ -14,7 +14,7 @@ import * as Duration from "effect/Duration"
  * @since 0.1.0
  * @category models
  */
-export type ConnectionError<E> = E | ConnectTimeout | ConnectionLost
+export type ConnectionError<E> = E | ConnectTimeout | ConnectionLost | HeartbeatTimeout
 
 /**
  * An attempt took longer than the service's `connectTimeout`. It covers connect, `protocol` and `prepare` together.
@@ -46,6 +46,21 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   override get message(): string {
     const reason = this.cause instanceof Error ? `: ${this.cause.message}` : ""
     return `${this.service}: the connection was lost${reason}`
+  }
+}
+
+/**
+ * A probe of the service's `heartbeat` had no answer within its timeout, so the connection counts as lost.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class HeartbeatTimeout extends Data.TaggedError("HeartbeatTimeout")<{
+  readonly service: string
+  readonly duration: Duration.Duration
+}> {
+  override get message(): string {
+    return `${this.service}: no answer to the heartbeat within ${Duration.format(this.duration)}`
   }
 }
 

@@ -4,11 +4,16 @@
  * @since 0.1.0
  */
 import type * as Socket from "@effect/platform/Socket"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type * as Scope from "effect/Scope"
+import type { EndpointsFailed } from "./EndpointsFailed.js"
 import * as InvalidOption from "./InvalidOption.js"
+import { failover as connectFailover } from "./internal/failover.js"
+import { race } from "./internal/happyEyeballs.js"
+import { inScope } from "./internal/inScope.js"
 import { socketTransport } from "./internal/socketTransport.js"
 import type { Transport, TransportError } from "./Transport.js"
 
@@ -37,7 +42,7 @@ export interface ConnectionSignal<in E> {
  * @since 0.1.0
  * @category models
  */
-export interface Endpoint<out A, out E = never, out R = never> {
+export interface Endpoint<out A, out E = never, out R = never> extends Pipeable {
   readonly name: string
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<A, E, R | Scope.Scope>
 }
@@ -75,8 +80,8 @@ export const make = <A, E = never, R = never, ES = never>(options: {
   /** For logs, spans and messages, so it must not hold a secret. */
   readonly name: string
   /** Makes one connection, and is given the signal of that connection alone. */
-  readonly connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
-}): Endpoint<A, E | ES, R> & Pipeable =>
+  readonly connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
+}): Endpoint<A, E | ES, Exclude<R, Scope.Scope>> =>
   fromConnect(InvalidOption.text("Endpoint.make", "name", options.name), options.connect)
 
 /**
@@ -86,10 +91,12 @@ export const make = <A, E = never, R = never, ES = never>(options: {
  * @category mapping
  */
 export const map: {
-  <A, B>(f: (a: A) => B): <E, R>(self: Endpoint<A, E, R>) => Endpoint<B, E, R> & Pipeable
-  <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R> & Pipeable
-} = dual(2, <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R> & Pipeable =>
-  fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.map(self.connect(signal), f))
+  <A, B>(f: (a: A) => B): <E, R>(self: Endpoint<A, E, R>) => Endpoint<B, E, R>
+  <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R>
+} = dual(
+  2,
+  <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R> =>
+    fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.map(self.connect(signal), f))
 )
 
 /**
@@ -101,18 +108,18 @@ export const map: {
  */
 export const mapEffect: {
   <A, B, E2, R2>(
-    f: (a: A) => Effect.Effect<B, E2, R2 | Scope.Scope>
-  ): <E, R>(self: Endpoint<A, E, R>) => Endpoint<B, E | E2, R | R2> & Pipeable
+    f: (a: A) => Effect.Effect<B, E2, R2>
+  ): <E, R>(self: Endpoint<A, E, R>) => Endpoint<B, E | E2, R | Exclude<R2, Scope.Scope>>
   <A, E, R, B, E2, R2>(
     self: Endpoint<A, E, R>,
-    f: (a: A) => Effect.Effect<B, E2, R2 | Scope.Scope>
-  ): Endpoint<B, E | E2, R | R2> & Pipeable
+    f: (a: A) => Effect.Effect<B, E2, R2>
+  ): Endpoint<B, E | E2, R | Exclude<R2, Scope.Scope>>
 } = dual(
   2,
   <A, E, R, B, E2, R2>(
     self: Endpoint<A, E, R>,
-    f: (a: A) => Effect.Effect<B, E2, R2 | Scope.Scope>
-  ): Endpoint<B, E | E2, R | R2> & Pipeable =>
+    f: (a: A) => Effect.Effect<B, E2, R2>
+  ): Endpoint<B, E | E2, R | Exclude<R2, Scope.Scope>> =>
     fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.flatMap(self.connect(signal), f))
 )
 
@@ -123,12 +130,14 @@ export const mapEffect: {
  * @category mapping
  */
 export const mapError: {
-  <E, E2>(f: (error: E) => E2): <A, R>(self: Endpoint<A, E, R>) => Endpoint<A, E2, R> & Pipeable
-  <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> & Pipeable
-} = dual(2, <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> & Pipeable =>
-  fromConnect(self.name, (signal: ConnectionSignal<E2>) =>
-    Effect.mapError(self.connect({ lost: (error) => signal.lost(mapped(error, f)) }), f)
-  )
+  <E, E2>(f: (error: E) => E2): <A, R>(self: Endpoint<A, E, R>) => Endpoint<A, E2, R>
+  <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R>
+} = dual(
+  2,
+  <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> =>
+    fromConnect(self.name, (signal: ConnectionSignal<E2>) =>
+      Effect.mapError(self.connect({ lost: (error) => signal.lost(mapped(error, f)) }), f)
+    )
 )
 
 /**
@@ -139,18 +148,18 @@ export const mapError: {
  */
 export const tap: {
   <A, X, E2, R2>(
-    f: (a: A) => Effect.Effect<X, E2, R2 | Scope.Scope>
-  ): <E, R>(self: Endpoint<A, E, R>) => Endpoint<A, E | E2, R | R2> & Pipeable
+    f: (a: A) => Effect.Effect<X, E2, R2>
+  ): <E, R>(self: Endpoint<A, E, R>) => Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>>
   <A, E, R, X, E2, R2>(
     self: Endpoint<A, E, R>,
-    f: (a: A) => Effect.Effect<X, E2, R2 | Scope.Scope>
-  ): Endpoint<A, E | E2, R | R2> & Pipeable
+    f: (a: A) => Effect.Effect<X, E2, R2>
+  ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>>
 } = dual(
   2,
   <A, E, R, X, E2, R2>(
     self: Endpoint<A, E, R>,
-    f: (a: A) => Effect.Effect<X, E2, R2 | Scope.Scope>
-  ): Endpoint<A, E | E2, R | R2> & Pipeable => mapEffect(self, (a) => Effect.as(f(a), a))
+    f: (a: A) => Effect.Effect<X, E2, R2>
+  ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>> => mapEffect(self, (a) => Effect.as(f(a), a))
 )
 
 /**
@@ -167,9 +176,9 @@ export const tap: {
  */
 export const fromSocket = <E, R>(
   name: string,
-  socket: Effect.Effect<Socket.Socket, E, R | Scope.Scope>,
+  socket: Effect.Effect<Socket.Socket, E, R>,
   options?: { readonly receiveBuffer?: number | undefined }
-): Endpoint<Transport, E | Socket.SocketError | TransportError, R> & Pipeable => {
+): Endpoint<Transport, E | Socket.SocketError | TransportError, Exclude<R, Scope.Scope>> => {
   const where = "Endpoint.fromSocket"
   const receiveBuffer = InvalidOption.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
   return fromConnect(
@@ -179,12 +188,55 @@ export const fromSocket = <E, R>(
   )
 }
 
+/**
+ * Tries the next of several endpoints at each attempt: the first again after a connection that came up (prepared and
+ * all), and after a full round. An attempt that fails tells which endpoints of the round have failed so far, and why.
+ *
+ * It keeps the place in the round, so every service needs one of its own.
+ *
+ * @since 0.1.0
+ * @category combining
+ * @throws InvalidOption if there is no endpoint
+ */
+export const failover = <A, E, R>(
+  endpoints: ReadonlyArray<Endpoint<A, E, R>>
+): Endpoint<A, E | EndpointsFailed<E>, R> =>
+  fromConnect(namesOf("Endpoint.failover", endpoints), connectFailover(endpoints))
+
+/**
+ * Races several endpoints for each connection, as RFC 8305 ("Happy Eyeballs") has it: the next one begins after `delay`,
+ * 250 milliseconds by default, or as soon as one has failed, and the first to connect wins. The others are interrupted
+ * and closed, even one that connects too late. If all fail, the attempt tells why each did.
+ *
+ * @since 0.1.0
+ * @category combining
+ * @throws InvalidOption if there is no endpoint, or `delay` is negative or not a number
+ */
+export const happyEyeballs = <A, E, R>(
+  endpoints: ReadonlyArray<Endpoint<A, E, R>>,
+  options?: { readonly delay?: Duration.DurationInput | undefined }
+): Endpoint<A, E | EndpointsFailed<E>, R> => {
+  const where = "Endpoint.happyEyeballs"
+  const delay = Duration.toMillis(InvalidOption.duration(where, "delay", options?.delay ?? "250 millis"))
+  return fromConnect(namesOf(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
+}
+
+const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): string => {
+  if (endpoints.length > 0) return endpoints.map(({ name }) => name).join(", ")
+  throw new InvalidOption.InvalidOption({
+    where,
+    option: "endpoints",
+    value: endpoints,
+    expected: "one endpoint or more"
+  })
+}
+
 const fromConnect = <A, E, R, ES>(
   name: string,
-  connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
-): Endpoint<A, E | ES, R> & Pipeable => ({
+  connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
+): Endpoint<A, E | ES, Exclude<R, Scope.Scope>> => ({
   name,
-  connect,
+  connect: (signal) => inScope(connect(signal)),
   pipe() {
     return pipeArguments(this, arguments)
   }

@@ -90,6 +90,19 @@ export const finiteDuration = (where: string, option: string, value: Duration.Du
   throw new InvalidOption({ where, option, value, expected: "a finite duration of zero or more" })
 }
 
+/**
+ * Like `duration`, but refuses one of zero too.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const positiveDuration = (where: string, option: string, value: Duration.DurationInput): Duration.Duration => {
+  const decoded = duration(where, option, value)
+  if (Duration.greaterThan(decoded, 0)) return decoded
+  throw new InvalidOption({ where, option, value, expected: "a duration of more than zero" })
+}
+
 const isNonNegative = (value: Duration.DurationInput): boolean => {
   if (typeof value === "number" || typeof value === "bigint") return value >= 0
   if (typeof value === "string") return !value.startsWith("-")

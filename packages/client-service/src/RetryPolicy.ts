@@ -8,9 +8,14 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
@@ -130,6 +135,72 @@ export const decorrelatedJitter = (options?: {
     Effect.map(Random.nextRange(initial, Math.max(initial, previous * 3)), (delay) => Math.min(delay, max))
   )
 }
+
+/**
+ * Ends a policy with the first failure whose error does not satisfy the predicate: a password that is wrong now will be
+ * wrong in a minute. Failures without an error, such as defects, do not end it.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "effect-client-service"
+ *
+ * type LoginError = { readonly _tag: "WrongPassword" } | { readonly _tag: "Busy" }
+ *
+ * const policy = RetryPolicy.fullJitter().pipe(
+ *   RetryPolicy.whileError((error: LoginError | { readonly _tag: string }) => error._tag !== "WrongPassword")
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const whileError: {
+  <E>(predicate: (error: E) => boolean): <R>(self: RetryPolicy<E, R>) => RetryPolicy<E, R>
+  <E, R>(self: RetryPolicy<E, R>, predicate: (error: E) => boolean): RetryPolicy<E, R>
+} = dual(
+  2,
+  <E, R>(self: RetryPolicy<E, R>, predicate: (error: E) => boolean): RetryPolicy<E, R> =>
+    Schedule.whileInput(self, ({ cause }) => {
+      const error = Cause.failureOption(cause)
+      return error._tag === "None" || predicate(error.value)
+    })
+)
+
+/**
+ * Reads a `fullJitter` policy from the configuration: `initialDelay`, `maxDelay` (durations) and `factor`, each optional
+ * and by default as in `fullJitter`. What makes no sense is a `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import { Config, ConfigProvider, Effect } from "effect"
+ * import { RetryPolicy } from "effect-client-service"
+ *
+ * const policy = RetryPolicy.fromConfig.pipe(
+ *   Config.nested("retry"),
+ *   Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["retry.maxDelay", "10 seconds"]])))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromConfig: Config.Config<RetryPolicy<unknown>> = Config.all({
+  initialDelay: Config.option(Config.duration("initialDelay")),
+  maxDelay: Config.option(Config.duration("maxDelay")),
+  factor: Config.option(Config.number("factor"))
+}).pipe(
+  Config.mapOrFail(({ factor, initialDelay, maxDelay }) =>
+    Either.try({
+      try: () =>
+        fullJitter({
+          initialDelay: Option.getOrUndefined(initialDelay),
+          maxDelay: Option.getOrUndefined(maxDelay),
+          factor: Option.getOrUndefined(factor)
+        }),
+      catch: (error) => ConfigError.InvalidData([], error instanceof Error ? error.message : String(error))
+    })
+  )
+)
 
 // A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are.
 const fromDelays = (

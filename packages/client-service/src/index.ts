@@ -6,6 +6,11 @@ export * as ClientService from "./ClientService.js"
 /**
  * @since 0.1.0
  */
+export * as ClientServiceMap from "./ClientServiceMap.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ConnectionError from "./ConnectionError.js"
 
 /**
@@ -17,6 +22,11 @@ export * as ConnectionState from "./ConnectionState.js"
  * @since 0.1.0
  */
 export * as Endpoint from "./Endpoint.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as EndpointsFailed from "./EndpointsFailed.js"
 
 /**
  * @since 0.1.0

@@ -119,14 +119,15 @@ const events: Events<string, string> = {
   lost: { failures: 3, cause, retry },
   delayOver: {},
   closed: {},
-  reconnect: { failures: 0 }
+  reconnect: { failures: 0 },
+  replaced: { protocol: "next", failures: 0, now: 5000 }
 }
 
 /** The same table for the decisions alone, in which every event can come about in every state. */
 const decisions: Record<StateTag, Partial<Record<EventName, StateTag>>> = {
   Init: { start: "Connecting", stop: "Stopped" },
   Connecting: { stop: "Disconnecting", succeeded: "Connected", failed: "Waiting" },
-  Connected: { stop: "Disconnecting", lost: "Waiting", reconnect: "Connecting" },
+  Connected: { stop: "Disconnecting", lost: "Waiting", reconnect: "Connecting", replaced: "Connected" },
   Waiting: { stop: "Stopped", delayOver: "Connecting", reconnect: "Connecting" },
   Disconnecting: { start: "Restarting", closed: "Stopped" },
   Restarting: { stop: "Disconnecting", closed: "Connecting" },

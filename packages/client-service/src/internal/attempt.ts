@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
+import { inScope } from "./inScope.js"
 
 /**
  * Connects, and makes the protocol, in the Scope of the connection.
@@ -23,9 +24,3 @@ export const prepared =
   ) =>
   (signal: ConnectionSignal<E>): Effect.Effect<P, E | E3, R | Exclude<R3, Scope.Scope> | Scope.Scope> =>
     prepare === undefined ? connect(signal) : Effect.tap(connect(signal), (protocol) => inScope(prepare(protocol)))
-
-// Takes the Scope out of `R`, for the type of the whole to tell that it is the connection's and not the caller's.
-const inScope = <A, E, R>(
-  effect: Effect.Effect<A, E, R | Scope.Scope>
-): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
-  Effect.flatMap(Effect.scope, (scope) => Scope.extend(effect, scope))

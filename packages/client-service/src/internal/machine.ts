@@ -6,9 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { type ConnectionError, ConnectTimeout, RetriesExhausted, ServiceStopped } from "../ConnectionError.js"
+import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../ConnectionError.js"
 import type { ConnectionState } from "../ConnectionState.js"
 import type { ConnectionSignal } from "../Endpoint.js"
 import type { AttemptSpans } from "./attemptSpans.js"
@@ -32,11 +33,16 @@ export interface Settings<P, E, R> {
   readonly name: string
   /** A whole attempt: connect, `protocol` and `prepare`. */
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
+  /** Watches over a connection that is up, and gives the cause when it has to be given up. */
+  readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined
   readonly connectTimeout: Duration.Duration
   /** Milliseconds, as is `resetAfter`. */
   readonly closeTimeout: number
   readonly resetAfter: number
   readonly retries: RetryDriver<E, R>
+  /** How many milliseconds a connection lives before it is replaced, drawn for each. */
+  readonly maxAge: Effect.Effect<number>
+  readonly replacementRetries: RetryDriver<E, R>
   readonly journal: Journal
   readonly spans: AttemptSpans
   readonly clock: Clock.Clock
@@ -54,6 +60,8 @@ export interface Settings<P, E, R> {
 export class Machine<P, E, R> {
   private current: Model<P, E> = initial
   private connection: Connection<P, E, R> | undefined
+  /** The connection that is to replace the present one, or that it has replaced. */
+  private other: Connection<P, E, R> | undefined
   private loop: Fiber.RuntimeFiber<void> | undefined
   private isShutDown = false
   private isPublishing = false
@@ -80,7 +88,7 @@ export class Machine<P, E, R> {
 
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     const { loop } = this
-    const closing = this.connection !== undefined && this.connection.closeTimeLeft > 0
+    const closing = this.connections.some((connection) => connection.closeTimeLeft > 0)
     const halted = this.command("stop", { closing }) && loop !== undefined ? Fiber.await(loop) : Effect.void
     const stopped = this.stopping === undefined ? Effect.void : Deferred.await(this.stopping)
     return this.publish.pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
@@ -166,7 +174,8 @@ export class Machine<P, E, R> {
     const terminal = this.terminal()
     if (terminal !== undefined) this.waiters.resumeAll(terminal)
     // Last, since what it runs may change the state again.
-    this.connection?.close(name === "stop" ? new ServiceStopped({ service: this.settings.name }) : undefined)
+    const reason = name === "stop" ? new ServiceStopped({ service: this.settings.name }) : undefined
+    for (const connection of this.connections) connection.close(reason)
     return true
   }
 
@@ -217,40 +226,81 @@ export class Machine<P, E, R> {
 
   private readonly connect: Effect.Effect<unknown, never, R> = Effect.gen(this, function* () {
     yield* this.closed
-    const { clock, connectTimeout, name, spans } = this.settings
-    const span = yield* spans.begin(this.current.attempt)
-    const scope = yield* Scope.make()
-    const connection = new Connection(this.settings, scope, span)
-    this.connection = connection
-
-    yield* connection.settled(Duration.toMillis(connectTimeout))
-    const { result = Exit.fail(new ConnectTimeout({ service: name, duration: connectTimeout })) } = connection
-    if (Exit.isSuccess(result)) {
-      connection.establish(result.value, this.current.generation + 1)
-      return this.dispatch("succeeded", { protocol: result.value, now: clock.unsafeCurrentTimeMillis() })
+    const connection = yield* this.open((connection) => {
+      this.connection = connection
+    })
+    yield* connection.settled
+    const exit = connection.establish(this.current.generation + 1)
+    if (Exit.isSuccess(exit)) {
+      return this.dispatch("succeeded", { protocol: exit.value, now: this.now() })
     }
-
-    connection.fail(result.cause)
     connection.close()
     yield* this.closed
-    const failed = yield* this.judge(result.cause)
-    this.waiters.attemptFailed(Effect.failCause(result.cause))
+    const failed = yield* this.judge(exit.cause)
+    this.waiters.attemptFailed(Effect.failCause(exit.cause))
     return this.dispatch("failed", failed)
   })
 
-  private readonly watch: Effect.Effect<unknown> = Effect.gen(this, function* () {
+  private readonly watch: Effect.Effect<unknown, never, R> = Effect.gen(this, function* () {
     const { connection } = this
     if (connection === undefined) return
-    yield* connection.failed
-    connection.close()
+    const age = yield* this.settings.maxAge
+    yield* connection.failed(age)
+    if (connection.failure === undefined) yield* this.replace(connection)
     if (connection.failure === undefined) return
+    connection.close()
     const lost = yield* this.judge(connection.failure)
     this.dispatch("lost", lost)
   })
 
+  // Ends when the connection is replaced or lost. Until then, it serves as ever.
+  private replace(connection: Connection<P, E, R>): Effect.Effect<void, never, R> {
+    return Effect.gen(this, function* () {
+      const { journal, replacementRetries } = this.settings
+      for (let failures = 1; connection.failure === undefined; failures++) {
+        const lost = connection.failed(Number.POSITIVE_INFINITY)
+        if (this.other !== undefined) yield* Effect.raceFirst(this.other.retired, lost)
+        if (connection.failure !== undefined) return
+        const successor = yield* this.open((successor) => {
+          this.other = successor
+        })
+        yield* Effect.raceFirst(successor.settled, lost)
+        if (connection.failure !== undefined) return
+        const exit = successor.establish(this.current.generation + 1)
+        if (Exit.isSuccess(exit)) {
+          this.connection = successor
+          this.other = connection
+          connection.retire()
+          const event = { protocol: exit.value, failures: this.failuresSoFar(), now: this.now() }
+          return void this.dispatch("replaced", event)
+        }
+        successor.close()
+        yield* journal.warn(this.current, "the connection could not be replaced, and goes on", exit.cause)
+        const retry = yield* replacementRetries.next({ failures, cause: exit.cause })
+        yield* connection.failed(
+          Option.match(retry, {
+            onNone: () => Number.POSITIVE_INFINITY,
+            onSome: ({ delay }) => Duration.toMillis(delay)
+          })
+        )
+      }
+    })
+  }
+
+  /** Opens a connection and hands it over before anything else can happen. */
+  private open(handOver: (connection: Connection<P, E, R>) => void): Effect.Effect<Connection<P, E, R>> {
+    return Effect.gen(this, function* () {
+      const span = yield* this.settings.spans.begin(this.current.attempt)
+      const scope = yield* Scope.make()
+      const connection = new Connection(this.settings, scope, span)
+      handOver(connection)
+      return connection
+    })
+  }
+
   // The delay counts from the failure, and the policy may have taken its time. The clock may have been set back.
   private timeToRetry({ delay, retryAt }: { readonly delay: Duration.Duration; readonly retryAt: number }): number {
-    return Math.min(Duration.toMillis(delay), retryAt - this.settings.clock.unsafeCurrentTimeMillis())
+    return Math.min(Duration.toMillis(delay), retryAt - this.now())
   }
 
   private judge(cause: Cause.Cause<ConnectionError<E>>): Effect.Effect<Failed<E>> {
@@ -259,19 +309,28 @@ export class Machine<P, E, R> {
   }
 
   private failuresSoFar(): number {
-    const { clock, resetAfter } = this.settings
-    return failuresSoFar(this.current, clock.unsafeCurrentTimeMillis(), resetAfter)
+    return failuresSoFar(this.current, this.now(), this.settings.resetAfter)
   }
 
-  /** Waits until the last connection is closed, for the rest of its `closeTimeout` at most. */
-  private readonly closed: Effect.Effect<void> = Effect.suspend(() => {
-    const { connection } = this
-    if (connection === undefined) return Effect.void
-    return Effect.flatMap(connection.closed, (isClosed) => {
-      this.connection = undefined
-      return isClosed
-        ? Effect.void
-        : this.settings.journal.warn(this.current, "connection not closed within closeTimeout, going on without it")
-    })
+  private now(): number {
+    return this.settings.clock.unsafeCurrentTimeMillis()
+  }
+
+  private get connections(): ReadonlyArray<Connection<P, E, R>> {
+    return [this.connection, this.other].filter((connection) => connection !== undefined)
+  }
+
+  /** Waits until every connection is closed, for the rest of its `closeTimeout` at most. */
+  private readonly closed: Effect.Effect<void> = Effect.gen(this, function* () {
+    for (const connection of this.connections) {
+      if (!(yield* connection.closed)) {
+        yield* this.settings.journal.warn(
+          this.current,
+          "connection not closed within closeTimeout, going on without it"
+        )
+      }
+    }
+    this.connection = undefined
+    this.other = undefined
   })
 }

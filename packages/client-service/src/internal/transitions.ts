@@ -28,6 +28,7 @@ export interface Events<P, E> {
   readonly delayOver: {}
   readonly closed: {}
   readonly reconnect: { readonly failures: number }
+  readonly replaced: { readonly protocol: P; readonly failures: number; readonly now: number }
 }
 
 /** A failure, and the retry that the policy grants, if any. */
@@ -77,6 +78,9 @@ const connected: Cell<"succeeded"> = (model, { now, protocol }) => {
   return { ...model, generation, state: ConnectionState.Connected({ protocol, generation, connectedAt: now }) }
 }
 
+const renew: Cell<"replaced"> = (model, { failures, now, protocol }) =>
+  connected({ ...model, attempt: model.attempt + 1, failures }, { now, protocol })
+
 const retry: Cell<"failed" | "lost"> = (model, { cause, failures, retry }) => ({
   ...model,
   failures,
@@ -105,7 +109,7 @@ const connecting = <P, E>(model: Model<P, E>): Model<P, E> => {
   return { ...model, attempt, state: ConnectionState.Connecting({ attempt, failures: model.failures }) }
 }
 
-const row = (...[start, stop, succeeded, failed, lost, delayOver, closed, reconnect]: Cells): Row => ({
+const row = (...[start, stop, succeeded, failed, lost, delayOver, closed, reconnect, replaced]: Cells): Row => ({
   start,
   stop,
   succeeded,
@@ -113,7 +117,8 @@ const row = (...[start, stop, succeeded, failed, lost, delayOver, closed, reconn
   lost,
   delayOver,
   closed,
-  reconnect
+  reconnect,
+  replaced
 })
 
 type Cells = readonly [
@@ -124,19 +129,20 @@ type Cells = readonly [
   lost: Cell<"lost">,
   delayOver: Cell<"delayOver">,
   closed: Cell<"closed">,
-  reconnect: Cell<"reconnect">
+  reconnect: Cell<"reconnect">,
+  replaced: Cell<"replaced">
 ]
 
 // A loss while Connecting is a failed attempt. A stop is `closing` while an old connection has not closed yet.
 // biome-ignore format: a table
 const table: Record<ConnectionState.ConnectionState<unknown>["_tag"], Row> = {
-  //                 start    stop        succeeded  failed  lost   delayOver  closed   reconnect
-  Init:          row(first,   stop,       ____,      ____,   ____,  ____,      ____,    ____),
-  Connecting:    row(warn,    disconnect, connected, retry,  ____,  ____,      ____,    ____),
-  Connected:     row(warn,    disconnect, ____,      ____,   retry, ____,      ____,    replace),
-  Waiting:       row(warn,    stop,       ____,      ____,   ____,  again,     ____,    replace),
-  Disconnecting: row(restart, stay,       ____,      ____,   ____,  ____,      stopped, ____),
-  Restarting:    row(warn,    disconnect, ____,      ____,   ____,  ____,      first,   ____),
-  Stopped:       row(first,   stay,       ____,      ____,   ____,  ____,      ____,    ____),
-  Exhausted:     row(first,   stop,       ____,      ____,   ____,  ____,      ____,    ____)
+  //                 start    stop        succeeded  failed  lost   delayOver  closed   reconnect  replaced
+  Init:          row(first,   stop,       ____,      ____,   ____,  ____,      ____,    ____,      ____),
+  Connecting:    row(warn,    disconnect, connected, retry,  ____,  ____,      ____,    ____,      ____),
+  Connected:     row(warn,    disconnect, ____,      ____,   retry, ____,      ____,    replace,   renew),
+  Waiting:       row(warn,    stop,       ____,      ____,   ____,  again,     ____,    replace,   ____),
+  Disconnecting: row(restart, stay,       ____,      ____,   ____,  ____,      stopped, ____,      ____),
+  Restarting:    row(warn,    disconnect, ____,      ____,   ____,  ____,      first,   ____,      ____),
+  Stopped:       row(first,   stay,       ____,      ____,   ____,  ____,      ____,    ____,      ____),
+  Exhausted:     row(first,   stop,       ____,      ____,   ____,  ____,      ____,    ____,      ____)
 }

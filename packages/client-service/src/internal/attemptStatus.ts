@@ -1,0 +1,9 @@
+import * as Context from "effect/Context"
+
+/**
+ * Tells what an endpoint can't see of the attempt that it is part of: whether the connection came up in the end, past
+ * `protocol` and `prepare`. Without a service, connecting is all there is to it.
+ */
+export class AttemptStatus extends Context.Reference<AttemptStatus>()("effect-client-service/AttemptStatus", {
+  defaultValue: (): { isEstablished: boolean } => ({ isEstablished: true })
+}) {}

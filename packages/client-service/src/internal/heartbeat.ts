@@ -1,0 +1,37 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { HeartbeatTimeout } from "../ConnectionError.js"
+import { sleep, within } from "./sleep.js"
+
+export interface Heartbeat<P, E, R> {
+  readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>
+  readonly interval: Duration.Duration
+  readonly timeout: Duration.Duration
+}
+
+/**
+ * Probes a connection until a probe fails, and gives the cause. A probe is due an interval after the last has answered,
+ * so there is one at most, and a clock that jumps by hours brings no more than one.
+ */
+export const untilHeartbeatFails =
+  <P, E, R>(service: string, { interval, probe, timeout }: Heartbeat<P, E, R>) =>
+  (protocol: P): Effect.Effect<Cause.Cause<E | HeartbeatTimeout>, never, R> => {
+    const probeOnce = Effect.gen(function* () {
+      const probing = yield* Effect.fork(Effect.exit(Effect.suspend(() => probe(protocol))))
+      yield* within(Duration.toMillis(timeout), () => probing.unsafePoll() !== null, Fiber.await(probing))
+      const exit = probing.unsafePoll()
+      return exit === null ? undefined : Exit.flatten(exit)
+    })
+    const silence = Cause.fail(new HeartbeatTimeout({ service, duration: timeout }))
+    const beat: Effect.Effect<Cause.Cause<E | HeartbeatTimeout>, never, R> = sleep(Duration.toMillis(interval)).pipe(
+      Effect.zipRight(probeOnce),
+      Effect.flatMap((answer) => {
+        if (answer === undefined) return Effect.succeed(silence)
+        return Exit.isSuccess(answer) ? beat : Effect.succeed(answer.cause)
+      })
+    )
+    return beat
+  }

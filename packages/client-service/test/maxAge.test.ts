@@ -1,0 +1,178 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Chunk, Deferred, Duration, Effect, Fiber, Stream, TestClock } from "effect"
+import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { awaitState, settle } from "./support/fixture.js"
+import { withTimers } from "./support/timers.js"
+
+/** A connected service whose connections live for an hour at most. */
+const make = Effect.gen(function* () {
+  const server = yield* TestEndpoint.make<string, string>()
+  const service = yield* ClientService.make({
+    endpoint: server.endpoint,
+    retryPolicy: RetryPolicy.fromFunction(() => "1 minute"),
+    connectTimeout: Duration.infinity,
+    maxAge: "1 hour"
+  })
+  yield* service.start
+  const connection = yield* server.accept("first")
+  yield* awaitState(service, "Connected")
+  return { connection, server, service }
+})
+
+describe("maxAge", () => {
+  it.scoped("replaces a connection between 80 and 100 % of it", () =>
+    Effect.gen(function* () {
+      const { server } = yield* make
+      yield* TestClock.adjust("47 minutes")
+      expect(yield* server.attempts).toBe(1)
+      yield* TestClock.adjust("13 minutes")
+      expect(yield* server.attempts).toBe(2)
+    })
+  )
+
+  it.scoped("makes the new connection first, publishes it, and then closes the old one", () =>
+    Effect.gen(function* () {
+      const { connection, server, service } = yield* make
+      yield* TestClock.adjust("1 hour")
+      expect(yield* service.whenConnected()).toBe("first")
+      expect(yield* connection.closed).toBe(false)
+      yield* server.accept("second")
+      yield* settle
+      expect(yield* service.whenConnected()).toBe("second")
+      expect(yield* connection.closed).toBe(true)
+      expect(yield* service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
+      expect([yield* server.opens, yield* server.closes]).toEqual([2, 1])
+    })
+  )
+
+  it.scoped("lets a use run across the change, and closes the old connection when it is done", () =>
+    Effect.gen(function* () {
+      const { connection, server, service } = yield* make
+      const gate = yield* Deferred.make<void>()
+      const use = yield* Effect.fork(service.use((protocol) => Effect.as(Deferred.await(gate), protocol)))
+      yield* settle
+      yield* TestClock.adjust("1 hour")
+      yield* server.accept("second")
+      yield* settle
+      expect(yield* service.whenConnected()).toBe("second")
+      expect(yield* connection.closed).toBe(false)
+      yield* Deferred.succeed(gate, undefined)
+      expect(yield* Fiber.join(use)).toBe("first")
+      yield* settle
+      expect(yield* connection.closed).toBe(true)
+    })
+  )
+
+  it.scoped("interrupts a use that outlasts closeTimeout", () =>
+    Effect.gen(function* () {
+      const { connection, server, service } = yield* make
+      const use = yield* Effect.fork(service.use(() => Effect.never))
+      yield* settle
+      yield* TestClock.adjust("1 hour")
+      yield* server.accept("second")
+      yield* settle
+      yield* TestClock.adjust("4999 millis")
+      expect(use.unsafePoll()).toBeNull()
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Effect.flip(Fiber.join(use))).toMatchObject({ _tag: "ConnectionLost" })
+      expect(yield* connection.closed).toBe(true)
+      expect(yield* service.whenConnected()).toBe("second")
+    })
+  )
+
+  it.scoped("goes on with the old connection while the new one can't be made, and tries again as the policy says", () =>
+    Effect.gen(function* () {
+      const { connection, server, service } = yield* make
+      yield* TestClock.adjust("1 hour")
+      yield* server.refuse("refused")
+      yield* settle
+      expect(yield* service.whenConnected()).toBe("first")
+      yield* TestClock.adjust("59 seconds")
+      expect(yield* server.attempts).toBe(2)
+      yield* TestClock.adjust("1 second")
+      expect(yield* server.attempts).toBe(3)
+      yield* server.accept("second")
+      yield* settle
+      expect(yield* service.whenConnected()).toBe("second")
+      expect(yield* connection.closed).toBe(true)
+    })
+  )
+
+  it.scoped("gives up the new connection when the old one is lost meanwhile", () =>
+    Effect.gen(function* () {
+      const { connection, server, service } = yield* make
+      yield* TestClock.adjust("1 hour")
+      yield* connection.drop()
+      yield* awaitState(service, "Waiting")
+      yield* TestClock.adjust("1 minute")
+      yield* server.accept("second")
+      yield* settle
+      expect(yield* service.whenConnected()).toBe("second")
+      expect([yield* server.attempts, yield* server.opens, yield* server.closes]).toEqual([3, 2, 1])
+    })
+  )
+
+  it.scoped("gives each connection to connections, and a late loss of the old one touches nothing", () =>
+    Effect.gen(function* () {
+      const { connection, server, service } = yield* make
+      const seen = yield* Effect.fork(Stream.runCollect(Stream.take(service.connections, 2)))
+      yield* settle
+      yield* TestClock.adjust("1 hour")
+      yield* server.accept("second")
+      yield* settle
+      yield* connection.drop("late")
+      expect(Chunk.toReadonlyArray(yield* Fiber.join(seen))).toEqual(["first", "second"])
+      expect(yield* service.whenConnected()).toBe("second")
+    })
+  )
+
+  for (const when of ["while the new one is made", "while the old one is in use"]) {
+    it.scoped(`stop closes both ${when}, and leaves no timer`, () =>
+      withTimers((timers) =>
+        Effect.gen(function* () {
+          const { server, service } = yield* make
+          const use = yield* Effect.fork(service.use(() => Effect.never))
+          yield* settle
+          yield* TestClock.adjust("1 hour")
+          if (when === "while the old one is in use") {
+            yield* server.accept("second")
+            yield* settle
+            expect((yield* server.opens) - (yield* server.closes)).toBe(2)
+          }
+          yield* service.stop
+          expect(timers.pending()).toBe(0)
+          expect((yield* server.opens) - (yield* server.closes)).toBe(0)
+          expect(yield* Effect.flip(Fiber.join(use))).toMatchObject({ _tag: "ConnectionLost" })
+        })
+      )
+    )
+  }
+
+  it.scoped("never has more than two connections open", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      let most = 0
+      const outcome: TestEndpoint.Outcome<string> = (_, open) =>
+        Effect.gen(function* () {
+          yield* open({ close: Effect.sleep("3 seconds") })
+          most = Math.max(most, (yield* server.opens) - (yield* server.closes))
+          return "protocol"
+        })
+      yield* server.script(...Array.from({ length: 100 }, () => outcome))
+      const service = yield* ClientService.make({ endpoint: server.endpoint, maxAge: "2 seconds" })
+      yield* service.start
+      yield* TestClock.adjust("1 minute")
+      expect(yield* server.opens).toBeGreaterThan(10)
+      expect(most).toBe(2)
+      const stop = yield* Effect.fork(service.stop)
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(stop)
+    })
+  )
+
+  it("of zero is refused", () => {
+    expect(() =>
+      ClientService.make({ endpoint: Endpoint.make({ name: "test", connect: () => Effect.void }), maxAge: 0 })
+    ).toThrow("maxAge must be a duration of more than zero, got 0")
+  })
+})
