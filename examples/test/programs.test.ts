@@ -1,0 +1,28 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { run } from "./program.js"
+
+describe("examples", () => {
+  it.scopedLive("quickstart logs in, asks, and ends", () =>
+    Effect.gen(function* () {
+      const program = yield* run("quickstart.ts")
+      expect(yield* program.ended).toBe(0)
+      expect(program.stdout.text()).toContain("INFO (#")
+      expect(program.stdout.text()).toMatch(/\n\+PONG\n\+hello\n$/)
+      expect(program.stderr.text()).toBe("")
+    })
+  )
+
+  it.scopedLive("twisted-port starts, asks, stops, and ends", () =>
+    Effect.gen(function* () {
+      const program = yield* run("twisted-port.ts")
+      expect(yield* program.ended).toBe(0)
+      const lines = program.stdout
+        .text()
+        .split("\n")
+        .filter((line) => /^(running|\+|stopped)/.test(line))
+      expect(lines).toEqual(["running: true", "+PONG", "running: false", "stopped"])
+      expect(program.stderr.text()).toBe("")
+    })
+  )
+})

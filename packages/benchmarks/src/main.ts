@@ -1,0 +1,108 @@
+/** Measures every row, prints one table of all, and writes it as JSON. */
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import { naiveWaiters } from "./against/naiveWaiters.js"
+import { outages } from "./against/outages.js"
+import { retryAroundSocket } from "./against/retryAroundSocket.js"
+import { webSocketHeap } from "./against/webSocketHeap.js"
+import { heapOfService } from "./floors/heapOfService.js"
+import { readOverTcp } from "./floors/readOverTcp.js"
+import { reconnectInMemory } from "./floors/reconnectInMemory.js"
+import { reconnectOverTcp } from "./floors/reconnectOverTcp.js"
+import { waiterInterrupted } from "./floors/waiterInterrupted.js"
+import { waitersWoken } from "./floors/waitersWoken.js"
+import { whenConnected } from "./floors/whenConnected.js"
+import * as Progress from "./progress.js"
+import { type Result, type Row, resultOf } from "./row.js"
+import { table } from "./table.js"
+
+const sections: ReadonlyArray<readonly [title: string, rows: ReadonlyArray<Row>]> = [
+  [
+    "against a floor",
+    [whenConnected, waitersWoken, waiterInterrupted, reconnectInMemory, reconnectOverTcp, readOverTcp, heapOfService]
+  ],
+  ["against what else one would write or take", [retryAroundSocket, naiveWaiters, ...outages, ...webSocketHeap]]
+]
+
+const usage = `Usage: npm run bench -- [--only <text>] [--help]
+
+Measures the client service, each row against a floor or a rival in the same run. Prints a table, and writes it to
+packages/benchmarks/build/results.json. It takes a few minutes; rows under way are told on stderr.
+
+  --only <text>  only the rows with this text in their names
+  --help         this text
+
+Rows:
+${sections.map(([title, rows]) => [title, ...rows.map(nameOf)].join("\n  ")).join("\n")}`
+
+const { help, only } = options()
+if (help) {
+  console.log(usage)
+} else {
+  const wanted = sections
+    .map(([title, rows]) => [title, rows.filter((row) => nameOf(row).includes(only))] as const)
+    .filter(([, rows]) => rows.length > 0)
+  if (wanted.length === 0) refuse(`no row has "${only}" in its name`)
+
+  const results = await Effect.runPromise(measureAll(wanted).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
+  console.log(table(results))
+  write(results)
+}
+
+function measureAll(wanted: typeof sections) {
+  const total = wanted.flatMap(([, rows]) => rows).length
+  let number = 0
+  const measure = (row: Row): Effect.Effect<Result> =>
+    Effect.suspend(() => {
+      number += 1
+      Progress.begun(nameOf(row), number, total)
+      return Effect.scoped(row.samples)
+    }).pipe(
+      Effect.timed,
+      Effect.map(([duration, samples]) => {
+        Progress.ended(duration)
+        return resultOf(row, samples)
+      })
+    )
+  return Effect.forEach(wanted, ([title, rows]) =>
+    Effect.map(Effect.forEach(rows, measure), (results) => [title, results] as const)
+  )
+}
+
+function write(results: ReadonlyArray<readonly [title: string, results: ReadonlyArray<Result>]>) {
+  const build = new URL("../build/", import.meta.url)
+  const file = new URL("results.json", build)
+  const machine = { node: process.version, platform: `${Os.type()} ${Os.release()} ${Os.arch()}`, cpus: cpus() }
+  const rows = results.flatMap(([section, results]) => results.map((result) => ({ section, ...result })))
+  Fs.mkdirSync(build, { recursive: true })
+  Fs.writeFileSync(file, `${JSON.stringify({ machine, rows }, undefined, 2)}\n`)
+  console.error(`written to ${fileURLToPath(file)}`)
+}
+
+function cpus() {
+  const all = Os.cpus()
+  return `${all.length} x ${all[0]?.model ?? "unknown"}`
+}
+
+function nameOf({ against, name }: Row) {
+  return against === "" ? name : `${name}, against ${against}`
+}
+
+function options() {
+  try {
+    const { values } = parseArgs({ options: { only: { type: "string", default: "" }, help: { type: "boolean" } } })
+    return values
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function refuse(reason: string): never {
+  console.error(`${reason}\n\n${usage}`)
+  process.exit(2)
+}

@@ -1,0 +1,45 @@
+import type { Result, Row } from "./row.js"
+import type { Spread } from "./spread.js"
+
+/** One table of sections, each with its rows. */
+export const table = (sections: ReadonlyArray<readonly [title: string, results: ReadonlyArray<Result>]>): string => {
+  const head = ["", "against", "measured", "against", "ratio (quartiles)", "reach", "holds"]
+  const lines = sections.flatMap(([title, results]) => [[title], ...results.map(cells)])
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...lines.map((line) => (line.length === 1 ? 0 : (line[column]?.length ?? 0))))
+  )
+  const rule = widths.map((width) => "-".repeat(width))
+  return [head, rule, ...lines]
+    .map((line) => line.map((cell, column) => cell.padEnd(line.length === 1 ? 0 : (widths[column] ?? 0))).join("  "))
+    .map((line) => line.trimEnd())
+    .join("\n")
+}
+
+const cells = ({ against, floor, holds, measured, name, ratio, reach, unit }: Result): ReadonlyArray<string> => [
+  `  ${name}`,
+  against,
+  amount(measured.median, unit),
+  floor === undefined ? "" : amount(floor.median, unit),
+  ratio === undefined ? quartiles(measured, (value) => amount(value, unit)) : ratioOf(ratio),
+  reach === undefined ? "" : "ratio" in reach ? String(reach.ratio) : amount(reach.amount, unit),
+  holds === undefined ? "" : holds ? "yes" : "NO"
+]
+
+const ratioOf = (ratio: Spread): string => `${number(ratio.median)} ${quartiles(ratio, number)}`
+
+const quartiles = ({ lower, upper }: Spread, text: (value: number) => string): string =>
+  `(${text(lower)} to ${text(upper)})`
+
+const amount = (value: number, unit: Row["unit"]): string => {
+  const [scale, name] = scaleOf(value, unit)
+  return `${number(value / scale)} ${name}`
+}
+
+const scaleOf = (value: number, unit: Row["unit"]): readonly [scale: number, name: string] => {
+  if (unit === "B") return [1024, "KiB"]
+  if (value >= 1000) return [1000, "s"]
+  if (value >= 1) return [1, "ms"]
+  return value >= 0.001 ? [0.001, "us"] : [0.000001, "ns"]
+}
+
+const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3))

@@ -1,0 +1,88 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { Report } from "./Report.js"
+import { fromRoot, none, publishedPackages, root, runBin } from "./workspace.js"
+
+/**
+ * Checks that the code in the documentation is code that works: a block of a README that begins with the path of an
+ * example is that example, and every other block, and every `@example` of a docstring, compiles.
+ */
+export const checkDocumentation = async (report: Report): Promise<void> => {
+  const readmes = [root, ...publishedPackages().map(({ directory }) => directory)].map((directory) =>
+    join(directory, "README.md")
+  )
+  const quoted: Array<Block & { readonly path: string }> = []
+  const free: Array<Block> = []
+  for (const block of readmes.filter(existsSync).flatMap((file) => blocks(file, readFileSync(file, "utf8")))) {
+    const path = /^\/\/ (examples\/\S+)\n/.exec(block.code)?.[1]
+    if (path === undefined) free.push(block)
+    else quoted.push({ ...block, path })
+  }
+
+  await report.check("there is a README at the top and in each package", () => {
+    none(readmes.filter((file) => !existsSync(file)).map((file) => `${fromRoot(file)} is missing`))
+  })
+  await report.check(`the code of the READMEs is that of the examples (${quoted.length} blocks)`, () => {
+    none(quoted.flatMap(({ code, path, where }) => differences(where, path, code.slice(code.indexOf("\n") + 1))))
+  })
+
+  const examples = publishedPackages().flatMap(({ directory, modules }) =>
+    modules.flatMap((module) => docstringExamples(join(directory, "src", `${module}.ts`)))
+  )
+  await report.check(
+    `the examples of the docstrings compile, and the other code of the READMEs (${examples.length} and ${free.length} blocks)`,
+    () => compile([...examples, ...free])
+  )
+}
+
+interface Block {
+  /** The file and line it is at. */
+  readonly where: string
+  readonly code: string
+}
+
+const blocks = (file: string, text: string): ReadonlyArray<Block> =>
+  [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => ({
+    where: `${fromRoot(file)}:${text.slice(0, match.index).split("\n").length}`,
+    code: match[1] ?? ""
+  }))
+
+const docstringExamples = (file: string): ReadonlyArray<Block> =>
+  // Without the stars of the comment, but with as many lines as there are, a docstring reads like a README.
+  blocks(file, readFileSync(file, "utf8").replace(/^ *\* ?/gm, ""))
+
+const differences = (where: string, path: string, code: string): ReadonlyArray<string> => {
+  const file = join(root, path)
+  if (!existsSync(file)) return [`${where} quotes ${path}, which does not exist`]
+  const text = readFileSync(file, "utf8")
+  const region = /^\/\/ #region readme\n([\s\S]*?)^\/\/ #endregion/m.exec(text)?.[1] ?? text
+  return region.trim() === code.trim() ? [] : [`${where} is not what is in ${path}`]
+}
+
+const compile = async (examples: ReadonlyArray<Block>): Promise<void> => {
+  const directory = join(root, "packages/checks/build/documentation")
+  rmSync(directory, { recursive: true, force: true })
+  mkdirSync(directory, { recursive: true })
+  examples.forEach(({ code, where }, index) => {
+    writeFileSync(join(directory, `${String(index).padStart(3, "0")}.ts`), `// ${where}\n${code}`)
+  })
+  const compilerOptions = {
+    noEmit: true,
+    composite: false,
+    declaration: false,
+    declarationMap: false,
+    // What an example declares is for the reader.
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+    types: ["node"],
+    lib: ["ES2022", "DOM"]
+  }
+  writeFileSync(
+    join(directory, "tsconfig.json"),
+    JSON.stringify({ extends: "../../../../tsconfig.base.json", include: ["*.ts"], compilerOptions })
+  )
+  await runBin("tsc", ["-p", "tsconfig.json", "--pretty", "false"], directory).catch((error: Error) => {
+    throw new Error(error.message.replace(/^(\d{3})\.ts/gm, (_, index) => examples[Number(index)]?.where ?? index))
+  })
+  rmSync(directory, { recursive: true, force: true })
+}

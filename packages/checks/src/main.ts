@@ -1,0 +1,19 @@
+// One kind of check alone: `main.ts packages`, `main.ts documentation` or `main.ts sources`.
+import { checkDocumentation } from "./documentation.js"
+import { checkPackages } from "./packages.js"
+import * as Report from "./Report.js"
+import { checkSources } from "./sources.js"
+
+const checks = new Map([
+  ["packages", checkPackages],
+  ["documentation", checkDocumentation],
+  ["sources", checkSources]
+])
+
+const report = Report.make()
+for (const name of process.argv.slice(2)) {
+  const check = checks.get(name)
+  if (check === undefined) throw new Error(`No such check: ${name}. There are ${[...checks.keys()].join(", ")}.`)
+  await check(report)
+}
+report.finish()

@@ -1,0 +1,18 @@
+// Runs in a package that is about to be packed: builds it afresh, so that nothing of an earlier build gets published, and
+// puts the licence and the changelog of the whole beside it. With the argument `undo`, takes those away again.
+import { copyFileSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { root, runBin } from "./workspace.js"
+
+const shared = ["LICENSE", "CHANGELOG.md"]
+
+if (process.argv[2] === "undo") {
+  for (const file of shared) rmSync(file, { force: true })
+} else {
+  if (!process.env["npm_config_user_agent"]?.startsWith("pnpm/"))
+    throw new Error("Pack and publish with pnpm: no other client puts the exports of publishConfig into the package.")
+  rmSync("dist", { recursive: true, force: true })
+  rmSync("build/src.tsbuildinfo", { force: true })
+  await runBin("tsc", ["-b", "tsconfig.src.json"], process.cwd())
+  for (const file of shared) copyFileSync(join(root, file), file)
+}
