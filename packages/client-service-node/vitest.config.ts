@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
-  test: { name: "client-service-node", include: ["test/**/*.test.ts"] }
+  test: { name: "client-service-node", include: ["test/**/*.test.ts"], testTimeout: 30_000 }
 })

@@ -14,8 +14,8 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
-import * as SubscriptionRef from "effect/SubscriptionRef"
 import {
+  type AttemptError,
   type ConnectionError,
   ConnectionLost,
   ConnectTimeout,
@@ -23,7 +23,7 @@ import {
   RetriesExhausted,
   ServiceStopped
 } from "./ConnectionError.js"
-import * as ConnectionState from "./ConnectionState.js"
+import type * as ConnectionState from "./ConnectionState.js"
 import type { ConnectionSignal, Endpoint } from "./Endpoint.js"
 import * as InvalidOption from "./InvalidOption.js"
 import { prepared, protocolOver } from "./internal/attempt.js"
@@ -37,6 +37,11 @@ import { subscribe } from "./internal/subscribe.js"
 import type { RetryPolicy } from "./RetryPolicy.js"
 
 export {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  type AttemptError,
   /**
    * @since 0.1.0
    * @category models
@@ -127,7 +132,7 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
   whenConnected(): Effect.Effect<Protocol, ServiceStopped | RetriesExhausted<E>>
   whenConnected(options: {
     readonly failAfterFailures: number
-  }): Effect.Effect<Protocol, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>>
+  }): Effect.Effect<Protocol, AttemptError<E> | ServiceStopped | RetriesExhausted<E>>
   /**
    * Waits for a connection and runs `f` with its protocol, once. If that connection ends before `f` does, for whatever
    * reason, interrupts `f` and fails with a `ConnectionLost` that has the reason as its cause.
@@ -273,7 +278,7 @@ export interface WaitForConnection {
 export type WaitError<W, E> = W extends { readonly failAfterFailures?: undefined }
   ? ServiceStopped | RetriesExhausted<E>
   : W extends WaitForConnection
-    ? ConnectionError<E> | ServiceStopped | RetriesExhausted<E>
+    ? AttemptError<E> | ServiceStopped | RetriesExhausted<E>
     : never
 
 /**
@@ -395,7 +400,7 @@ export function layer<
   options: LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5, WaitForConnection>
 ): Layer.Layer<
   Id,
-  ConnectionError<E> | ServiceStopped | RetriesExhausted<E>,
+  AttemptError<E> | ServiceStopped | RetriesExhausted<E>,
   R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
 > {
   const { waitForConnection } = options
@@ -411,7 +416,7 @@ export function layer<
     tag,
     Effect.tap(
       service,
-      (service): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>> =>
+      (service): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>> =>
         failures === undefined ? service.whenConnected() : service.whenConnected({ failAfterFailures: failures })
     )
   )
@@ -494,7 +499,7 @@ export interface TagClass<Self, Id extends string, P, E> extends Context.TagClas
     (): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
     (options: {
       readonly failAfterFailures: number
-    }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>, Self>
+    }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self>
   }
   /** Runs an Effect with the protocol of this service. */
   readonly use: <A, E2, R>(
@@ -529,13 +534,13 @@ export const Tag =
     function whenConnected(): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
     function whenConnected(options: {
       readonly failAfterFailures: number
-    }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>, Self>
+    }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self>
     function whenConnected(options?: {
       readonly failAfterFailures: number
-    }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>, Self> {
+    }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self> {
       return Effect.flatMap(
         tag,
-        (service): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>> =>
+        (service): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>> =>
           options === undefined ? service.whenConnected() : service.whenConnected(options)
       )
     }
@@ -592,12 +597,12 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   return Effect.gen(function* () {
     const clock = yield* Effect.clock
     const fork = yield* makeFork<R>()
-    const published = yield* SubscriptionRef.make<ConnectionState.ConnectionState<P, E>>(ConnectionState.Init())
     const journal = new Journal(name, endpoint, clock)
     const makeRetries = () =>
       new RetryDriver<E, R>({
         policy: options.retryPolicy ?? defaultPolicy,
         timeout: Duration.toMillis(connectTimeout),
+        clock,
         fork,
         onBroken: (cause) => journal.warn(machine.model, "the retry policy broke, taking the default delay", cause)
       })
@@ -611,62 +616,83 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
       resetAfter: Duration.toMillis(resetAfter),
       maxAge:
         maxAge === Number.POSITIVE_INFINITY
-          ? Effect.succeed(maxAge)
+          ? undefined
           : Effect.map(Random.nextRange(0.8 * maxAge, maxAge), Math.round),
       retries: makeRetries(),
       replacementRetries: makeRetries(),
       journal,
       clock,
-      fork,
-      published
+      fork
     })
-    yield* Effect.addFinalizer(() => machine.shutdown)
-    return new ClientServiceImpl(name, machine, published)
+    yield* Effect.addFinalizer(() => machine.shutDown())
+    return new ClientServiceImpl(name, machine)
   })
 }
 
+// There may be many services, so what each offers is made when it is asked for.
 class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
   readonly [TypeId]: TypeId = TypeId
-  readonly start: Effect.Effect<void>
-  readonly stop: Effect.Effect<void>
-  readonly reconnect: Effect.Effect<void>
-  readonly running: Effect.Effect<boolean>
-  readonly state: Subscribable.Subscribable<ConnectionState.ConnectionState<P, E>>
-  readonly protocol: Subscribable.Subscribable<Option.Option<P>>
-  readonly connections: Stream.Stream<P, ServiceStopped | RetriesExhausted<E>>
-
-  // Most calls find a connection, and they are many.
-  private readonly whenUsable: Effect.Effect<P, ServiceStopped | RetriesExhausted<E>> = Effect.suspend(
-    () => this.machine.usable?.succeed ?? Effect.map(this.machine.awaitConnection(0), ({ protocol }) => protocol)
-  )
+  // Asked for all the time, by fibers that mostly find a connection.
+  private readonly connected: Effect.Effect<P, ServiceStopped | RetriesExhausted<E>>
 
   constructor(
     readonly name: string,
-    private readonly machine: Machine<P, E, R>,
-    published: SubscriptionRef.SubscriptionRef<ConnectionState.ConnectionState<P, E>>
+    private readonly machine: Machine<P, E, R>
   ) {
-    this.start = machine.start
-    this.stop = machine.stop
-    this.reconnect = machine.reconnect
-    this.running = Effect.sync(() => isRunning(machine.model.state))
-    this.state = Subscribable.make({ get: Effect.sync(() => machine.model.state), changes: published.changes })
-    this.protocol = Subscribable.make({
-      get: Effect.sync(() => Option.map(Option.fromNullable(machine.usable), ({ protocol }) => protocol)),
-      changes: Stream.changes(Stream.map(published.changes, protocolOf))
+    const next = Effect.map(machine.awaitConnection(0), ({ protocol }) => protocol)
+    this.connected = Effect.suspend(() => machine.usable?.succeed ?? next)
+  }
+
+  get start() {
+    return Effect.suspend(() => this.machine.start())
+  }
+
+  get stop() {
+    return Effect.suspend(() => this.machine.stop())
+  }
+
+  get reconnect() {
+    return Effect.suspend(() => this.machine.reconnect())
+  }
+
+  get running() {
+    return Effect.sync(() => isRunning(this.machine.model.state))
+  }
+
+  get state() {
+    return Subscribable.make({
+      get: Effect.sync(() => this.machine.model.state),
+      changes: this.changes
     })
-    this.connections = Stream.unfoldEffect(0, (generation) =>
-      Effect.map(machine.awaitConnection(generation), (next) => Option.some([next.protocol, next.generation]))
+  }
+
+  get protocol() {
+    return Subscribable.make({
+      get: Effect.sync(() => Option.map(Option.fromNullable(this.machine.usable), ({ protocol }) => protocol)),
+      changes: Stream.changes(Stream.map(this.changes, protocolOf))
+    })
+  }
+
+  private get changes() {
+    return Stream.unwrap(Effect.map(this.machine.states, ({ changes }) => changes))
+  }
+
+  get connections() {
+    return Stream.unfoldEffect(0, (generation) =>
+      Effect.map(this.machine.awaitConnection(generation), (next) =>
+        Option.some([next.protocol, next.generation] as const)
+      )
     )
   }
 
   whenConnected(): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>>
   whenConnected(options: {
     readonly failAfterFailures: number
-  }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>>
+  }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>>
   whenConnected(options?: {
     readonly failAfterFailures: number
-  }): Effect.Effect<P, ConnectionError<E> | ServiceStopped | RetriesExhausted<E>> {
-    if (options === undefined) return this.whenUsable
+  }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>> {
+    if (options === undefined) return this.connected
     const failures = InvalidOption.integer("whenConnected", "failAfterFailures", options.failAfterFailures, 1)
     return Effect.map(this.machine.awaitConnectionOrFailure(failures), ({ protocol }) => protocol)
   }

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -14,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { ClientService } from "./ClientService.js"
 import * as InvalidOption from "./InvalidOption.js"
+import { makeFork } from "./internal/fork.js"
 import { sleep } from "./internal/sleep.js"
 
 /**
@@ -25,12 +28,15 @@ import { sleep } from "./internal/sleep.js"
 export interface ClientServiceMap<in out K, out P, out E = never> {
   /**
    * Gives the service of a key, for as long as the Scope of the caller is open. Makes and starts it if there is none,
-   * and starts it again if it was stopped or has given up.
+   * and starts it again if it was stopped or has given up. Once the Scope of the collection is closed, it gives services
+   * that are stopped for good.
+   *
+   * A `lookup` that dies fails those who wait for it, and is tried again by the next `get`.
    */
   readonly get: (key: K) => Effect.Effect<ClientService<P, E>, never, Scope.Scope>
   /**
-   * Has the next `get` of a key make a new service. The present one stops at once if nobody uses it, otherwise when its
-   * last user is done.
+   * Has the next `get` of a key make a new service. The present one stops at once if nobody uses it, which this waits
+   * for, otherwise when its last user is done.
    */
   readonly invalidate: (key: K) => Effect.Effect<void>
   /** The keys that have a service, be it in use or idle. */
@@ -63,7 +69,10 @@ export interface ClientServiceMap<in out K, out P, out E = never> {
  * @throws InvalidOption
  */
 export const make = <K, P, E, R>(options: {
-  /** Makes the service of a key, in a Scope of its own. Keys are compared by `Equal`. */
+  /**
+   * Makes the service of a key, in a Scope of its own. It is interrupted when nobody waits for it any more and
+   * `idleTimeToLive` is over. Keys are compared by `Equal`.
+   */
   readonly lookup: (key: K) => Effect.Effect<ClientService<P, E>, never, R>
   /** How long a service that nobody uses goes on. Default: it stops at once. */
   readonly idleTimeToLive?: Duration.DurationInput | undefined
@@ -72,72 +81,107 @@ export const make = <K, P, E, R>(options: {
     InvalidOption.duration("ClientServiceMap.make", "idleTimeToLive", options.idleTimeToLive ?? 0)
   )
   return Effect.gen(function* () {
-    const owner = yield* Effect.scope
+    // In parallel, or services that take their time to close would wait for each other.
+    const owner = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.parallel))
     const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
     const entries = MutableHashMap.empty<K, Entry<P, E>>()
 
-    // An entry is there before its service is, so that there is one service however many ask for it.
-    const borrow = (key: K) =>
-      Effect.flatMap(Scope.make(), (scope) => {
-        const present = Option.getOrUndefined(MutableHashMap.get(entries, key))
-        if (present !== undefined) {
-          present.users += 1
-          return Effect.succeed(present)
-        }
-        const entry: Entry<P, E> = {
-          scope,
-          service: Deferred.unsafeMake(FiberId.none),
-          users: 1,
-          expiry: undefined
-        }
-        MutableHashMap.set(entries, key, entry)
-        return options
-          .lookup(key)
-          .pipe(Scope.extend(scope), Effect.provide(context), Effect.intoDeferred(entry.service), Effect.as(entry))
-      })
+    const fork = yield* makeFork<never>()
+    let isOpen = true
 
-    const forget = (key: K, entry: Entry<P, E>) => {
-      if (Option.contains(MutableHashMap.get(entries, key), entry)) MutableHashMap.remove(entries, key)
-      return stop(entry)
+    const isCurrent = (key: K, entry: Entry<P, E>) => Option.getOrUndefined(MutableHashMap.get(entries, key)) === entry
+
+    const remove = (key: K, entry: Entry<P, E>) => {
+      if (isCurrent(key, entry)) MutableHashMap.remove(entries, key)
     }
 
-    const giveBack = (key: K, entry: Entry<P, E>): Effect.Effect<unknown> =>
+    // As a fiber of the owner, which waits for it, whoever has asked for the stop.
+    const close = (entry: Entry<P, E>) =>
+      Effect.uninterruptible(Effect.forkIn(Scope.close(entry.scope, Exit.void), owner))
+
+    const stop = (entry: Entry<P, E>): Effect.Effect<void> =>
+      Effect.uninterruptible(Effect.flatMap(close(entry), Fiber.join))
+
+    const forget = (key: K, entry: Entry<P, E>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        remove(key, entry)
+        return stop(entry)
+      })
+
+    // In a fiber of its own, so that whoever asked first can be interrupted while others wait.
+    const lookUp = (key: K, entry: Entry<P, E>) =>
+      Effect.suspend(() => options.lookup(key)).pipe(
+        Scope.extend(entry.scope),
+        // Not the services of whoever asked first, such as a span.
+        Effect.mapInputContext((_: Context.Context<never>) => context),
+        Effect.interruptible,
+        Effect.exit,
+        Effect.flatMap((exit): Effect.Effect<unknown> => {
+          if (Exit.isFailure(exit)) remove(key, entry)
+          const tell = Deferred.done(entry.service, exit)
+          return Exit.isFailure(exit) ? Effect.zipRight(tell, close(entry)) : tell
+        }),
+        Effect.uninterruptible,
+        // A Scope that is closed would interrupt it, and with it whoever waits.
+        isOpen ? Effect.forkIn(entry.scope) : Effect.forkDaemon
+      )
+
+    // An entry is there before its service is, so that there is one service however many ask for it.
+    const borrow = (key: K): Effect.Effect<Entry<P, E>> =>
+      Effect.suspend(() => {
+        const entry = Option.getOrUndefined(MutableHashMap.get(entries, key))
+        if (entry === undefined) return Effect.flatMap(Scope.fork(owner, ExecutionStrategy.sequential), enter(key))
+        entry.users += 1
+        return Effect.as(cancelExpiry(entry), entry)
+      })
+
+    const enter =
+      (key: K) =>
+      (scope: Scope.CloseableScope): Effect.Effect<Entry<P, E>> => {
+        // Somebody may have come first while this fiber was held up.
+        if (MutableHashMap.has(entries, key)) return Effect.zipRight(Scope.close(scope, Exit.void), borrow(key))
+        const entry: Entry<P, E> = { scope, service: Deferred.unsafeMake(FiberId.none), users: 1, expiry: undefined }
+        MutableHashMap.set(entries, key, entry)
+        return Scope.addFinalizer(scope, cancelExpiry(entry)).pipe(
+          Effect.zipRight(lookUp(key, entry)),
+          Effect.as(entry)
+        )
+      }
+
+    const giveBack = (key: K, entry: Entry<P, E>): Effect.Effect<void> =>
       Effect.suspend(() => {
         entry.users -= 1
         if (entry.users > 0) return Effect.void
-        const isCurrent = Option.contains(MutableHashMap.get(entries, key), entry)
-        if (!isCurrent || timeToLive === 0) return forget(key, entry)
-        const expire = Effect.suspend(() => {
-          entry.expiry = undefined
-          return entry.users > 0 ? Effect.void : forget(key, entry)
-        })
-        return sleep(timeToLive).pipe(
-          Effect.interruptible,
-          Effect.zipRight(expire),
-          Effect.forkIn(owner),
-          Effect.tap((fiber) =>
-            Effect.sync(() => {
-              entry.expiry = fiber
-            })
-          )
-        )
+        if (timeToLive === 0 || !isOpen || !isCurrent(key, entry)) return forget(key, entry)
+        entry.expiry = fork.soon(Effect.zipRight(sleep(timeToLive), expire(key, entry)))
+        return Effect.void
+      })
+
+    const expire = (key: K, entry: Entry<P, E>) =>
+      Effect.suspend(() => {
+        // Somebody may have come just when the time was over.
+        if (entry.users > 0) return Effect.void
+        entry.expiry = undefined
+        return forget(key, entry)
       })
 
     yield* Effect.addFinalizer(() =>
-      Effect.forEach(MutableHashMap.values(entries), stop, { concurrency: "unbounded", discard: true })
+      Effect.sync(() => {
+        isOpen = false
+        MutableHashMap.clear(entries)
+      })
     )
     return {
       get: (key) =>
         Effect.acquireRelease(borrow(key), (entry) => giveBack(key, entry)).pipe(
-          Effect.tap((entry) => (entry.expiry === undefined ? Effect.void : Fiber.interrupt(entry.expiry))),
           Effect.flatMap((entry) => Deferred.await(entry.service)),
           Effect.tap((service) => Effect.unlessEffect(service.start, service.running))
         ),
       invalidate: (key) =>
         Effect.suspend(() => {
-          const entry = MutableHashMap.get(entries, key)
-          MutableHashMap.remove(entries, key)
-          return Option.isSome(entry) && entry.value.users === 0 ? stop(entry.value) : Effect.void
+          const entry = Option.getOrUndefined(MutableHashMap.get(entries, key))
+          if (entry !== undefined) remove(key, entry)
+          return entry?.users === 0 ? stop(entry) : Effect.void
         }),
       keys: Effect.sync(() => Array.from(MutableHashMap.keys(entries)))
     }
@@ -152,8 +196,9 @@ interface Entry<in out P, in out E> {
   expiry: Fiber.RuntimeFiber<unknown> | undefined
 }
 
-const stop = (entry: Pick<Entry<never, never>, "scope" | "expiry">): Effect.Effect<void> =>
-  Effect.zipRight(
-    entry.expiry === undefined ? Effect.void : Fiber.interruptFork(entry.expiry),
-    Scope.close(entry.scope, Exit.void)
-  )
+const cancelExpiry = (entry: Pick<Entry<never, never>, "expiry">): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { expiry } = entry
+    entry.expiry = undefined
+    return expiry === undefined ? Effect.void : Fiber.interruptFork(expiry)
+  })

@@ -8,13 +8,22 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 
 /**
+ * All that an attempt can fail with: the errors of the caller's own endpoint, `protocol` and `prepare`, and those of the
+ * service.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AttemptError<E> = E | ConnectTimeout | ConnectionLost
+
+/**
  * All that can end an attempt or a connection: the errors of the caller's own endpoint, `protocol` and `prepare`, and
  * those of the service.
  *
  * @since 0.1.0
  * @category models
  */
-export type ConnectionError<E> = E | ConnectTimeout | ConnectionLost | HeartbeatTimeout
+export type ConnectionError<E> = AttemptError<E> | HeartbeatTimeout
 
 /**
  * An attempt took longer than the service's `connectTimeout`. It covers connect, `protocol` and `prepare` together.

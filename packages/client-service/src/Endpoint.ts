@@ -13,7 +13,6 @@ import type { EndpointsFailed } from "./EndpointsFailed.js"
 import * as InvalidOption from "./InvalidOption.js"
 import { failover as connectFailover } from "./internal/failover.js"
 import { race } from "./internal/happyEyeballs.js"
-import { inScope } from "./internal/inScope.js"
 import { socketTransport } from "./internal/socketTransport.js"
 import type { Transport, TransportError } from "./Transport.js"
 
@@ -190,7 +189,9 @@ export const fromSocket = <E, R>(
 
 /**
  * Tries the next of several endpoints at each attempt: the first again after a connection that came up (prepared and
- * all), and after a full round. An attempt that fails tells which endpoints of the round have failed so far, and why.
+ * all), and after a full round. An attempt whose endpoint fails tells which endpoints of the round have failed so far, and
+ * why; what made an attempt fail after its endpoint had connected, such as `prepare` or `connectTimeout`, is there as a
+ * defect.
  *
  * It keeps the place in the round, so every service needs one of its own.
  *
@@ -231,16 +232,23 @@ const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unkno
   })
 }
 
-const fromConnect = <A, E, R, ES>(
+// Whoever runs an endpoint gives it the Scope of the connection, so that its `R` need not ask for it.
+function fromConnect<A, E, R, ES>(
   name: string,
   connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
-): Endpoint<A, E | ES, Exclude<R, Scope.Scope>> => ({
-  name,
-  connect: (signal) => inScope(connect(signal)),
-  pipe() {
-    return pipeArguments(this, arguments)
+): Endpoint<A, E | ES, Exclude<R, Scope.Scope>>
+function fromConnect<A, E, R, ES>(
+  name: string,
+  connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
+): Endpoint<A, E | ES, R> {
+  return {
+    name,
+    connect,
+    pipe() {
+      return pipeArguments(this, arguments)
+    }
   }
-})
+}
 
 // `lost` is called by sockets' event listeners, where a throw would be an uncaught exception.
 const mapped = <E, E2>(error: E | undefined, f: (error: E) => E2): E2 | undefined => {

@@ -112,6 +112,7 @@ const isNonNegative = (value: Duration.DurationInput): boolean => {
 
 const print = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(print).join(", ")}]`
   if (Duration.isDuration(value)) return Duration.format(value)
   return typeof value === "object" ? Inspectable.toStringUnknown(value, 0) : String(value)
 }

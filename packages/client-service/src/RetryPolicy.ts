@@ -184,23 +184,42 @@ export const whileError: {
  * @since 0.1.0
  * @category constructors
  */
-export const fromConfig: Config.Config<RetryPolicy<unknown>> = Config.all({
-  initialDelay: Config.option(Config.duration("initialDelay")),
-  maxDelay: Config.option(Config.duration("maxDelay")),
-  factor: Config.option(Config.number("factor"))
-}).pipe(
+export const fromConfig: Config.Config<RetryPolicy<unknown>> = Config.suspend(() =>
+  Config.all({
+    initialDelay: Config.option(delayConfig("initialDelay")),
+    maxDelay: Config.option(delayConfig("maxDelay")),
+    factor: Config.option(Config.number("factor"))
+  })
+).pipe(
   Config.mapOrFail(({ factor, initialDelay, maxDelay }) =>
-    Either.try({
-      try: () =>
-        fullJitter({
-          initialDelay: Option.getOrUndefined(initialDelay),
-          maxDelay: Option.getOrUndefined(maxDelay),
-          factor: Option.getOrUndefined(factor)
-        }),
-      catch: (error) => ConfigError.InvalidData([], error instanceof Error ? error.message : String(error))
-    })
+    valid(() =>
+      fullJitter({
+        initialDelay: Option.getOrUndefined(initialDelay),
+        maxDelay: Option.getOrUndefined(maxDelay),
+        factor: Option.getOrUndefined(factor)
+      })
+    )
   )
 )
+
+// `Config.duration` takes a negative duration for zero.
+const delayConfig = (name: string): Config.Config<Duration.Duration> =>
+  Config.mapOrFail(Config.string(name), (text) =>
+    text.trimStart().startsWith("-")
+      ? Either.left(ConfigError.InvalidData([], `Expected a duration of zero or more but received ${text}`))
+      : Either.fromOption(Duration.decodeUnknown(text), () =>
+          ConfigError.InvalidData([], `Expected a duration but received ${text}`)
+        )
+  )
+
+const valid = <A>(make: () => A): Either.Either<A, ConfigError.ConfigError> =>
+  Either.try({
+    try: make,
+    catch: (error) =>
+      error instanceof InvalidOption.InvalidOption
+        ? ConfigError.InvalidData([error.option], error.message)
+        : ConfigError.InvalidData([], String(error))
+  })
 
 // A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are.
 const fromDelays = (

@@ -17,21 +17,24 @@ export class AttemptSpans {
   ) {}
 
   begin(attempt: number): Effect.Effect<Tracer.Span | undefined> {
-    return Effect.suspend(() =>
-      Effect.makeSpan("ClientService.attempt", {
-        kind: "client",
-        root: true,
-        captureStackTrace: false,
-        attributes: { service: this.service, endpoint: this.endpoint, attempt },
-        links: this.last === undefined ? [] : [{ _tag: "SpanLink", span: this.last, attributes: {} }]
-      })
-    ).pipe(
-      Effect.map((span) => {
-        const { sampled, spanId, traceId } = span
-        this.last = Tracer.externalSpan({ spanId, traceId, sampled })
-        return span
-      }),
-      Effect.catchAllCause(() => Effect.succeed(undefined))
+    return Effect.matchCause(
+      Effect.suspend(() =>
+        Effect.makeSpan("ClientService.attempt", {
+          kind: "client",
+          root: true,
+          captureStackTrace: false,
+          attributes: { service: this.service, endpoint: this.endpoint, attempt },
+          links: this.last === undefined ? [] : [{ _tag: "SpanLink", span: this.last, attributes: {} }]
+        })
+      ),
+      {
+        onFailure: () => undefined,
+        onSuccess: (span) => {
+          const { sampled, spanId, traceId } = span
+          this.last = Tracer.externalSpan({ spanId, traceId, sampled })
+          return span
+        }
+      }
     )
   }
 

@@ -8,13 +8,13 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import { type ConnectionError, ConnectionLost, ConnectTimeout } from "../ConnectionError.js"
+import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../ConnectionError.js"
 import type { ConnectionSignal } from "../Endpoint.js"
 import type { AttemptSpans } from "./attemptSpans.js"
 import { AttemptStatus } from "./attemptStatus.js"
 import type { Fork } from "./fork.js"
 import { within } from "./sleep.js"
-import { Waiters } from "./waiters.js"
+import { Waiters, waitUntil } from "./waiters.js"
 
 export interface Settings<P, E, R> {
   readonly name: string
@@ -46,17 +46,21 @@ interface Closing {
 
 /**
  * An attempt and the connection that comes of it, with the Scope of all that they acquire.
+ *
+ * There is one for every connected service, and services are many: what is over is let go of.
  */
 export class Connection<P, E, R> {
   /** What the connection is while it is up: not yet during the attempt, and no more once it is lost or closing. */
   established: Established<P> | undefined
-  private outcome: Exit.Exit<P, ConnectionError<E>> | undefined
+  private outcome: Exit.Exit<P, AttemptError<E>> | undefined
+  private loss: Cause.Cause<ConnectionError<E>> | undefined
   private end: { readonly reason: unknown } | undefined
   private closing: Closing | undefined
   private users = 0
   private readonly status = { isEstablished: false }
-  /** All that runs for this connection: the attempt, the watch over it, and its retirement. */
-  private readonly fibers: Array<Fiber.RuntimeFiber<unknown>> = []
+  private attempt: Fiber.RuntimeFiber<unknown> | undefined
+  private watcher: Fiber.RuntimeFiber<unknown> | undefined
+  private retirement: Fiber.RuntimeFiber<unknown> | undefined
   private readonly changes = new Waiters()
   private readonly unused = new Waiters()
 
@@ -64,38 +68,34 @@ export class Connection<P, E, R> {
   constructor(
     private readonly settings: Settings<P, E, R>,
     private readonly scope: Scope.CloseableScope,
-    private readonly span: Tracer.Span | undefined
+    private span: Tracer.Span | undefined,
+    private readonly onFailure: (connection: Connection<P, E, R>) => void
   ) {
     const signal: ConnectionSignal<E> = { lost: (error) => this.lost(error) }
     const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.status))
-    const attempt = settings.fork<Exit.Exit<P, E>, never, Scope.Scope>(
+    const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
       // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
       Effect.exit(Effect.suspend(() => settings.connect(signal))),
-      { services: span === undefined ? services : Context.add(services, Tracer.ParentSpan, span) }
+      span === undefined ? services : Context.add(services, Tracer.ParentSpan, span)
     )
     attempt.addObserver((exit) => {
       if (this.outcome === undefined) this.settle(Exit.flatten(exit))
     })
-    this.fibers.push(attempt)
-  }
-
-  /** Why the attempt failed or the connection was lost. */
-  get failure(): Cause.Cause<ConnectionError<E>> | undefined {
-    return this.outcome?._tag === "Failure" ? this.outcome.cause : undefined
+    this.keep("attempt", attempt)
   }
 
   /** Waits for the outcome of the attempt, for `connectTimeout` at most. */
   get settled(): Effect.Effect<unknown> {
-    const settled = () => this.outcome !== undefined
-    return within(Duration.toMillis(this.settings.connectTimeout), settled, this.changes.waitUntil(settled))
+    const isSettled = () => this.outcome !== undefined
+    return within(Duration.toMillis(this.settings.connectTimeout), isSettled, waitUntil(this.changes, isSettled))
   }
 
   /** Declares the connection up, if the attempt has succeeded. One that is still under way has timed out. */
-  establish(generation: number): Exit.Exit<P, ConnectionError<E>> {
+  establish(generation: number): Exit.Exit<P, AttemptError<E>> {
     const { connectTimeout: duration, fork, name: service, watch } = this.settings
-    const outcome = this.outcome ?? this.fail(Cause.fail(new ConnectTimeout({ service, duration })))
-    if (Exit.isFailure(outcome)) return outcome
-    const protocol = outcome.value
+    if (this.outcome === undefined) return this.fail(Cause.fail(new ConnectTimeout({ service, duration })))
+    if (Exit.isFailure(this.outcome)) return this.outcome
+    const protocol = this.outcome.value
     this.status.isEstablished = true
     this.established = {
       protocol,
@@ -103,44 +103,25 @@ export class Connection<P, E, R> {
       succeed: Effect.succeed(protocol),
       use: (f) => this.use(Effect.suspend(() => f(protocol)))
     }
-    if (watch !== undefined) {
-      this.fibers.push(fork(Effect.map(watch(protocol), (cause) => this.failUnlessEnded(cause))))
-    }
-    return outcome
+    if (watch !== undefined) this.keep("watcher", fork.soon(Effect.map(watch(protocol), (cause) => this.lose(cause))))
+    return this.outcome
   }
 
-  private fail(cause: Cause.Cause<ConnectionError<E>>): Exit.Exit<never, ConnectionError<E>> {
-    const exit = Exit.failCause(cause)
-    this.established = undefined
-    this.end ??= { reason: Cause.squash(cause) }
-    this.settle(exit)
-    return exit
-  }
-
-  private lost(error: E | undefined): void {
-    this.failUnlessEnded(Cause.fail(error ?? connectionLost(this.settings.name)))
-  }
-
-  private failUnlessEnded(cause: Cause.Cause<ConnectionError<E>>): void {
-    if (this.closing === undefined && this.failure === undefined) this.fail(cause)
-  }
-
-  private settle(exit: Exit.Exit<P, ConnectionError<E>>): void {
-    if (this.outcome === undefined) this.settings.spans.end(this.span, exit)
-    this.outcome = exit
-    this.changes.resumeAll(Effect.void)
+  /** Why the attempt failed or the connection was lost. */
+  get failure(): Cause.Cause<ConnectionError<E>> | undefined {
+    return this.loss
   }
 
   /** Waits until the attempt has failed or the connection is lost, for so many milliseconds. */
   failed(millis: number): Effect.Effect<unknown> {
-    const failed = () => this.failure !== undefined
-    return within(millis, failed, this.changes.waitUntil(failed))
+    const isLost = () => this.loss !== undefined
+    return within(millis, isLost, waitUntil(this.changes, isLost))
   }
 
   private use<A, E2, R2>(effect: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | ConnectionLost, R2> {
     const isOver = () => this.end !== undefined
     const over = Effect.flatMap(
-      this.changes.waitUntil(isOver),
+      waitUntil(this.changes, isOver),
       () => new ConnectionLost({ service: this.settings.name, cause: this.end?.reason })
     )
     return Effect.acquireUseRelease(
@@ -157,17 +138,25 @@ export class Connection<P, E, R> {
       () =>
         Effect.sync(() => {
           this.users -= 1
-          if (this.users === 0) this.unused.resumeAll(Effect.void)
+          if (this.users === 0) this.unused.resumeAll()
         })
     )
   }
 
   /** Closes the connection when nobody uses it any more, or when `closeTimeout` has passed. */
   retire(): void {
-    const { closeTimeout, fork } = this.settings
     const isUnused = () => this.users === 0
-    const idle = within(closeTimeout, isUnused, this.unused.waitUntil(isUnused))
-    this.fibers.push(fork(Effect.map(idle, () => this.close())))
+    const { closeTimeout, fork } = this.settings
+    const unused = within(closeTimeout, isUnused, waitUntil(this.unused, isUnused))
+    this.keep("retirement", fork.soon(Effect.map(unused, () => this.close())))
+  }
+
+  /** Waits until a connection that retires is closed, or `closeTimeout` has passed for that too. */
+  get retired(): Effect.Effect<boolean> {
+    return Effect.zipRight(
+      waitUntil(this.changes, () => this.closing !== undefined),
+      this.closed
+    )
   }
 
   /**
@@ -178,23 +167,18 @@ export class Connection<P, E, R> {
     if (this.closing !== undefined) return
     this.established = undefined
     this.end ??= { reason }
-    this.changes.resumeAll(Effect.void)
+    this.changes.resumeAll()
     this.closing = { since: this.settings.clock.unsafeCurrentTimeMillis(), fiber: undefined }
-    this.closing.fiber = this.settings.fork(this.release, { atOnce: true })
+    this.closing.fiber = this.settings.fork.now(this.release)
   }
 
-  // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
-  // released at once, since the Scope is closed by then.
-  private readonly release: Effect.Effect<void> = Effect.suspend(() => {
-    for (const fiber of this.fibers) fiber.unsafeInterruptAsFork(FiberId.none)
-    const halted = () => this.fibers.every((fiber) => fiber.unsafePoll() !== null)
-    return within(this.settings.closeTimeout, halted, Fiber.awaitAll(this.fibers))
-  }).pipe(
-    Effect.flatMap(() => Scope.close(this.scope, this.failure === undefined ? Exit.void : Exit.failCause(this.failure)))
-  )
-
-  private get isClosed(): boolean {
-    return this.closing?.fiber !== undefined && this.closing.fiber.unsafePoll() !== null
+  /** Waits until the connection is closed, or `closeTimeout` has passed, and tells whether it is. */
+  get closed(): Effect.Effect<boolean> {
+    return Effect.suspend(() =>
+      this.closing?.fiber === undefined
+        ? Effect.succeed(true)
+        : within(this.closeTimeLeft, () => this.isClosed, Fiber.await(this.closing.fiber))
+    )
   }
 
   /** How much of `closeTimeout` is left to a connection that is closing, in milliseconds. */
@@ -205,20 +189,68 @@ export class Connection<P, E, R> {
     return Math.max(0, this.settings.closeTimeout - elapsed)
   }
 
-  /** Waits until a connection that retires is closed, or `closeTimeout` has passed for that too. */
-  get retired(): Effect.Effect<boolean> {
-    return Effect.zipRight(
-      this.changes.waitUntil(() => this.closing !== undefined),
-      this.closed
+  /** Whether the connection is being closed. */
+  get isClosing(): boolean {
+    return this.closing !== undefined && !this.isClosed
+  }
+
+  private get isClosed(): boolean {
+    return this.closing?.fiber !== undefined && this.closing.fiber.unsafePoll() !== null
+  }
+
+  // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
+  // released at once, since the Scope is closed by then.
+  private get release(): Effect.Effect<void> {
+    this.attempt?.unsafeInterruptAsFork(FiberId.none)
+    this.watcher?.unsafeInterruptAsFork(FiberId.none)
+    this.retirement?.unsafeInterruptAsFork(FiberId.none)
+    const isHalted = () => this.attempt === undefined && this.watcher === undefined && this.retirement === undefined
+    return Effect.flatMap(within(this.settings.closeTimeout, isHalted, waitUntil(this.changes, isHalted)), () =>
+      Scope.close(this.scope, this.loss === undefined ? Exit.void : Exit.failCause(this.loss))
     )
   }
 
-  /** Waits until the connection is closed, or `closeTimeout` has passed, and tells whether it is. */
-  readonly closed: Effect.Effect<boolean> = Effect.suspend(() =>
-    this.closing?.fiber === undefined
-      ? Effect.succeed(true)
-      : within(this.closeTimeLeft, () => this.isClosed, Fiber.await(this.closing.fiber))
-  )
+  private lost(error: E | undefined): void {
+    if (this.isOver) return
+    const cause = Cause.fail(error ?? connectionLost(this.settings.name))
+    if (this.established === undefined) this.fail(cause)
+    else this.lose(cause)
+  }
+
+  private fail(cause: Cause.Cause<AttemptError<E>>): Exit.Exit<never, AttemptError<E>> {
+    const exit = Exit.failCause(cause)
+    this.settle(exit)
+    return exit
+  }
+
+  private settle(exit: Exit.Exit<P, AttemptError<E>>): void {
+    if (this.span !== undefined) this.settings.spans.end(this.span, exit)
+    this.span = undefined
+    this.outcome = exit
+    if (Exit.isFailure(exit)) this.lose(exit.cause)
+    else this.changes.resumeAll()
+  }
+
+  private lose(cause: Cause.Cause<ConnectionError<E>>): void {
+    if (this.isOver) return
+    this.loss = cause
+    this.established = undefined
+    this.end ??= { reason: Cause.squash(cause) }
+    this.changes.resumeAll()
+    this.onFailure(this)
+  }
+
+  private get isOver(): boolean {
+    return this.closing !== undefined || this.loss !== undefined
+  }
+
+  private keep(as: "attempt" | "watcher" | "retirement", fiber: Fiber.RuntimeFiber<unknown>): void {
+    this[as] = fiber
+    fiber.addObserver(() => {
+      this[as] = undefined
+      this.changes.resumeAll()
+    })
+  }
 }
 
 // The stack of a loss is that of some event listener. It tells nothing, and costs a sixth of a reconnect.

@@ -5,29 +5,30 @@ import { Waiters } from "./waiters.js"
  * The fibers that wait for a connection: some for as long as the service goes on (`E`), some only until a number of
  * attempts have failed (`F`).
  */
-export class ConnectionWaiters<E, F> {
+export class ConnectionWaiters<A, E, F> {
   private failedAttempts = 0
   private lastFailure: Effect.Effect<never, F> = Effect.never
-  private readonly patient = new Waiters<E>()
-  private readonly untilFailure = new Map<number, Waiters<E | F>>()
+  private readonly patient = new Waiters<A, E>()
+  private readonly untilFailure = new Map<number, Waiters<A, E | F>>()
 
-  /** Waits to be resumed, unless the condition holds already. */
-  wait(holds: () => boolean): Effect.Effect<void, E> {
-    return this.patient.waitUnless(holds)
+  /** Waits to be resumed, unless the condition holds already, and goes on with an Effect. */
+  wait(holds: () => boolean, goOn: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return this.patient.waitUnless(holds, goOn)
   }
 
   /** Waits likewise, but fails with the attempt whose failure has this number. */
-  waitUntilFailure(number: number, holds: () => boolean): Effect.Effect<void, E | F> {
+  waitUntilFailure(number: number, holds: () => boolean, goOn: Effect.Effect<A, E | F>): Effect.Effect<A, E | F> {
     return Effect.suspend(() => {
       // The attempt may have failed while this fiber was held up.
-      if (number <= this.failedAttempts) return this.lastFailure
-      const waiters = this.untilFailure.get(number) ?? new Waiters<E | F>()
+      const isPast = () => number <= this.failedAttempts
+      if (isPast()) return this.lastFailure
+      const waiters = this.untilFailure.get(number) ?? new Waiters<A, E | F>()
       this.untilFailure.set(number, waiters)
       const forget = Effect.sync(() => {
         if (waiters.size === 0 && this.untilFailure.get(number) === waiters) this.untilFailure.delete(number)
       })
       return Effect.onInterrupt(
-        waiters.waitUnless(() => holds() || number <= this.failedAttempts),
+        waiters.waitUnless(() => holds() || isPast(), goOn),
         () => forget
       )
     })
@@ -43,12 +44,20 @@ export class ConnectionWaiters<E, F> {
     this.lastFailure = failure
     const waiters = this.untilFailure.get(this.failedAttempts)
     this.untilFailure.delete(this.failedAttempts)
-    waiters?.resumeAll(failure)
+    waiters?.resumeAllWith(failure)
   }
 
-  resumeAll(effect: Effect.Effect<void, E>): void {
-    this.patient.resumeAll(effect)
-    for (const waiters of this.untilFailure.values()) waiters.resumeAll(effect)
+  /** Has all go on. */
+  resumeAll(): void {
+    this.patient.resumeAll()
+    for (const waiters of this.untilFailure.values()) waiters.resumeAll()
+    this.untilFailure.clear()
+  }
+
+  /** Has all fail. */
+  failAll(effect: Effect.Effect<never, E>): void {
+    this.patient.resumeAllWith(effect)
+    for (const waiters of this.untilFailure.values()) waiters.resumeAllWith(effect)
     this.untilFailure.clear()
   }
 }

@@ -1,9 +1,17 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
 import { type EndpointFailure, EndpointsFailed } from "../EndpointsFailed.js"
 import { AttemptStatus } from "./attemptStatus.js"
+
+interface Round<E> {
+  tried: number
+  failures: ReadonlyArray<EndpointFailure<E>>
+  /** Whether the last attempt has led to a connection that came up. */
+  cameUp: () => boolean
+}
 
 /**
  * Connects to the next endpoint at each attempt, and to the first again after a connection that came up or a full round.
@@ -11,24 +19,40 @@ import { AttemptStatus } from "./attemptStatus.js"
 export const failover = <A, E, R>(
   endpoints: ReadonlyArray<Endpoint<A, E, R>>
 ): ((signal: ConnectionSignal<E>) => Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope>) => {
-  let round = endpoints
-  let failures: ReadonlyArray<EndpointFailure<E>> = []
-  const restart = () => {
-    round = endpoints
-    failures = []
-  }
+  const begin = (): Round<E> => ({ tried: 0, failures: [], cameUp: () => false })
+  let latest = begin()
 
   return (signal) =>
     Effect.gen(function* () {
-      if (round.length === 0) restart()
-      const [endpoint, ...rest] = round
-      if (endpoint === undefined) return yield* new EndpointsFailed({ failures })
-      round = rest
       const status = yield* AttemptStatus
-      yield* Effect.addFinalizer(() => Effect.sync(() => status.isEstablished && restart()))
-      return yield* Effect.catchAllCause(endpoint.connect(signal), (cause) => {
-        failures = [...failures, { endpoint: endpoint.name, cause }]
-        return Cause.isInterruptedOnly(cause) ? Effect.interrupt : new EndpointsFailed({ failures })
-      })
+      // Asked here rather than when the connection ends: it may be closed later than the next attempt begins.
+      if (latest.tried >= endpoints.length || latest.cameUp()) latest = begin()
+      const round = latest
+      const endpoint = endpoints[round.tried]
+      if (endpoint === undefined) return yield* new EndpointsFailed({ failures: round.failures })
+      round.tried += 1
+      let outcome: "pending" | "connected" | "failed" = "pending"
+      round.cameUp = () => outcome === "connected" && status.isEstablished
+
+      const failed = (cause: Cause.Cause<E>) => {
+        outcome = "failed"
+        round.failures = [...round.failures, { endpoint: endpoint.name, cause }]
+      }
+      // What fails later than the endpoint itself, be it `prepare` or by `connectTimeout`, is known from the Scope alone.
+      yield* Effect.addFinalizer((exit) =>
+        Effect.sync(() => {
+          if (outcome === "failed" || status.isEstablished || Exit.isSuccess(exit)) return
+          if (!Cause.isInterruptedOnly(exit.cause)) failed(Cause.die(Cause.squash(exit.cause)))
+        })
+      )
+      const connection = yield* Effect.catchAllCause(
+        Effect.suspend(() => endpoint.connect(signal)),
+        (cause) => {
+          failed(cause)
+          return new EndpointsFailed({ failures: round.failures })
+        }
+      )
+      outcome = "connected"
+      return connection
     })
 }

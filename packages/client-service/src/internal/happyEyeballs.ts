@@ -1,18 +1,18 @@
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
 import { type EndpointFailure, EndpointsFailed } from "../EndpointsFailed.js"
 import { within } from "./sleep.js"
-import { Waiters } from "./waiters.js"
+import { Waiters, waitUntil } from "./waiters.js"
 
 interface Racer {
   readonly scope: Scope.CloseableScope
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  /** Interrupts the racer and closes what it has acquired, once, and waits for both. */
+  readonly halt: Effect.Effect<unknown>
 }
 
 /**
@@ -26,21 +26,22 @@ export const race = <A, E, R>(
   signal: ConnectionSignal<E>
 ): Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const parent = yield* Effect.scope
     const result = yield* Deferred.make<A, EndpointsFailed<E>>()
     const changes = new Waiters()
     const failures: Array<EndpointFailure<E>> = []
     const racers: Array<Racer> = []
     let winner: Scope.CloseableScope | undefined
+    let end: Exit.Exit<unknown, unknown> = Exit.void
 
     const failed = (endpoint: string, cause: Cause.Cause<E>) => {
       failures.push({ endpoint, cause })
       if (failures.length === endpoints.length) Deferred.unsafeDone(result, new EndpointsFailed({ failures }))
-      changes.resumeAll(Effect.void)
+      changes.resumeAll()
     }
 
+    // Uninterruptible, or a racer could run that nobody knows of.
     const start = Effect.fnUntraced(function* (endpoint: Endpoint<A, E, R>) {
-      const scope = yield* Scope.fork(parent, ExecutionStrategy.sequential)
+      const scope = yield* Scope.make()
       let lost: { readonly error: E | undefined } | undefined
       const own: ConnectionSignal<E> = {
         lost: (error) => {
@@ -48,36 +49,49 @@ export const race = <A, E, R>(
           if (winner === scope) signal.lost(error)
         }
       }
-      const ended = (exit: Exit.Exit<A, E>) => {
-        if (Exit.isFailure(exit)) return failed(endpoint.name, exit.cause)
-        if (winner !== undefined) return
-        winner = scope
-        if (lost !== undefined) signal.lost(lost.error)
-        Deferred.unsafeDone(result, Effect.succeed(exit.value))
-        changes.resumeAll(Effect.void)
+      const ended = (exit: Exit.Exit<A, E>): Effect.Effect<void> => {
+        if (winner === undefined && Exit.isSuccess(exit)) {
+          winner = scope
+          if (lost !== undefined) signal.lost(lost.error)
+          Deferred.unsafeDone(result, Effect.succeed(exit.value))
+          changes.resumeAll()
+          return Effect.void
+        }
+        if (Exit.isFailure(exit)) failed(endpoint.name, exit.cause)
+        return Scope.close(scope, exit)
       }
       const fiber = yield* Effect.suspend(() => endpoint.connect(own)).pipe(
         Effect.provideService(Scope.Scope, scope),
         Effect.interruptible,
-        Effect.onExit((exit) => Effect.sync(() => ended(exit))),
         Effect.exit,
-        Effect.forkIn(parent)
+        Effect.flatMap(ended),
+        Effect.forkDaemon
       )
-      racers.push({ scope, fiber })
-    })
+      // A racer may ignore its interruption, so what it has acquired so far does not wait for it.
+      const halt = Fiber.interruptFork(fiber).pipe(
+        Effect.zipRight(Effect.yieldNow()),
+        Effect.zipRight(Effect.suspend(() => Scope.close(scope, end))),
+        Effect.zipRight(Fiber.await(fiber)),
+        Effect.uninterruptible
+      )
+      racers.push({ scope, halt: yield* Effect.cached(halt) })
+    }, Effect.uninterruptible)
 
+    const halt = (racers: ReadonlyArray<Racer>) =>
+      Effect.forEach(racers, (racer) => racer.halt, { concurrency: "unbounded", discard: true })
+
+    yield* Effect.addFinalizer((exit) => {
+      end = exit
+      return halt(racers)
+    })
     for (const endpoint of endpoints) {
-      yield* start(endpoint)
       const before = failures.length
+      yield* start(endpoint)
       const isNextDue = () => winner !== undefined || failures.length > before
-      yield* within(delay, isNextDue, changes.waitUntil(isNextDue))
+      yield* within(delay, isNextDue, waitUntil(changes, isNextDue))
       if (winner !== undefined) break
     }
     const connected = yield* Deferred.await(result)
-    yield* Effect.forEach(
-      racers.filter(({ scope }) => scope !== winner),
-      ({ fiber, scope }) => Effect.zipRight(Fiber.interruptFork(fiber), Scope.close(scope, Exit.void)),
-      { discard: true }
-    ).pipe(Effect.forkIn(parent))
+    yield* Effect.forkDaemon(halt(racers.filter(({ scope }) => scope !== winner)))
     return connected
   })

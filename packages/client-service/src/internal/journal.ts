@@ -2,9 +2,22 @@ import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
 import type { Model } from "./transitions.js"
+
+export interface Entry {
+  readonly level: LogLevel.LogLevel
+  readonly model: Model<unknown, unknown>
+  /** Made only for those who log the level. */
+  readonly message: () => string
+  readonly cause?: Cause.Cause<unknown> | undefined
+}
+
+/** Whether the fiber logs an entry. Most entries are for debugging, and most of those are for nobody. */
+export const isLogged = (fiber: Fiber.RuntimeFiber<unknown, unknown>, { level }: Entry): boolean =>
+  !LogLevel.lessThan(level, fiber.getFiberRef(FiberRef.currentMinimumLogLevel))
 
 /**
  * What a service logs: an entry for each transition, but no more than one warning a minute.
@@ -19,56 +32,58 @@ export class Journal {
     private readonly clock: Clock.Clock
   ) {}
 
-  transition(before: Model<unknown, unknown>, after: Model<unknown, unknown>): Effect.Effect<void> {
-    const { state } = after
+  transition(before: Model<unknown, unknown>, model: Model<unknown, unknown>): Entry {
+    const { state } = model
     switch (state._tag) {
       case "Connected":
-        return this.write(LogLevel.Info, after, "connected")
+        return { level: LogLevel.Info, model, message: () => "connected" }
       case "Waiting":
-        return this.warn(after, `${failed(before)}, next attempt in ${Duration.format(state.delay)}`, state.cause)
+        return this.warning(
+          model,
+          () => `${failed(before)}, next attempt in ${Duration.format(state.delay)}`,
+          state.cause
+        )
       case "Exhausted":
-        return this.warn(after, `${failed(before)}, giving up`, state.cause)
+        return this.warning(model, () => `${failed(before)}, giving up`, state.cause)
       default:
-        return this.write(LogLevel.Debug, after, state._tag.toLowerCase())
+        return { level: LogLevel.Debug, model, message: () => state._tag.toLowerCase() }
     }
   }
 
   startedTwice(model: Model<unknown, unknown>): Effect.Effect<void> {
-    return this.write(LogLevel.Warning, model, "started again, although it is running")
+    return this.write({ level: LogLevel.Warning, model, message: () => "started again, although it is running" })
   }
 
-  /** Logs a warning, or a debug entry if there was a warning within the last minute. */
   warn(model: Model<unknown, unknown>, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const now = this.clock.unsafeCurrentTimeMillis()
-      if (now < this.quietUntil) {
-        this.suppressed += 1
-        return this.write(LogLevel.Debug, model, message, cause)
-      }
-      const more = this.suppressed === 0 ? "" : ` (${this.suppressed} more warnings since the last)`
-      this.quietUntil = now + 60_000
-      this.suppressed = 0
-      return this.write(LogLevel.Warning, model, message + more, cause)
-    })
+    return Effect.suspend(() => this.write(this.warning(model, () => message, cause)))
   }
 
-  private write(
-    level: LogLevel.LogLevel,
-    { attempt, generation }: Model<unknown, unknown>,
-    message: string,
-    cause?: Cause.Cause<unknown>
-  ): Effect.Effect<void> {
-    // Most entries are for debugging and are not wanted: to annotate them nevertheless would cost more than all else.
-    return Effect.withFiberRuntime((fiber) => {
-      if (LogLevel.lessThan(level, fiber.getFiberRef(FiberRef.currentMinimumLogLevel))) return Effect.void
-      const entry =
-        cause === undefined ? Effect.logWithLevel(level, message) : Effect.logWithLevel(level, message, cause)
-      return entry.pipe(
-        Effect.annotateLogs({ service: this.service, endpoint: this.endpoint, attempt, generation }),
-        // A logger that throws must not end the service.
-        Effect.catchAllCause(() => Effect.void)
-      )
-    })
+  write({ cause, level, message, model: { attempt, generation } }: Entry): Effect.Effect<void> {
+    return (
+      cause === undefined ? Effect.logWithLevel(level, message()) : Effect.logWithLevel(level, message(), cause)
+    ).pipe(
+      Effect.annotateLogs({ service: this.service, endpoint: this.endpoint, attempt, generation }),
+      // A logger that throws must not end the service.
+      Effect.catchAllCause(() => Effect.void)
+    )
+  }
+
+  /** A warning, or an entry for debugging if there was a warning within the last minute. */
+  private warning(
+    model: Model<unknown, unknown>,
+    message: () => string,
+    cause: Cause.Cause<unknown> | undefined
+  ): Entry {
+    const now = this.clock.unsafeCurrentTimeMillis()
+    if (now < this.quietUntil) {
+      this.suppressed += 1
+      return { level: LogLevel.Debug, model, message, cause }
+    }
+    const { suppressed } = this
+    const more = suppressed === 0 ? "" : ` (${suppressed} more warnings since the last)`
+    this.quietUntil = now + 60_000
+    this.suppressed = 0
+    return { level: LogLevel.Warning, model, message: () => message() + more, cause }
   }
 }
 

@@ -9,14 +9,14 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../ConnectionError.js"
+import { type AttemptError, type ConnectionError, RetriesExhausted, ServiceStopped } from "../ConnectionError.js"
 import type { ConnectionState } from "../ConnectionState.js"
 import type { ConnectionSignal } from "../Endpoint.js"
 import type { AttemptSpans } from "./attemptSpans.js"
 import { Connection, type Established } from "./connection.js"
 import { ConnectionWaiters } from "./connectionWaiters.js"
 import type { Fork } from "./fork.js"
-import type { Journal } from "./journal.js"
+import { type Entry, isLogged, type Journal } from "./journal.js"
 import type { RetryDriver } from "./retryDriver.js"
 import { sleep } from "./sleep.js"
 import {
@@ -41,21 +41,21 @@ export interface Settings<P, E, R> {
   readonly resetAfter: number
   readonly retries: RetryDriver<E, R>
   /** How many milliseconds a connection lives before it is replaced, drawn for each. */
-  readonly maxAge: Effect.Effect<number>
+  readonly maxAge: Effect.Effect<number> | undefined
   readonly replacementRetries: RetryDriver<E, R>
   readonly journal: Journal
   readonly spans: AttemptSpans
   readonly clock: Clock.Clock
   readonly fork: Fork<R>
-  readonly published: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>
 }
 
 /**
  * Carries out the transitions.
  *
  * The model changes in `dispatch` and nowhere else, and before the call that causes it returns. What a state has to do
- * (connect, watch, wait, close) is done in one fiber, the loop, which dispatches the event that it leads to and goes on
- * with the next state. A command from outside takes over: it interrupts the loop, wherever that is, and begins another.
+ * (connect, wait, close) is done in one fiber, the loop, which dispatches the event that it leads to and goes on with the
+ * next state. It ends where there is nothing to do, as while a connection is up, and begins again with the next event. A
+ * command from outside takes over: it interrupts the loop, wherever that is, and begins another.
  */
 export class Machine<P, E, R> {
   private current: Model<P, E> = initial
@@ -65,8 +65,13 @@ export class Machine<P, E, R> {
   private loop: Fiber.RuntimeFiber<void> | undefined
   private isShutDown = false
   private isPublishing = false
-  private readonly unpublished: Array<readonly [before: Model<P, E>, after: Model<P, E>]> = []
-  private readonly waiters = new ConnectionWaiters<ServiceStopped | RetriesExhausted<E>, ConnectionError<E>>()
+  private published: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>> | undefined
+  private readonly unpublished: Array<{ readonly state: ConnectionState<P, E>; readonly entry: Entry }> = []
+  private readonly waiters = new ConnectionWaiters<
+    Established<P>,
+    ServiceStopped | RetriesExhausted<E>,
+    AttemptError<E>
+  >()
   /** Completed when the stop under way is. */
   private stopping: Deferred.Deferred<void> | undefined
 
@@ -76,62 +81,78 @@ export class Machine<P, E, R> {
     return this.current
   }
 
+  /** The state and its changes. Most services have nobody who watches them, so it is made for the first who does. */
+  get states(): Effect.Effect<SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>> {
+    return Effect.suspend(() => {
+      if (this.published !== undefined) return Effect.succeed(this.published)
+      const { state } = this.current
+      return Effect.flatMap(SubscriptionRef.make(state), (made) => {
+        if (this.current.state !== state) return this.states
+        this.published ??= made
+        return Effect.succeed(this.published)
+      })
+    })
+  }
+
   /** The connection that is up, unless its loss was signalled already. */
   get usable(): Established<P> | undefined {
     return this.connection?.established
   }
 
-  readonly start: Effect.Effect<void> = Effect.suspend(() => {
+  start(): Effect.Effect<void> {
     if (this.isShutDown) return Effect.void
-    return this.command("start", {}) ? this.publish : this.settings.journal.startedTwice(this.current)
-  })
+    return this.command("start", {}) ? this.publish() : this.settings.journal.startedTwice(this.current)
+  }
 
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+  stop(): Effect.Effect<void> {
     const { loop } = this
     const closing = this.connections.some((connection) => connection.closeTimeLeft > 0)
     const halted = this.command("stop", { closing }) && loop !== undefined ? Fiber.await(loop) : Effect.void
     const stopped = this.stopping === undefined ? Effect.void : Deferred.await(this.stopping)
-    return this.publish.pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
-  })
+    return this.publish().pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
+  }
 
-  readonly reconnect: Effect.Effect<void> = Effect.suspend(() => {
+  reconnect(): Effect.Effect<void> {
     this.command("reconnect", { failures: this.failuresSoFar() })
-    return this.publish
-  })
+    return this.publish()
+  }
 
   /** Stops, and ignores every later start. */
-  readonly shutdown: Effect.Effect<void> = Effect.suspend(() => {
+  shutDown(): Effect.Effect<void> {
     this.isShutDown = true
-    return this.stop
-  })
+    return this.stop()
+  }
 
   /** Waits for a connection later than a generation. */
   awaitConnection(after: number): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E>> {
-    return this.look(after, (holds) => this.waiters.wait(holds))
+    return this.look(after, (holds, again) => this.waiters.wait(holds, again))
   }
 
   /** Waits for a connection, until so many attempts have failed. */
   awaitConnectionOrFailure(
     failures: number
-  ): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E> | ConnectionError<E>> {
+  ): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E> | AttemptError<E>> {
     return Effect.suspend(() => {
       const last = this.waiters.failureFromNow(failures)
-      return this.look(0, (holds) => this.waiters.waitUntilFailure(last, holds))
+      return this.look<AttemptError<E>>(0, (holds, again) => this.waiters.waitUntilFailure(last, holds, again))
     })
   }
 
   // Whoever is woken looks again, since by then the connection may be lost.
-  private look<E2>(
+  private look<E2 = never>(
     after: number,
-    wait: (holds: () => boolean) => Effect.Effect<void, E2>
+    wait: (
+      holds: () => boolean,
+      again: Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>>
+    ) => Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>>
   ): Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> {
     const answer = (): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E>> | undefined => {
       const established = this.usable
       return established !== undefined && established.generation > after ? Effect.succeed(established) : this.terminal()
     }
-    const waiting = wait(() => answer() !== undefined)
+    const isAnswered = () => answer() !== undefined
     const looking: Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> = Effect.suspend(
-      () => answer() ?? Effect.zipRight(waiting, looking)
+      () => answer() ?? wait(isAnswered, looking)
     )
     return looking
   }
@@ -150,7 +171,7 @@ export class Machine<P, E, R> {
     const changed = this.dispatch(name, event)
     if (changed) {
       this.loop?.unsafeInterruptAsFork(FiberId.none)
-      this.loop = this.settings.fork(this.run)
+      this.begin()
     }
     return changed
   }
@@ -160,7 +181,7 @@ export class Machine<P, E, R> {
     const after = transition(before, name, event)
     if (after === before) return false
     this.current = after
-    this.unpublished.push([before, after])
+    this.unpublished.push({ state: after.state, entry: this.settings.journal.transition(before, after) })
 
     if (after.state._tag === "Disconnecting") this.stopping ??= Deferred.unsafeMake(FiberId.none)
     if (name === "closed" && this.stopping !== undefined) {
@@ -168,90 +189,110 @@ export class Machine<P, E, R> {
       this.stopping = undefined
     }
     if (after.state._tag === "Connected") {
-      this.waiters.resumeAll(Effect.void)
+      this.waiters.resumeAll()
       return true
     }
     const terminal = this.terminal()
-    if (terminal !== undefined) this.waiters.resumeAll(terminal)
+    if (terminal !== undefined) this.waiters.failAll(terminal)
     // Last, since what it runs may change the state again.
     const reason = name === "stop" ? new ServiceStopped({ service: this.settings.name }) : undefined
     for (const connection of this.connections) connection.close(reason)
     return true
   }
 
-  /** Lets the world know of the transitions, in order. */
-  private readonly publish: Effect.Effect<void> = Effect.uninterruptible(
-    Effect.suspend(() => {
+  /** Lets the world know of the transitions, in order, as far as it wants to. */
+  private publish(): Effect.Effect<void> {
+    return Effect.withFiberRuntime((fiber) => {
       if (this.isPublishing) return Effect.void
-      this.isPublishing = true
-      return this.publishNext
-    })
-  )
-
-  private readonly publishNext: Effect.Effect<void> = Effect.suspend(() => {
-    const transition = this.unpublished.shift()
-    if (transition === undefined) {
-      this.isPublishing = false
+      const isWanted = this.published !== undefined || this.unpublished.some(({ entry }) => isLogged(fiber, entry))
+      if (isWanted) return Effect.uninterruptible(Effect.suspend(() => this.publishNext()))
+      this.unpublished.length = 0
       return Effect.void
-    }
-    const [before, after] = transition
-    return SubscriptionRef.set(this.settings.published, after.state).pipe(
-      Effect.zipRight(this.settings.journal.transition(before, after)),
-      Effect.zipRight(this.publishNext)
+    })
+  }
+
+  private publishNext(): Effect.Effect<void> {
+    const next = this.unpublished.shift()
+    this.isPublishing = next !== undefined
+    if (next === undefined) return Effect.void
+    const { published } = this
+    return (published === undefined ? Effect.void : SubscriptionRef.set(published, next.state)).pipe(
+      Effect.zipRight(this.settings.journal.write(next.entry)),
+      Effect.flatMap(() => this.publishNext())
     )
-  })
+  }
+
+  private begin(): void {
+    this.loop = this.settings.fork.soon(this.run())
+  }
 
   // Publishes first: whoever gave the command that began this loop may have been interrupted before doing so.
-  private readonly run: Effect.Effect<void, never, R> = Effect.flatMap(this.publish, () => {
-    const activity = this.activity()
-    return activity === undefined ? Effect.void : Effect.zipRight(activity, this.run)
-  })
+  private run(): Effect.Effect<void, never, R> {
+    return Effect.flatMap(
+      Effect.suspend(() => this.publish()),
+      () => {
+        const activity = this.activity()
+        if (activity !== undefined) return Effect.flatMap(activity, () => this.run())
+        this.loop = undefined
+        return Effect.void
+      }
+    )
+  }
 
   private activity(): Effect.Effect<unknown, never, R> | undefined {
     const { state } = this.current
     switch (state._tag) {
       case "Connecting":
-        return this.connect
+        return this.connect()
       case "Connected":
-        return this.watch
+        return this.connection === undefined ? undefined : this.watch(this.connection)
       case "Waiting":
         return Effect.map(sleep(this.timeToRetry(state)), () => this.dispatch("delayOver", {}))
       case "Disconnecting":
       case "Restarting":
-        return Effect.map(this.closed, () => this.dispatch("closed", {}))
+        return Effect.map(this.closed(), () => this.dispatch("closed", {}))
       default:
         return undefined
     }
   }
 
-  private readonly connect: Effect.Effect<unknown, never, R> = Effect.gen(this, function* () {
-    yield* this.closed
-    const connection = yield* this.open((connection) => {
-      this.connection = connection
+  private connect(): Effect.Effect<unknown, never, R> {
+    return Effect.gen(this, function* () {
+      yield* this.closed()
+      const connection = yield* this.open((connection) => {
+        this.connection = connection
+      })
+      yield* connection.settled
+      const exit = connection.establish(this.current.generation + 1)
+      if (Exit.isSuccess(exit)) {
+        return this.dispatch("succeeded", { protocol: exit.value, now: this.now() })
+      }
+      connection.close()
+      yield* this.closed()
+      const failed = yield* this.judge(exit.cause)
+      this.waiters.attemptFailed(Effect.failCause(exit.cause))
+      return this.dispatch("failed", failed)
     })
-    yield* connection.settled
-    const exit = connection.establish(this.current.generation + 1)
-    if (Exit.isSuccess(exit)) {
-      return this.dispatch("succeeded", { protocol: exit.value, now: this.now() })
-    }
-    connection.close()
-    yield* this.closed
-    const failed = yield* this.judge(exit.cause)
-    this.waiters.attemptFailed(Effect.failCause(exit.cause))
-    return this.dispatch("failed", failed)
-  })
+  }
 
-  private readonly watch: Effect.Effect<unknown, never, R> = Effect.gen(this, function* () {
-    const { connection } = this
-    if (connection === undefined) return
-    const age = yield* this.settings.maxAge
-    yield* connection.failed(age)
-    if (connection.failure === undefined) yield* this.replace(connection)
-    if (connection.failure === undefined) return
-    connection.close()
-    const lost = yield* this.judge(connection.failure)
-    this.dispatch("lost", lost)
-  })
+  private watch(connection: Connection<P, E, R>): Effect.Effect<unknown, never, R> | undefined {
+    const { failure } = connection
+    if (failure !== undefined) {
+      connection.close()
+      return Effect.map(this.judge(failure), (lost) => this.dispatch("lost", lost))
+    }
+    const { maxAge } = this.settings
+    if (maxAge === undefined) return undefined
+    return Effect.gen(this, function* () {
+      yield* connection.failed(yield* maxAge)
+      if (connection.failure === undefined) yield* this.replace(connection)
+    })
+  }
+
+  // While a connection is up, there may be no loop to notice its loss.
+  private lost(connection: Connection<P, E, R>): void {
+    if (connection === this.connection && this.loop === undefined) this.begin()
+  }
 
   // Ends when the connection is replaced or lost. Until then, it serves as ever.
   private replace(connection: Connection<P, E, R>): Effect.Effect<void, never, R> {
@@ -289,10 +330,8 @@ export class Machine<P, E, R> {
 
   /** Opens a connection and hands it over before anything else can happen. */
   private open(handOver: (connection: Connection<P, E, R>) => void): Effect.Effect<Connection<P, E, R>> {
-    return Effect.gen(this, function* () {
-      const span = yield* this.settings.spans.begin(this.current.attempt)
-      const scope = yield* Scope.make()
-      const connection = new Connection(this.settings, scope, span)
+    return Effect.zipWith(this.settings.spans.begin(this.current.attempt), Scope.make(), (span, scope) => {
+      const connection = new Connection(this.settings, scope, span, (connection) => this.lost(connection))
       handOver(connection)
       return connection
     })
@@ -321,16 +360,22 @@ export class Machine<P, E, R> {
   }
 
   /** Waits until every connection is closed, for the rest of its `closeTimeout` at most. */
-  private readonly closed: Effect.Effect<void> = Effect.gen(this, function* () {
-    for (const connection of this.connections) {
-      if (!(yield* connection.closed)) {
-        yield* this.settings.journal.warn(
-          this.current,
-          "connection not closed within closeTimeout, going on without it"
-        )
+  private closed(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const open = this.connections.find((connection) => connection.isClosing)
+      if (open === undefined) {
+        this.connection = undefined
+        this.other = undefined
+        return Effect.void
       }
-    }
-    this.connection = undefined
-    this.other = undefined
-  })
+      return Effect.flatMap(open.closed, (isClosed) => {
+        if (isClosed) return this.closed()
+        if (open === this.connection) this.connection = undefined
+        else this.other = undefined
+        const { journal } = this.settings
+        const message = "connection not closed within closeTimeout, going on without it"
+        return Effect.zipRight(journal.warn(this.current, message), this.closed())
+      })
+    })
+  }
 }

@@ -1,5 +1,6 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as MutableQueue from "effect/MutableQueue"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../Transport.js"
@@ -16,7 +17,7 @@ export interface ReceiveBuffer {
 }
 
 export const make = (capacity: number): ReceiveBuffer => {
-  let chunks: Array<Uint8Array> = []
+  const chunks = MutableQueue.unbounded<Uint8Array>()
   let bytes = 0
   let ending: Effect.Effect<never, Option.Option<TransportError>> | undefined
   let wake = () => {}
@@ -27,11 +28,10 @@ export const make = (capacity: number): ReceiveBuffer => {
   }
 
   const pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<TransportError>> = Effect.suspend(() => {
-    if (chunks.length > 0) {
-      const read = chunks
-      chunks = []
-      bytes = 0
-      return Effect.succeed(Chunk.unsafeFromArray(read))
+    const chunk = MutableQueue.poll(chunks, undefined)
+    if (chunk !== undefined) {
+      bytes -= chunk.length
+      return Effect.succeed(Chunk.of(chunk))
     }
     if (ending !== undefined) return ending
     return Effect.async<void>((resume) => {
@@ -43,11 +43,11 @@ export const make = (capacity: number): ReceiveBuffer => {
     offer: (chunk) => {
       if (ending !== undefined) return true
       if (bytes + chunk.length > capacity) {
-        chunks = []
+        MutableQueue.pollUpTo(chunks, MutableQueue.length(chunks))
         end(new TransportError({ reason: "Overflow" }))
         return false
       }
-      chunks.push(chunk)
+      MutableQueue.offer(chunks, chunk)
       bytes += chunk.length
       wake()
       return true

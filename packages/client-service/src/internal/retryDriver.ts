@@ -1,7 +1,8 @@
 import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as ScheduleDecision from "effect/ScheduleDecision"
@@ -16,6 +17,7 @@ export interface Settings<E, R> {
   readonly policy: RetryPolicy<ConnectionError<E>, R>
   /** Milliseconds after which a policy that has not answered counts as broken. */
   readonly timeout: number
+  readonly clock: Clock.Clock
   readonly fork: Fork<R>
   /** Is told why the policy is broken, each time that the default policy answers in its place. */
   readonly onBroken: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
@@ -34,27 +36,27 @@ export class RetryDriver<E, R> {
 
   /** Asks for the next retry: none if the policy is done. */
   next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
-    if (failure.failures === 1) this.state = this.settings.policy.initial
-    return this.ask(failure).pipe(
-      Effect.catchAllCause((cause) =>
-        Effect.zipRight(
-          this.settings.onBroken(cause),
-          Effect.map(step(defaultPolicy, failure, defaultPolicy.initial), (answer) => answer.retry)
-        )
+    return Effect.suspend(() => {
+      const { clock, fork, policy, timeout } = this.settings
+      if (failure.failures === 1) this.state = policy.initial
+      // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
+      const asking = fork.now(Effect.suspend(() => step(policy, failure, this.state, clock)))
+      const answer = asking.unsafePoll()
+      if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.take(answer.value))
+      return (answer ?? patiently(asking, timeout)).pipe(
+        Effect.map((answer) => this.take(answer)),
+        Effect.catchAllCause((cause) => Effect.zipRight(this.settings.onBroken(cause), this.byDefault(failure)))
       )
-    )
+    })
   }
 
-  // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
-  private ask(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
-    return Effect.suspend(() => {
-      const { fork, policy, timeout } = this.settings
-      const asking = fork(Effect.exit(Effect.suspend(() => step(policy, failure, this.state))), { atOnce: true })
-      return Effect.map(Effect.flatten(asking.unsafePoll() ?? patiently(asking, timeout)), ({ retry, state }) => {
-        this.state = state
-        return retry
-      })
-    })
+  private take({ retry, state }: Answer): Option.Option<Retry> {
+    this.state = state
+    return retry
+  }
+
+  private byDefault(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+    return Effect.map(step(defaultPolicy, failure, defaultPolicy.initial, this.settings.clock), ({ retry }) => retry)
   }
 }
 
@@ -72,15 +74,16 @@ interface Answer {
 const step = <E, R>(
   policy: RetryPolicy<E, R>,
   failure: ConnectionFailure<E>,
-  state: unknown
-): Effect.Effect<Answer, never, R> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    Effect.map(policy.step(now, failure, state), ([state, , decision]) => {
-      if (ScheduleDecision.isDone(decision)) return { state, retry: Option.none() }
-      const delay = Math.round(ScheduleIntervals.start(decision.intervals) - now)
-      if (delay >= 0 && delay < Number.POSITIVE_INFINITY) {
-        return { state, retry: Option.some({ delay: Duration.millis(delay), retryAt: now + delay }) }
-      }
-      throw new Error(`a delay of ${delay} ms`)
-    })
-  )
+  state: unknown,
+  clock: Clock.Clock
+): Effect.Effect<Answer, never, R> => {
+  const now = clock.unsafeCurrentTimeMillis()
+  return Effect.map(policy.step(now, failure, state), ([state, , decision]) => {
+    if (ScheduleDecision.isDone(decision)) return { state, retry: Option.none() }
+    const delay = Math.round(ScheduleIntervals.start(decision.intervals) - now)
+    if (delay >= 0 && delay < Number.POSITIVE_INFINITY) {
+      return { state, retry: Option.some({ delay: Duration.millis(delay), retryAt: now + delay }) }
+    }
+    throw new Error(`a delay of ${delay} ms`)
+  })
+}

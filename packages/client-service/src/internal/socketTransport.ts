@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type Transport, TransportError } from "../Transport.js"
 import * as ReceiveBuffer from "./receiveBuffer.js"
+import { Waiters, waitUntil } from "./waiters.js"
 
 /**
  * Runs the socket in the Scope of the connection, and gives its transport once it is open.
@@ -19,28 +20,35 @@ export const socketTransport = (
   Effect.gen(function* () {
     const opened = yield* Deferred.make<void, Socket.SocketError | TransportError>()
     const buffer = ReceiveBuffer.make(capacity)
-    let closed = false
+    const closing = new Waiters()
+    let isClosed = false
+    let isEnding = false
 
-    const receive = (data: string | Uint8Array) => {
-      if (!buffer.offer(typeof data === "string" ? encoder.encode(data) : data)) {
-        signal.lost(new TransportError({ reason: "Overflow" }))
-      }
+    const receive = (data: Uint8Array) => {
+      if (!buffer.offer(data)) signal.lost(new TransportError({ reason: "Overflow" }))
     }
 
     const ended = (exit: Exit.Exit<void, Socket.SocketError>) => {
-      closed = true
-      const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-      const socketError = Socket.isSocketError(error) ? error : undefined
-      buffer.end(error === undefined ? undefined : new TransportError({ reason: "Read", cause: error }))
-      Deferred.unsafeDone(opened, Effect.fail(socketError ?? new TransportError({ reason: "Closed" })))
-      signal.lost(socketError)
+      isClosed = true
+      closing.resumeAll()
+      const error = Exit.isFailure(exit) ? lossOf(exit.cause) : undefined
+      buffer.end(Socket.isSocketError(error) ? new TransportError({ reason: "Read", cause: error }) : error)
+      Deferred.unsafeDone(opened, Effect.fail(error ?? new TransportError({ reason: "Closed" })))
+      signal.lost(error)
     }
 
     const write = yield* socket.writer
+    const closed = Effect.flatMap(
+      waitUntil(closing, () => isClosed),
+      () => new TransportError({ reason: "Closed" })
+    )
     const send = (chunk: Uint8Array | string | Socket.CloseEvent) =>
       Effect.suspend(
         (): Effect.Effect<void, TransportError | Socket.SocketError> =>
-          closed ? new TransportError({ reason: "Closed" }) : write(chunk)
+          isClosed || isEnding
+            ? new TransportError({ reason: "Closed" })
+            : // A Socket has a write wait for the next connection, which comes with another transport.
+              Effect.raceFirst(write(chunk), Effect.interruptible(closed))
       ).pipe(
         // A `send` that throws, as that of a WebSocket may, is a defect of the Socket.
         Effect.sandbox,
@@ -50,7 +58,7 @@ export const socketTransport = (
         })
       )
 
-    yield* socket.runRaw(receive, { onOpen: Effect.asVoid(Deferred.succeed(opened, undefined)) }).pipe(
+    yield* socket.run(receive, { onOpen: Effect.asVoid(Deferred.succeed(opened, undefined)) }).pipe(
       Effect.onExit((exit) => Effect.sync(() => ended(exit))),
       Effect.interruptible,
       Effect.forkScoped
@@ -60,9 +68,18 @@ export const socketTransport = (
     return {
       incoming: buffer.stream,
       write: send,
-      end: send(new Socket.CloseEvent()),
+      end: Effect.suspend(() => {
+        const sent = send(new Socket.CloseEvent())
+        return Effect.tap(sent, () => {
+          isEnding = true
+        })
+      }),
       remote
     }
   })
 
-const encoder = new TextEncoder()
+const lossOf = (cause: Cause.Cause<Socket.SocketError>): Socket.SocketError | TransportError => {
+  if (Cause.isInterruptedOnly(cause)) return new TransportError({ reason: "Closed" })
+  const error = Cause.squash(cause)
+  return Socket.isSocketError(error) ? error : new TransportError({ reason: "Read", cause: error })
+}

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
@@ -21,21 +21,23 @@ export const subscribe = <P, E, A, E2, R, Gap>(
       const elements = yield* Effect.acquireRelease(Queue.bounded<Element>(16), Queue.shutdown)
       let isFirst = true
 
+      // Gives how the stream has failed, or nothing if there is a later connection.
       const onConnection = Effect.fnUntraced(function* (protocol: P) {
-        const generation = yield* generationOf(service)
+        const generation = yield* generationOf(service, protocol)
         if (!isFirst && gap !== undefined) yield* Queue.offer(elements, Take.of(gap(protocol)))
         isFirst = false
-        const run = Stream.runForEachChunk(f(protocol), (chunk) => Queue.offer(elements, Take.chunk(chunk))).pipe(
-          Effect.either,
-          // What fails because the connection is lost may do so just before the loss is known.
-          Effect.zipLeft(Effect.yieldNow()),
-          Effect.flatMap((result) => (Either.isLeft(result) ? Effect.succeed(result) : Effect.never))
+        const run = Effect.suspend(() =>
+          Stream.runForEachChunk(f(protocol), (chunk) => Queue.offer(elements, Take.chunk(chunk)))
+        ).pipe(
+          Effect.exit,
+          Effect.zipLeft(turnOfEventLoop),
+          Effect.flatMap((exit) => (Exit.isFailure(exit) ? Effect.succeed(exit) : Effect.never))
         )
-        return yield* Effect.raceFirst(run, Effect.as(laterThan(service, generation), Either.void))
+        return yield* Effect.raceFirst(run, Effect.as(laterThan(service, generation), Exit.void))
       })
 
       const next = service.use(onConnection).pipe(
-        Effect.catchTag("ConnectionLost", () => Effect.succeed(Either.void)),
+        Effect.catchTag("ConnectionLost", () => Effect.succeed(Exit.void)),
         Effect.flatten
       )
       yield* Effect.forever(next).pipe(
@@ -47,8 +49,18 @@ export const subscribe = <P, E, A, E2, R, Gap>(
     })
   )
 
-const generationOf = <P, E>(service: ClientService<P, E>): Effect.Effect<number> =>
-  Effect.map(service.state.get, (state) => (state._tag === "Connected" ? state.generation : 0))
+// What fails because the connection is lost may do so before the loss is known: a socket tells of its end first, and only
+// then, so that a reader can act on the last bytes, that it is lost. It is not a matter of time, hence not of the Clock.
+const turnOfEventLoop = Effect.async<void>((resume) => {
+  const timer = setTimeout(() => resume(Effect.void), 0)
+  return Effect.sync(() => clearTimeout(timer))
+})
+
+// None at all if the connection has been replaced already, so that every one is later.
+const generationOf = <P, E>(service: ClientService<P, E>, protocol: P): Effect.Effect<number> =>
+  Effect.map(service.state.get, (state) =>
+    state._tag === "Connected" && state.protocol === protocol ? state.generation : 0
+  )
 
 const laterThan = <P, E>(service: ClientService<P, E>, generation: number): Effect.Effect<unknown> =>
   service.state.changes.pipe(

@@ -6,36 +6,48 @@ type Resume<A, E> = (effect: Effect.Effect<A, E>) => void
  * Fibers that wait to be resumed together. Each can be interrupted in constant time and leaves nothing behind, which a
  * Deferred, with its list of joiners, does not do.
  */
-export class Waiters<E = never> {
-  private waiting = new Set<Resume<void, E>>()
+export class Waiters<A = void, E = never> {
+  private waiting: Set<(effect?: Effect.Effect<A, E>) => void> | undefined
 
   get size(): number {
-    return this.waiting.size
+    return this.waiting?.size ?? 0
   }
 
   /**
-   * Waits to be resumed, unless the condition holds already. It is looked at in the very step that the wait begins in: a
-   * fiber may be held up between any two.
+   * Waits to be resumed, unless the condition holds already, and goes on with an Effect. The condition is looked at in
+   * the very step that the wait begins in: a fiber may be held up between any two.
    */
-  waitUnless(holds: () => boolean): Effect.Effect<void, E> {
-    return Effect.async((resume) => {
-      if (holds()) return resume(Effect.void)
-      this.waiting.add(resume)
+  waitUnless(holds: () => boolean, goOn: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.async((resume: Resume<A, E>) => {
+      if (holds()) return resume(goOn)
+      const waiter = (effect = goOn) => resume(effect)
+      this.waiting ??= new Set()
+      this.waiting.add(waiter)
       return Effect.sync(() => {
-        this.waiting.delete(resume)
+        this.waiting?.delete(waiter)
       })
     })
   }
 
-  /** Waits until the condition holds, and looks at it whenever the waiters are resumed. */
-  waitUntil(holds: () => boolean): Effect.Effect<void, E> {
-    return Effect.flatMap(this.waitUnless(holds), () => (holds() ? Effect.void : this.waitUntil(holds)))
+  /** Has all go on. */
+  resumeAll(): void {
+    for (const waiter of this.take()) waiter()
   }
 
-  resumeAll(effect: Effect.Effect<void, E>): void {
-    const waiting = this.waiting
-    if (waiting.size === 0) return
-    this.waiting = new Set()
-    for (const resume of waiting) resume(effect)
+  /** Has all go on with an Effect that is not theirs. */
+  resumeAllWith(effect: Effect.Effect<A, E>): void {
+    for (const waiter of this.take()) waiter(effect)
   }
+
+  private take(): Iterable<(effect?: Effect.Effect<A, E>) => void> {
+    const waiting = this.waiting ?? []
+    this.waiting = undefined
+    return waiting
+  }
+}
+
+/** Waits until a condition holds that is looked at whenever the waiters are resumed. */
+export const waitUntil = (waiters: Waiters, holds: () => boolean): Effect.Effect<void> => {
+  const look: Effect.Effect<void> = Effect.suspend(() => (holds() ? Effect.void : waiters.waitUnless(holds, look)))
+  return look
 }

@@ -1,0 +1,9 @@
+/**
+ * @since 0.1.0
+ */
+export * as ConnectError from "./ConnectError.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as NodeEndpoint from "./NodeEndpoint.js"

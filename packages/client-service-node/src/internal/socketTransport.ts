@@ -1,0 +1,261 @@
+import type * as Net from "node:net"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { type Transport, TransportError } from "effect-client-service/Transport"
+import { type ConnectError, fromNodeError } from "../ConnectError.js"
+
+export interface Settings {
+  /** What is tried, for errors. */
+  readonly address: string
+  /** The event after which the socket can be used. */
+  readonly openEvent: "connect" | "secureConnect"
+  /** Sets the options of the open socket. */
+  readonly tune: (socket: Net.Socket) => void
+  /** How long a close waits for the peer. */
+  readonly linger: Duration.Duration
+  readonly signal: { readonly lost: (error?: ConnectError) => void }
+}
+
+/** What waits for its turn to write. */
+interface Queued {
+  readonly write: () => void
+  readonly refuse: (refusal: TransportError) => void
+}
+
+type Pull = Effect.Effect<Uint8Array, Option.Option<TransportError>>
+
+/**
+ * A socket as a transport.
+ *
+ * It listens to each event of the socket once and for ever, so that no error event is ever without a listener, and
+ * reading and writing add none.
+ */
+export class SocketTransport implements Transport {
+  remote: string
+  private phase: "opening" | "open" | "ended" | "closing" = "opening"
+  private isLost = false
+  private goodbye: NodeJS.Immediate | undefined
+  private readonly openers = new Set<() => void>()
+  private readonly readers = new Set<() => void>()
+  private readonly closers = new Set<() => void>()
+  private readonly queue = new Set<Queued>()
+
+  constructor(
+    private readonly socket: Net.Socket,
+    private readonly settings: Settings
+  ) {
+    this.remote = settings.address
+    socket.on(settings.openEvent, () => this.opened())
+    socket.on("readable", () => this.readable())
+    socket.on("drain", () => this.drained())
+    socket.on("end", () => this.ended())
+    socket.on("error", (error) => this.failed(error))
+    socket.on("close", () => this.closed())
+  }
+
+  /** Waits until the socket is open. Interrupting it destroys the socket. */
+  readonly whenOpen: Effect.Effect<Transport, ConnectError> = Effect.async((resume) => {
+    const settle = () => {
+      if (this.phase === "open") resume(Effect.succeed(this))
+      else if (this.phase !== "opening" || this.socket.destroyed) {
+        resume(fromNodeError(this.socket.errored ?? undefined, this.settings.address))
+      } else this.openers.add(settle)
+    }
+    settle()
+    return Effect.sync(() => {
+      this.openers.delete(settle)
+      this.socket.destroy()
+    })
+  })
+
+  // A chunk is taken from the socket by the fiber that reads, and not by the event that wakes it: an interruption in
+  // between loses none.
+  private readonly pull: Pull = Effect.suspend(() => {
+    if (this.phase === "closing") return this.endOfIncoming()
+    // Also after an error: what came before it was sent before it.
+    const chunk: Uint8Array | null = this.socket.read()
+    if (chunk !== null) return Effect.succeed(chunk)
+    return this.isReadOut ? this.endOfIncoming() : Effect.zipRight(this.whenReadable, this.pull)
+  })
+
+  private readonly whenReadable: Effect.Effect<void> = Effect.async((resume) => {
+    const settle = () => resume(Effect.void)
+    if (this.isReadOut || this.socket.readableLength > 0) settle()
+    else this.readers.add(settle)
+    return Effect.sync(() => {
+      this.readers.delete(settle)
+    })
+  })
+
+  private get isReadOut(): boolean {
+    return this.phase === "ended" || this.phase === "closing" || this.socket.destroyed
+  }
+
+  private endOfIncoming(): Effect.Effect<never, Option.Option<TransportError>> {
+    if (this.phase === "ended") return Effect.fail(Option.none())
+    return Effect.fail(Option.some(this.refusal("Read")))
+  }
+
+  // One chunk at a pull, since a consumer that stops within several would lose the rest.
+  readonly incoming: Stream.Stream<Uint8Array, TransportError> = Stream.repeatEffectOption(this.pull)
+
+  readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
+    Effect.suspend(() => {
+      if (!this.isWritable) return this.refusal("Write")
+      if (this.queue.size === 0 && !this.socket.writableNeedDrain) return this.accept(chunk)
+      return this.inTurn((resume) => resume(this.accept(chunk)))
+    })
+
+  readonly end: Effect.Effect<void, TransportError> = Effect.suspend(() =>
+    this.inTurn((resume) => {
+      this.socket.end(() => {
+        resume(this.socket.writableFinished ? Effect.void : this.refusal("Write"))
+      })
+    })
+  )
+
+  private accept(chunk: Uint8Array | string): Effect.Effect<void> {
+    try {
+      this.socket.write(chunk)
+      return Effect.void
+    } catch (defect) {
+      return Effect.die(defect)
+    }
+  }
+
+  // What is queued is written by the event that makes room, for writes to keep their order.
+  private inTurn(
+    write: (resume: (effect: Effect.Effect<void, TransportError>) => void) => void
+  ): Effect.Effect<void, TransportError> {
+    return Effect.async((resume) => {
+      const queued: Queued = { write: () => write(resume), refuse: resume }
+      this.queue.add(queued)
+      this.drained()
+      return Effect.sync(() => {
+        this.queue.delete(queued)
+      })
+    })
+  }
+
+  private get isWritable(): boolean {
+    return this.phase === "open" && this.socket.writable
+  }
+
+  // A socket that is destroyed knows its error before it tells.
+  private refusal(operation: "Read" | "Write"): TransportError {
+    const cause = this.socket.errored
+    return cause === null || this.phase === "closing"
+      ? new TransportError({ reason: "Closed" })
+      : new TransportError({ reason: operation, cause })
+  }
+
+  private opened(): void {
+    if (this.phase !== "opening") return
+    this.phase = "open"
+    this.settings.tune(this.socket)
+    const { remoteAddress, remoteFamily, remotePort } = this.socket
+    if (remoteAddress !== undefined) {
+      this.remote = `${remoteFamily === "IPv6" ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`
+    }
+    wake(this.openers)
+  }
+
+  private readable(): void {
+    if (this.phase === "closing") this.discard()
+    else wake(this.readers)
+  }
+
+  private drained(): void {
+    for (const queued of this.queue) {
+      const isWritable = this.isWritable
+      if (isWritable && this.socket.writableNeedDrain) return
+      this.queue.delete(queued)
+      if (isWritable) queued.write()
+      else queued.refuse(this.refusal("Write"))
+    }
+  }
+
+  private ended(): void {
+    if (this.phase === "open") this.phase = "ended"
+    this.settle()
+    this.lostSoon()
+  }
+
+  private failed(error: Error): void {
+    const wasOpen = this.phase === "open" || this.phase === "ended"
+    this.settle()
+    if (wasOpen) this.lost(fromNodeError(error, this.settings.address))
+  }
+
+  private closed(): void {
+    this.settle()
+    wake(this.closers)
+    this.lostSoon()
+  }
+
+  /** Lets everything that waits look again. */
+  private settle(): void {
+    wake(this.openers)
+    wake(this.readers)
+    this.drained()
+  }
+
+  // A turn of the event loop later, in which the reader can act on the last bytes, such as a refusal to log in. They
+  // say more than that the connection is lost.
+  private lostSoon(): void {
+    if (this.phase === "opening" || this.phase === "closing" || this.isLost) return
+    this.goodbye ??= setImmediate(() => this.lost())
+  }
+
+  private lost(error?: ConnectError): void {
+    if (this.isLost) return
+    this.isLost = true
+    this.settings.signal.lost(error)
+  }
+
+  /**
+   * Sends what was written, then closes, and waits for the peer to do the same, but no longer than `linger`.
+   */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => {
+    const { linger } = this.settings
+    const { phase, socket } = this
+    this.phase = "closing"
+    clearImmediate(this.goodbye)
+    this.settle()
+    const isDone = phase === "opening" || (phase === "ended" && socket.writableLength === 0)
+    if (isDone || socket.destroyed) {
+      socket.destroy()
+      return Effect.void
+    }
+    socket.end()
+    // An end of the incoming bytes is not noticed as long as there are unread ones.
+    this.discard()
+    return this.whenClosed.pipe(
+      Effect.interruptible,
+      Effect.timeoutOption(linger),
+      Effect.ensuring(Effect.sync(() => socket.destroy()))
+    )
+  })
+
+  private readonly whenClosed: Effect.Effect<void> = Effect.async((resume) => {
+    const settle = () => resume(Effect.void)
+    if (this.socket.closed) settle()
+    else this.closers.add(settle)
+    return Effect.sync(() => {
+      this.closers.delete(settle)
+    })
+  })
+
+  private discard(): void {
+    while (this.socket.read() !== null) {}
+  }
+}
+
+const wake = (waiting: Set<() => void>): void => {
+  for (const resume of [...waiting]) {
+    waiting.delete(resume)
+    resume()
+  }
+}

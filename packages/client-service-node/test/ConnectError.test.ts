@@ -1,0 +1,64 @@
+import { describe, expect, it } from "@effect/vitest"
+import { ConnectError } from "effect-client-service-node"
+
+const nodeError = (code: string, message = `connect ${code}`) => Object.assign(new Error(message), { code })
+
+describe("ConnectError", () => {
+  it.each<[ConnectError.Reason, ReadonlyArray<string>]>([
+    ["Refused", ["ECONNREFUSED", "ENOENT", "EAGAIN"]],
+    ["Dns", ["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "ENODATA", "ESERVFAIL"]],
+    ["TimedOut", ["ETIMEDOUT", "ERR_SOCKET_CONNECTION_TIMEOUT"]],
+    ["Unreachable", ["EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EADDRNOTAVAIL"]],
+    [
+      "Tls",
+      [
+        "ERR_TLS_CERT_ALTNAME_INVALID",
+        "ERR_SSL_WRONG_VERSION_NUMBER",
+        "ERR_OSSL_PEM_NO_START_LINE",
+        "CERT_HAS_EXPIRED",
+        "CRL_HAS_EXPIRED",
+        "DEPTH_ZERO_SELF_SIGNED_CERT",
+        "SELF_SIGNED_CERT_IN_CHAIN",
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        "HOSTNAME_MISMATCH",
+        "INVALID_CA",
+        "EPROTO"
+      ]
+    ],
+    ["Reset", ["ECONNRESET", "EPIPE", "ECONNABORTED"]],
+    ["Permission", ["EACCES", "EPERM"]],
+    ["Other", ["EMFILE", "ERR_INVALID_ARG_TYPE", "toString", ""]]
+  ])("takes for %s: %s", (reason, codes) => {
+    for (const code of codes) expect([code, ConnectError.reasonOf(code)]).toEqual([code, reason])
+  })
+
+  it("keeps the code and the cause, and tells what to look at", () => {
+    const cause = nodeError("ECONNREFUSED")
+    const error = ConnectError.fromNodeError(cause, "127.0.0.1:6379")
+    expect(error).toMatchObject({ _tag: "ConnectError", reason: "Refused", address: "127.0.0.1:6379" })
+    expect(error.code).toBe("ECONNREFUSED")
+    expect(error.cause).toBe(cause)
+    expect(error.message).toBe(
+      "127.0.0.1:6379: nothing accepts connections there; is the server running, and is this its address? (ECONNREFUSED)"
+    )
+  })
+
+  it("tells the details of a failed handshake, since its code alone says little", () => {
+    const error = ConnectError.fromNodeError(nodeError("CERT_HAS_EXPIRED", "certificate has expired"), "db:5432")
+    expect(error.message).toBe("db:5432: the TLS handshake failed (CERT_HAS_EXPIRED): certificate has expired")
+  })
+
+  it("takes what has no code for Other", () => {
+    expect(ConnectError.fromNodeError("odd", "a").reason).toBe("Other")
+    expect(ConnectError.fromNodeError(new Error("odd"), "a").message).toBe("a: the connection failed: odd")
+    expect(ConnectError.fromNodeError(undefined, "a").message).toBe("a: the connection failed")
+  })
+
+  it("prefers of several addresses one that was reachable", () => {
+    const unreachable = nodeError("ENETUNREACH")
+    const refused = nodeError("ECONNREFUSED")
+    expect(ConnectError.fromNodeError(new AggregateError([unreachable, refused]), "a").cause).toBe(refused)
+    expect(ConnectError.fromNodeError(new AggregateError([unreachable]), "a").reason).toBe("Unreachable")
+  })
+})

@@ -1,0 +1,129 @@
+import * as Net from "node:net"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Random, Stream } from "effect"
+import { RetryPolicy, type Transport } from "effect-client-service"
+import { NodeEndpoint } from "effect-client-service-node"
+import { makeAuthority } from "./support/certificates.js"
+import { echo, listen } from "./support/server.js"
+import { type SocketEndpoint, startService } from "./support/service.js"
+
+const host = "127.0.0.1"
+
+const after = (turns: number, run: () => void): void => {
+  setImmediate(() => (turns === 0 ? run() : after(turns - 1, run)))
+}
+
+const turns = (n: number): Effect.Effect<void> => Effect.async((resume) => after(n, () => resume(Effect.void)))
+
+/** Fails the test if, until its Scope closes, anything is thrown that nobody catches. */
+const nothingUncaught = Effect.acquireRelease(
+  Effect.sync(() => {
+    const uncaught: Array<unknown> = []
+    const listener = (error: unknown) => uncaught.push(error)
+    process.on("uncaughtException", listener)
+    process.on("unhandledRejection", listener)
+    return { uncaught, listener }
+  }),
+  ({ listener, uncaught }) =>
+    // What was destroyed last tells its error in the next turns.
+    turns(2).pipe(
+      Effect.zipRight(
+        Effect.sync(() => {
+          process.off("uncaughtException", listener)
+          process.off("unhandledRejection", listener)
+          expect(uncaught).toEqual([])
+        })
+      )
+    )
+)
+
+/** Ends each connection in one of several ways, after some turns of the event loop, and counts them. */
+const killer = (random: Random.Random) => {
+  const pick = (n: number) => Effect.runSync(random.nextIntBetween(0, n))
+  let kills = 0
+  const kill = (socket: Net.Socket) => {
+    const ways = [
+      () => socket.destroy(),
+      () => socket.resetAndDestroy(),
+      () => socket.end(),
+      () => {
+        socket.write("something that TLS is not")
+        socket.resetAndDestroy()
+      }
+    ]
+    const way = ways[pick(ways.length)]
+    after(pick(12), () => {
+      kills += 1
+      way?.()
+    })
+  }
+  return { kill, kills: () => kills, pick }
+}
+
+const openSockets = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
+
+const talk = (transport: Transport.Transport) =>
+  Effect.all(
+    [
+      Effect.forever(Effect.zipRight(transport.write(Buffer.alloc(50_000)), turns(1))),
+      Stream.runDrain(transport.incoming)
+    ],
+    { concurrency: "unbounded" }
+  )
+
+const survives = (
+  seed: string,
+  kills: number,
+  serve: (socket: Net.Socket) => void,
+  makeEndpoint: (port: number) => SocketEndpoint
+) =>
+  Effect.gen(function* () {
+    const before = openSockets()
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        yield* nothingUncaught
+        const server = killer(Random.make(seed))
+        const { port } = yield* listen((socket) => {
+          serve(socket)
+          server.kill(socket)
+        })
+        const service = yield* startService(makeEndpoint(port), {
+          prepare: (transport) =>
+            server.pick(2) === 0 ? Effect.ignore(Effect.zipRight(transport.write("hi"), transport.end)) : Effect.void,
+          retryPolicy: RetryPolicy.fromFunction(() => 0)
+        })
+        let lives = 0
+        while (server.kills() < kills) {
+          lives += 1
+          const talking = yield* Effect.fork(Effect.exit(service.use(talk)))
+          yield* turns(server.pick(8))
+          if (server.pick(4) === 0) yield* Effect.zipRight(service.stop, service.start)
+          if (server.pick(4) === 0) yield* service.reconnect
+          if (server.pick(2) === 0) yield* talking.interruptAsFork(talking.id())
+        }
+        expect(lives).toBeGreaterThan(0)
+        yield* service.whenConnected()
+      })
+    )
+    yield* turns(2)
+    expect(openSockets()).toBe(before)
+  })
+
+describe("200 connections that end at random points throw nothing that nobody catches", () => {
+  it.scopedLive("by TCP", () => survives("tcp", 200, echo, (port) => NodeEndpoint.tcp({ host, port, linger: 50 })))
+
+  it.scopedLive("by TLS", () =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority()
+      const server = yield* listen(echo, { tls: yield* authority.issue(host) })
+      // In front of the server, to end connections in the handshake too.
+      const forward = (socket: Net.Socket) => {
+        const upstream = Net.connect(server.port, host)
+        upstream.on("error", () => {})
+        socket.on("close", () => upstream.destroy())
+        socket.pipe(upstream).pipe(socket)
+      }
+      yield* survives("tls", 200, forward, (port) => NodeEndpoint.tls({ host, port, ca: authority.ca, linger: 50 }))
+    })
+  )
+})

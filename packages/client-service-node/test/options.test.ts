@@ -1,0 +1,60 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Inspectable } from "effect"
+import { InvalidOption } from "effect-client-service"
+import { NodeEndpoint } from "effect-client-service-node"
+import { makeAuthority } from "./support/certificates.js"
+
+const host = "127.0.0.1"
+const port = 6379
+
+const refusal = (make: () => unknown): InvalidOption.InvalidOption => {
+  try {
+    make()
+  } catch (error) {
+    if (error instanceof InvalidOption.InvalidOption) return error
+    throw error
+  }
+  throw new Error("it was not refused")
+}
+
+describe("options", () => {
+  it.each([
+    ["host", () => NodeEndpoint.tcp({ host: "", port })],
+    ["host", () => NodeEndpoint.tls({ host: "  ", port })],
+    ["port", () => NodeEndpoint.tcp({ host, port: 0 })],
+    ["port", () => NodeEndpoint.tcp({ host, port: 65536 })],
+    ["port", () => NodeEndpoint.tcp({ host, port: 1.5 })],
+    ["port", () => NodeEndpoint.tls({ host, port: Number.NaN })],
+    ["localAddress", () => NodeEndpoint.tcp({ host, port, localAddress: "localhost" })],
+    ["keepAliveInitialDelay", () => NodeEndpoint.tcp({ host, port, keepAliveInitialDelay: -1 })],
+    ["linger", () => NodeEndpoint.tcp({ host, port, linger: Number.NaN })],
+    ["linger", () => NodeEndpoint.unix({ path: "/run/x", linger: Number.POSITIVE_INFINITY })],
+    ["name", () => NodeEndpoint.tcp({ host, port, name: "" })],
+    ["path", () => NodeEndpoint.unix({ path: "" })],
+    ["servername", () => NodeEndpoint.tls({ host, port, servername: "10.0.0.1" })],
+    ["ALPNProtocols", () => NodeEndpoint.tls({ host, port, ALPNProtocols: ["h2", ""] })],
+    ["ALPNProtocols", () => NodeEndpoint.tls({ host, port, ALPNProtocols: ["x".repeat(256)] })]
+  ])("refuses a bad %s", (option, make) => {
+    expect(refusal(make).option).toBe(option)
+  })
+
+  it.effect("refuses a key that is none or not that of the certificate, and does not show it", () =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority()
+      const [a, b] = yield* Effect.all([authority.issue("a"), authority.issue("b")])
+      for (const key of ["secret", b.key]) {
+        const error = refusal(() => NodeEndpoint.tls({ host, port, cert: a.cert, key }))
+        expect(error.option).toContain("key")
+        expect(Inspectable.toStringUnknown(error) + error.message).not.toContain(key.split("\n")[1] ?? key)
+      }
+    })
+  )
+
+  it("names an endpoint after its address", () => {
+    expect(NodeEndpoint.tcp({ host, port }).name).toBe("tcp://127.0.0.1:6379")
+    expect(NodeEndpoint.tcp({ host: "::1", port }).name).toBe("tcp://[::1]:6379")
+    expect(NodeEndpoint.tls({ host: "db.example.com", port }).name).toBe("tls://db.example.com:6379")
+    expect(NodeEndpoint.unix({ path: "/run/docker.sock" }).name).toBe("unix:///run/docker.sock")
+    expect(NodeEndpoint.unix({ path: "/run/docker.sock", name: "docker" }).name).toBe("docker")
+  })
+})

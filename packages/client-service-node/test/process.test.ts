@@ -1,0 +1,116 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import { makeAuthority } from "./support/certificates.js"
+import { type Child, run } from "./support/child.js"
+import { closedPort } from "./support/server.js"
+
+const startServer = (port = 0, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
+  Effect.gen(function* () {
+    const server = yield* run("server.ts", [String(port), ...args], env)
+    return { ...server, port: Number(yield* server.line("listening")) }
+  })
+
+/** Closes the Scope of a client, after which its process has a second to end by itself. */
+const endsByItself = (client: Child) =>
+  Effect.gen(function* () {
+    yield* client.signal("SIGTERM")
+    yield* client.line("closed")
+    const [elapsed, exited] = yield* Effect.timed(client.exited)
+    expect({ ...exited, errors: client.errors() }).toEqual({ code: 0, signal: null, errors: "" })
+    expect(Duration.toMillis(elapsed)).toBeLessThan(1000)
+  })
+
+describe("the process", () => {
+  it.scopedLive("recovers from a killed server in use", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const client = yield* run("client.ts", [String(server.port)])
+      yield* client.line("answer question")
+      yield* server.signal("SIGKILL")
+      yield* client.line("state Waiting")
+      yield* startServer(server.port)
+      yield* client.line("state Connected")
+      yield* client.line("answer question")
+      yield* endsByItself(client)
+    })
+  )
+
+  it.scopedLive("recovers from a killed server in prepare", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer(0, ["--mute"])
+      const client = yield* run("client.ts", [String(server.port)])
+      yield* server.line("received hello")
+      yield* server.signal("SIGKILL")
+      yield* client.line("state Waiting")
+      yield* startServer(server.port)
+      yield* client.line("answer question")
+      yield* endsByItself(client)
+    })
+  )
+
+  it.scopedLive("recovers from a stopped and then killed server in a TLS handshake", () =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority()
+      const { cert, key } = yield* authority.issue("127.0.0.1")
+      const env = { TLS_CERT: cert, TLS_KEY: key }
+      const server = yield* startServer(0, [], env)
+      yield* server.signal("SIGSTOP")
+      const client = yield* run("client.ts", [String(server.port)], { TLS_CA: authority.ca })
+      // The attempt ran into its timeout.
+      yield* client.line("state Waiting")
+      yield* client.line("state Connecting")
+      yield* server.signal("SIGKILL")
+      yield* client.line("state Waiting")
+      yield* startServer(server.port, [], env)
+      yield* client.line("answer question")
+      yield* endsByItself(client)
+    })
+  )
+
+  it.scopedLive("recovers from a server that is stopped for a while in use", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const client = yield* run("client.ts", [String(server.port)])
+      yield* client.line("answer question")
+      yield* server.signal("SIGSTOP")
+      yield* client.line("failure TimeoutException")
+      yield* server.signal("SIGCONT")
+      yield* client.line("answer question")
+      yield* endsByItself(client)
+    })
+  )
+
+  it.scopedLive("recovers from a server that is stopped for a while in prepare", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      yield* server.signal("SIGSTOP")
+      const client = yield* run("client.ts", [String(server.port)])
+      yield* client.line("state Waiting")
+      yield* client.line("state Connecting")
+      yield* server.signal("SIGCONT")
+      yield* client.line("answer question")
+      yield* endsByItself(client)
+    })
+  )
+
+  it.scopedLive("ends though the server is stopped", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const client = yield* run("client.ts", [String(server.port)])
+      yield* client.line("answer question")
+      yield* server.signal("SIGSTOP")
+      yield* client.line("failure TimeoutException")
+      yield* endsByItself(client)
+    })
+  )
+
+  it.scopedLive("stays alive while it waits to connect, and ends when it is closed", () =>
+    Effect.gen(function* () {
+      const port = yield* closedPort
+      const client = yield* run("client.ts", [String(port), "--idle"])
+      for (let i = 0; i < 5; i++) yield* client.line("state Waiting")
+      expect(client.isRunning()).toBe(true)
+      yield* endsByItself(client)
+    })
+  )
+})

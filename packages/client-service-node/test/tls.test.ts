@@ -1,0 +1,146 @@
+import type * as Tls from "node:tls"
+import { describe, expect, it } from "@effect/vitest"
+import { Cause, Effect, Option, Queue, Stream } from "effect"
+import { ConnectError, NodeEndpoint } from "effect-client-service-node"
+import { makeAuthority } from "./support/certificates.js"
+import { echo, listen } from "./support/server.js"
+import { readText, startService, stateOf } from "./support/service.js"
+
+const host = "127.0.0.1"
+
+const serve = (name: string, options?: { readonly isExpired?: boolean } & Tls.TlsOptions) =>
+  Effect.gen(function* () {
+    const authority = yield* makeAuthority()
+    const certificate = yield* authority.issue(name, options)
+    const server = yield* listen(echo, { tls: { ...certificate, ...options } })
+    return { ...server, authority }
+  })
+
+const failureOf = (options: NodeEndpoint.TlsOptions) =>
+  Effect.flip(Effect.scoped(NodeEndpoint.tls(options).connect({ lost: () => {} })))
+
+describe("TLS", () => {
+  it.scopedLive("connects to a server that a given authority certifies", () =>
+    Effect.gen(function* () {
+      const { authority, port } = yield* serve(host)
+      const service = yield* startService(NodeEndpoint.tls({ host, port, ca: authority.ca }))
+      const transport = yield* service.whenConnected()
+      expect(transport.remote).toBe(`127.0.0.1:${port}`)
+      yield* transport.write("secret")
+      expect(yield* readText(transport, 6)).toBe("secret")
+    })
+  )
+
+  it.scopedLive("asks for the name of the host, or the one that is given, and checks it", () =>
+    Effect.gen(function* () {
+      const { accepted, authority, port } = yield* serve("db.example.com")
+      const ca = [authority.ca]
+      yield* Effect.scoped(
+        NodeEndpoint.tls({ host, port, ca, servername: "db.example.com" }).connect({ lost: () => {} })
+      )
+      expect(yield* Queue.take(accepted)).toMatchObject({ servername: "db.example.com" })
+      for (const wrong of [{ host }, { host: "localhost" }, { host, servername: "www.example.com" }]) {
+        expect(yield* failureOf({ ...wrong, port, ca })).toMatchObject({
+          reason: "Tls",
+          code: "ERR_TLS_CERT_ALTNAME_INVALID"
+        })
+      }
+    })
+  )
+
+  it.scopedLive("refuses a server of an unknown authority, unless told not to", () =>
+    Effect.gen(function* () {
+      const { authority, port } = yield* serve(host)
+      const other = yield* makeAuthority("Other CA")
+      const error = yield* failureOf({ host, port })
+      expect(error).toMatchObject({ reason: "Tls", code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" })
+      expect(error.message).toContain("unable to verify")
+      expect(yield* failureOf({ host, port, ca: other.ca })).toMatchObject({
+        reason: "Tls",
+        code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
+      })
+      yield* NodeEndpoint.tls({ host, port, rejectUnauthorized: false }).connect({ lost: () => {} })
+      yield* NodeEndpoint.tls({ host, port, ca: [other.ca, Buffer.from(authority.ca)] }).connect({ lost: () => {} })
+    })
+  )
+
+  it.scopedLive("refuses a certificate that has expired", () =>
+    Effect.gen(function* () {
+      const { authority, port } = yield* serve(host, { isExpired: true })
+      expect(yield* failureOf({ host, port, ca: authority.ca })).toMatchObject({
+        reason: "Tls",
+        code: "CERT_HAS_EXPIRED"
+      })
+    })
+  )
+
+  it.scopedLive("refuses a server that does not speak TLS", () =>
+    Effect.gen(function* () {
+      const { port } = yield* listen((socket) => socket.write("220 mail.example.com ready\r\n"))
+      expect(yield* failureOf({ host, port })).toMatchObject({ reason: "Tls" })
+    })
+  )
+
+  it.scopedLive("tells Reset of a server that goes away in the handshake", () =>
+    Effect.gen(function* () {
+      const { port } = yield* listen((socket) => socket.end())
+      expect(yield* failureOf({ host, port })).toMatchObject({ reason: "Reset", code: "ECONNRESET" })
+    })
+  )
+
+  it.scopedLive("shows its own certificate, and is told if the server does not take it", () =>
+    Effect.gen(function* () {
+      const clients = yield* makeAuthority("Clients")
+      const { authority, port } = yield* serve(host, { requestCert: true, ca: clients.ca })
+      const { cert, key } = yield* clients.issue("client")
+      const transport = yield* NodeEndpoint.tls({ host, port, ca: authority.ca, cert, key }).connect({
+        lost: () => {}
+      })
+      yield* transport.write("it is me")
+      expect(yield* readText(transport, 8)).toBe("it is me")
+
+      // The server looks at the certificate after the client's handshake is done.
+      const nobody = yield* startService(NodeEndpoint.tls({ host, port, ca: authority.ca }))
+      const { cause } = yield* stateOf(nobody, "Waiting")
+      const error = Option.getOrThrow(Cause.failureOption(cause))
+      expect(error).toBeInstanceOf(ConnectError.ConnectError)
+      expect(error).toMatchObject({ reason: "Tls", code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" })
+    })
+  )
+
+  it.scopedLive("agrees on an application protocol", () =>
+    Effect.gen(function* () {
+      const { accepted, authority, port } = yield* serve(host, { ALPNProtocols: ["mqtt", "amqp"] })
+      const ca = authority.ca
+      yield* NodeEndpoint.tls({ host, port, ca, ALPNProtocols: ["x", "amqp"] }).connect({ lost: () => {} })
+      expect(yield* Queue.take(accepted)).toMatchObject({ alpnProtocol: "amqp" })
+      expect(yield* failureOf({ host, port, ca, ALPNProtocols: ["h2"] })).toMatchObject({ reason: "Tls" })
+    })
+  )
+
+  it.scopedLive("holds a server to a lowest version", () =>
+    Effect.gen(function* () {
+      const { authority, port } = yield* serve(host, { maxVersion: "TLSv1.2" })
+      yield* NodeEndpoint.tls({ host, port, ca: authority.ca }).connect({ lost: () => {} })
+      const error = yield* failureOf({ host, port, ca: authority.ca, minVersion: "TLSv1.3" })
+      expect(error.reason).toBe("Tls")
+    })
+  )
+
+  it.scopedLive("notices a clean close, though nobody reads, and hands out the last bytes before it", () =>
+    Effect.gen(function* () {
+      const { accepted, authority, port } = yield* serve(host)
+      const service = yield* startService(NodeEndpoint.tls({ host, port, ca: authority.ca }))
+      yield* service.whenConnected()
+      const first = yield* Queue.take(accepted)
+      first.end()
+      yield* stateOf(service, "Waiting")
+
+      const transport = yield* service.whenConnected()
+      const second = yield* Queue.take(accepted)
+      second.end("bye")
+      expect([...(yield* Stream.runCollect(Stream.decodeText(transport.incoming)))].join("")).toBe("bye")
+      yield* stateOf(service, "Waiting")
+    })
+  )
+})

@@ -1,0 +1,231 @@
+import { Cause, type Exit, Option } from "effect"
+import { ConnectionError } from "effect-client-service"
+import type { Consumer, Use, Waiter } from "./jobs.js"
+import { type Attempt, Peer } from "./peer.js"
+import type { State } from "./reference.js"
+import { stepsBefore } from "./reference.js"
+import type { Run } from "./run.js"
+import type { Command } from "./script.js"
+
+type Tag = State["_tag"]
+
+/**
+ * The state that a call leads to before it returns, by the transition table. `isClosing`: whether a connection that was
+ * lost is still closing.
+ */
+export const immediately: Record<Command, (from: Tag, isClosing: boolean) => Tag> = {
+  start: (from) => {
+    if (from === "Init" || from === "Stopped" || from === "Exhausted") return "Connecting"
+    return from === "Disconnecting" ? "Restarting" : from
+  },
+  stop: (from, isClosing) => {
+    if (from === "Connecting" || from === "Connected" || from === "Restarting") return "Disconnecting"
+    if (from === "Init") return "Stopped"
+    if (from === "Waiting" || from === "Exhausted") return isClosing ? "Disconnecting" : "Stopped"
+    return from
+  },
+  reconnect: (from) => (from === "Connected" || from === "Waiting" ? "Connecting" : from)
+}
+
+/**
+ * Checks what has to hold whenever no fiber can go on without the clock, the peer or a call. Gives what does not.
+ */
+export const checkStandstill = (run: Run): ReadonlyArray<string> => {
+  const state = run.state
+  return [
+    ...checkPublished(run, state),
+    ...checkProgress(run, state),
+    ...checkConnections(run, state),
+    ...checkRest(run, state),
+    ...checkPolicy(run),
+    ...run.waiters.flatMap((waiter) => checkWaiter(run, state, waiter)),
+    ...run.uses.flatMap((use) => checkUse(run, use)),
+    ...run.consumers.flatMap((consumer) => checkConsumer(run, state, consumer)),
+    ...(run.starts.some(({ exit }) => exit === undefined) ? ["a start or a reconnect waits"] : []),
+    ...(run.stops.some(({ exit }) => exit === undefined) &&
+    state._tag !== "Disconnecting" &&
+    state._tag !== "Restarting"
+      ? [`a stop waits while the service is ${state._tag}`]
+      : [])
+  ]
+}
+
+const checkPublished = (run: Run, state: State): ReadonlyArray<string> => {
+  const { attempt, failures, generation } = run.reference
+  const running = ["Connecting", "Connected", "Waiting", "Restarting"].includes(state._tag)
+  const snapshot = JSON.stringify(run.service)
+  const expected = JSON.stringify({
+    _id: "ClientService",
+    name: "peer",
+    state: state._tag,
+    attempt,
+    failures,
+    generation
+  })
+  return [
+    ...(run.reference.state === state ? [] : [`${state._tag} is not published, but ${run.reference.state._tag}`]),
+    ...(run.evaluate(run.service.running) === running ? [] : [`running is wrong while ${state._tag}`]),
+    ...(snapshot === expected || state._tag === "Init" ? [] : [`${snapshot} is not ${expected}`])
+  ]
+}
+
+/** Each state that is not the last waits for something that is bound to happen, and not overdue. */
+const checkProgress = (run: Run, state: State): ReadonlyArray<string> => {
+  const stuck = [`stuck in ${state._tag}`]
+  const newest = run.peer.newest
+  switch (state._tag) {
+    case "Connecting":
+      return isClosing(run) || isAsking(run) || (newest !== undefined && isUnderWay(run, newest)) ? [] : stuck
+    case "Connected":
+      return isAsking(run) || run.peer.isLive(state.protocol) ? [] : stuck
+    case "Waiting":
+      return state.retryAt > run.clock.now ? [] : stuck
+    case "Disconnecting":
+    case "Restarting":
+      return isClosing(run) ? [] : stuck
+    default:
+      return []
+  }
+}
+
+/** Whether a connection is still closing, within its `closeTimeout`. */
+export const isClosing = ({ peer }: Run): boolean =>
+  peer.attempts.some(
+    (attempt) => peer.overAt(attempt) !== undefined && !Peer.isFinished(attempt) && !peer.isOverdue(attempt)
+  )
+
+const isUnderWay = ({ peer }: Run, attempt: Attempt): boolean =>
+  attempt.running > 0 && peer.overAt(attempt) === undefined
+
+const isAsking = ({ clock, peer, script }: Run): boolean => {
+  const asked = peer.asked[peer.asked.length - 1]
+  return asked !== undefined && !asked.answered && asked.at + script.options.connectTimeout > clock.now
+}
+
+const checkConnections = (run: Run, state: State): ReadonlyArray<string> => {
+  const { peer } = run
+  const current = Option.getOrUndefined(run.evaluate(run.service.protocol.get))
+  const usable = state._tag === "Connected" && peer.isLive(state.protocol) ? state.protocol : undefined
+  return [
+    ...(current === usable ? [] : [`the protocol is that of ${current?.number}, not of ${usable?.number}`]),
+    ...peer.attempts
+      .filter((attempt) => attempt.opened && attempt.closings === 0 && peer.overAt(attempt) !== undefined)
+      // One that ignores its interruption is given closeTimeout.
+      .filter((attempt) => attempt.running === 0 || peer.isOverdue(attempt))
+      .map(({ number }) => `nothing closes the connection of attempt ${number}`)
+  ]
+}
+
+/** What the service has no use for is gone: sleeps, fibers, waits. */
+const checkRest = (run: Run, state: State): ReadonlyArray<string> => {
+  const unfinished = run.peer.attempts.filter((attempt) => !Peer.isFinished(attempt))
+  const closing = unfinished.filter((attempt) => !run.peer.isOverdue(attempt)).length
+  const { sleeping } = run.clock
+  const fibers = run.census.size
+  const rest = `${sleeping} sleeps, ${fibers} fibers, ${run.keepAlives()} endless waits`
+  switch (state._tag) {
+    case "Init":
+    case "Stopped": {
+      const isRest =
+        sleeping === 0 && fibers <= 2 * unfinished.length && (unfinished.length > 0 || run.keepAlives() === 0)
+      return isRest ? [] : [`${state._tag} leaves ${rest}`]
+    }
+    case "Exhausted": {
+      const isRest = sleeping <= closing && (unfinished.length > 0 || (fibers === 0 && run.keepAlives() === 0))
+      return isRest ? [] : [`${state._tag} leaves ${rest}`]
+    }
+    case "Connected": {
+      const isRest =
+        isAsking(run) || (sleeping === 0 && (unfinished.length > 1 || (fibers === 0 && run.keepAlives() === 0)))
+      return isRest ? [] : [`${state._tag} keeps ${rest}`]
+    }
+    case "Waiting": {
+      const isRest = sleeping >= 1 && sleeping <= 1 + closing && (unfinished.length > 0 || fibers === 1)
+      return isRest ? [] : [`${state._tag} keeps ${rest}`]
+    }
+    default:
+      return sleeping <= 2 + closing ? [] : [`${state._tag} keeps ${rest}`]
+  }
+}
+
+const checkPolicy = ({ peer: { asked } }: Run): ReadonlyArray<string> => {
+  const last = asked.length - 1
+  const steps = asked[last]?.steps
+  const expected = stepsBefore(asked, last)
+  return steps === undefined || steps === expected ? [] : [`the policy had made ${steps} steps, not ${expected}`]
+}
+
+const checkWaiter = (run: Run, state: State, waiter: Waiter): ReadonlyArray<string> => {
+  const { exit, failAfterFailures = Infinity, since } = waiter
+  const { counts } = run
+  if (exit === undefined) {
+    if (waiter.deliveries > 0) return []
+    const overdue =
+      state._tag === "Stopped" ||
+      state._tag === "Exhausted" ||
+      (state._tag === "Connected" && run.peer.isLive(state.protocol)) ||
+      counts.stopped > since.stopped ||
+      counts.exhausted > since.exhausted ||
+      counts.failedAttempts >= since.failedAttempts + failAfterFailures
+    return overdue ? [`a waiter of ${failAfterFailures} failures still waits while ${state._tag}`] : []
+  }
+  if (waiter.deliveries > 1) return ["a waiter was resumed twice"]
+  if (exit._tag === "Success") return waiter.deliveries === 1 ? [] : ["a waiter got nothing"]
+  if (Cause.isInterruptedOnly(exit.cause)) return waiter.interrupted ? [] : ["a waiter was interrupted"]
+  return checkFailure(run, waiter, exit)
+}
+
+const checkFailure = (
+  run: Run,
+  { failAfterFailures, since, until }: Waiter,
+  { cause }: Exit.Failure<unknown, unknown>
+): ReadonlyArray<string> => {
+  if (until === undefined) return ["a waiter fails with what it has not waited for"]
+  const error = Cause.squash(cause)
+  if (error instanceof ConnectionError.ServiceStopped) {
+    return until.stopped > since.stopped || since.stopped > 0 ? [] : ["a waiter fails, but nothing was stopped"]
+  }
+  if (error instanceof ConnectionError.RetriesExhausted) {
+    return until.exhausted > 0 ? [] : ["a waiter fails, but nothing was exhausted"]
+  }
+  const nth =
+    failAfterFailures === undefined
+      ? undefined
+      : run.reference.failedAttempts[since.failedAttempts + failAfterFailures - 1]
+  return nth !== undefined && Cause.squash(nth) === error
+    ? []
+    : [`a waiter of ${failAfterFailures} fails with ${error}`]
+}
+
+const checkUse = (run: Run, { exit, protocol, running, runs }: Use): ReadonlyArray<string> => {
+  if (runs > 1) return ["use ran its function twice"]
+  const isLive = protocol !== undefined && run.peer.isLive(protocol)
+  if (running && !isLive) return [`use goes on with ${protocol?.number}, which is lost`]
+  if (exit === undefined) return protocol === undefined || isLive ? [] : ["use waits, but its connection is lost"]
+  if (exit._tag === "Success") return runs === 1 ? [] : ["use has not run its function"]
+  const error = Cause.squash(exit.cause)
+  if (error instanceof ConnectionError.ConnectionLost) {
+    // It may have lost the connection before it began.
+    const used =
+      protocol === undefined ? run.peer.attempts : run.peer.attempts.filter((attempt) => attempt.protocol === protocol)
+    const isLost = used.some((attempt) => attempt.established && run.peer.overAt(attempt) !== undefined)
+    return isLost ? [] : ["use fails with a loss, but there was none"]
+  }
+  const isLegal =
+    error === "fails" ||
+    error instanceof ConnectionError.ServiceStopped ||
+    error instanceof ConnectionError.RetriesExhausted
+  return isLegal ? [] : [`use fails with ${error}`]
+}
+
+const checkConsumer = (run: Run, state: State, { exit, last }: Consumer): ReadonlyArray<string> => {
+  if (exit === undefined) {
+    if (state._tag === "Stopped" || state._tag === "Exhausted") return [`connections goes on while ${state._tag}`]
+    const isBehind = state._tag === "Connected" && run.peer.isLive(state.protocol) && last !== state.protocol
+    return isBehind ? ["connections has not given the newest protocol"] : []
+  }
+  if (exit._tag === "Success") return ["connections ends without a failure"]
+  const error = Cause.squash(exit.cause)
+  const isLegal = error instanceof ConnectionError.ServiceStopped || error instanceof ConnectionError.RetriesExhausted
+  return isLegal ? [] : [`connections fails with ${error}`]
+}

@@ -1,0 +1,237 @@
+import fc from "fast-check"
+
+/** What the application does to the service, from outside or from within one of its own callbacks. */
+export type Command = "start" | "stop" | "reconnect"
+
+/** How the peer treats an attempt, and the connection that comes of it. Times are milliseconds; an infinite one hangs. */
+export interface Outcome {
+  readonly connect: Part
+  /** Whether `connect` ignores its interruption. */
+  readonly uninterruptible: boolean
+  readonly protocol: Part
+  readonly prepare: Part
+  /** When the peer drops the connection, counted from when it is open; 0 is before `connect` has returned. */
+  readonly drop: { readonly after: number; readonly error: boolean } | undefined
+  /** How long the connection takes to close. */
+  readonly close: number
+  readonly closeCalls: Command | undefined
+}
+
+/** A part of an attempt. */
+export interface Part {
+  readonly takes: number
+  /** How many turns of the scheduler it takes besides. */
+  readonly turns: number
+  readonly calls: Command | undefined
+  readonly ends: "ok" | "fails" | "dies"
+}
+
+/** What a policy answers: a delay, good or bad, or nothing good at all. */
+export type Answer = number | "dies" | "hangs" | "done"
+
+export type Event =
+  | { readonly _tag: "command"; readonly command: Command }
+  /** A stop whose caller does not wait until it is done. */
+  | { readonly _tag: "interruptedStop" }
+  | { readonly _tag: "wait"; readonly failAfterFailures: number | undefined; readonly calls: Command | undefined }
+  | { readonly _tag: "interruptWaiter"; readonly waiter: number }
+  | { readonly _tag: "use"; readonly takes: number; readonly fails: boolean }
+  | { readonly _tag: "connections" }
+  /** Calls back from an observer, when it next sees the state. */
+  | { readonly _tag: "observe"; readonly state: string; readonly calls: Command }
+  /** Calls the signal of a connection, the newest or an older one. */
+  | { readonly _tag: "lose"; readonly age: number; readonly error: boolean }
+  /** Ends something that hangs. */
+  | { readonly _tag: "release"; readonly hung: number }
+  | { readonly _tag: "pass"; readonly millis: number }
+
+export interface Step {
+  readonly event: Event
+  /** How many tasks of fibers run before the next event, which thus comes between them. Infinite: all. */
+  readonly tasks: number
+}
+
+export interface Options {
+  readonly connectTimeout: number
+  readonly closeTimeout: number
+  readonly resetAfter: number
+  /** The answers to 1, 2, ... failures; the last one is that to all more. */
+  readonly policy: ReadonlyArray<Answer>
+}
+
+export class Script {
+  constructor(
+    readonly options: Options,
+    /** Of the first attempts. All later ones are accepted. */
+    readonly outcomes: ReadonlyArray<Outcome>,
+    readonly steps: ReadonlyArray<Step>,
+    /** What follows before the owner Scope closes. */
+    readonly ending: ReadonlyArray<"recover" | "stop">
+  ) {}
+
+  toString(): string {
+    const { closeTimeout, connectTimeout, policy, resetAfter } = this.options
+    return [
+      "",
+      `options   connectTimeout ${connectTimeout}, closeTimeout ${closeTimeout}, resetAfter ${resetAfter}`,
+      `policy    ${policy.join(", ")}`,
+      ...this.outcomes.map((outcome, index) => `attempt ${index + 1} ${printOutcome(outcome)}`),
+      ...this.steps.map(({ event, tasks }) => `  ${printEvent(event)}${tasks < Infinity ? ` (${tasks} tasks)` : ""}`),
+      `ending    ${[...this.ending, "close the owner Scope"].join(", ")}`,
+      ""
+    ].join("\n")
+  }
+}
+
+const printOutcome = ({ close, closeCalls, connect, drop, prepare, protocol, uninterruptible }: Outcome): string =>
+  [
+    `connect ${printPart(connect)}${uninterruptible ? " uninterruptibly" : ""}`,
+    ...(protocol === fine ? [] : [`protocol ${printPart(protocol)}`]),
+    ...(prepare === fine ? [] : [`prepare ${printPart(prepare)}`]),
+    ...(drop === undefined ? [] : [`dropped after ${drop.after}${drop.error ? " with an error" : ""}`]),
+    ...(close === 0 ? [] : [`close takes ${close}`]),
+    ...(closeCalls === undefined ? [] : [`close calls ${closeCalls}`])
+  ].join("; ")
+
+const printPart = ({ calls, ends, takes, turns }: Part): string =>
+  [
+    ...(takes === 0 ? [] : [`takes ${takes}`]),
+    ...(turns === 0 ? [] : [`takes ${turns} turns`]),
+    ...(calls === undefined ? [] : [`calls ${calls}`]),
+    ends
+  ].join(" ")
+
+const printEvent = ({ _tag, ...rest }: Event): string =>
+  [_tag, ...Object.entries(rest).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))].join(
+    " "
+  )
+
+/** A part of an attempt that ends well and at once. */
+export const fine: Part = { takes: 0, turns: 0, calls: undefined, ends: "ok" }
+
+/** The outcome of an attempt that is accepted, and stays so. */
+export const accepted: Outcome = {
+  connect: fine,
+  uninterruptible: false,
+  protocol: fine,
+  prepare: fine,
+  drop: undefined,
+  close: 0,
+  closeCalls: undefined
+}
+
+const command = fc.constantFrom<Command>("start", "stop", "reconnect")
+
+const sometimes = <A>(arbitrary: fc.Arbitrary<A>) => fc.option(arbitrary, { nil: undefined, freq: 4 })
+
+const rarely = <A>(usual: A, arbitrary: fc.Arbitrary<A>): fc.Arbitrary<A> =>
+  fc.oneof({ arbitrary: fc.constant(usual), weight: 3 }, { arbitrary, weight: 1 })
+
+const takes = fc.constantFrom(0, 10, 500, 999, 1000, 1001, 5000, Infinity)
+
+const part: fc.Arbitrary<Part> = rarely(
+  fine,
+  fc.record({
+    takes: fc.oneof(fc.constant(0), takes),
+    turns: fc.constantFrom(0, 0, 0, 1, 2, 3),
+    calls: sometimes(command),
+    ends: fc.oneof(
+      { arbitrary: fc.constant<Part["ends"]>("ok"), weight: 2 },
+      { arbitrary: fc.constantFrom<Part["ends"]>("fails", "dies"), weight: 1 }
+    )
+  })
+)
+
+const refused: Part = { takes: 0, turns: 0, calls: undefined, ends: "fails" }
+
+const outcome: fc.Arbitrary<Outcome> = fc.record({
+  connect: fc.oneof(part, part, fc.constant(refused)),
+  uninterruptible: rarely(false, fc.boolean()),
+  protocol: part,
+  prepare: part,
+  drop: sometimes(fc.record({ after: fc.constantFrom(0, 0, 10, 1000, 4999, 5000, 5001, 60_000), error: fc.boolean() })),
+  close: rarely(0, takes),
+  closeCalls: rarely(undefined, sometimes(command))
+})
+
+const answer: fc.Arbitrary<Answer> = fc.oneof(
+  { arbitrary: fc.constantFrom<Answer>(1000, 1, 0, 2500, 60_000), weight: 5 },
+  { arbitrary: fc.constantFrom<Answer>(NaN, -1, Infinity, "dies", "hangs", "done"), weight: 1 }
+)
+
+const states = ["Connecting", "Connected", "Waiting", "Disconnecting", "Restarting", "Stopped", "Exhausted"]
+
+const event: fc.Arbitrary<Event> = fc.oneof(
+  { arbitrary: fc.record({ _tag: fc.constant("command" as const), command }), weight: 6 },
+  {
+    arbitrary: fc.record({
+      _tag: fc.constant("pass" as const),
+      millis: fc.constantFrom(0, 1, 10, 500, 999, 1000, 1001, 5000, 30_000, 3_600_000)
+    }),
+    weight: 6
+  },
+  {
+    arbitrary: fc.record({
+      _tag: fc.constant("lose" as const),
+      age: fc.constantFrom(0, 0, 0, 1, 2),
+      error: fc.boolean()
+    }),
+    weight: 3
+  },
+  {
+    arbitrary: fc.record({
+      _tag: fc.constant("wait" as const),
+      failAfterFailures: fc.constantFrom(undefined, 1, 2, 3),
+      calls: sometimes(command)
+    }),
+    weight: 3
+  },
+  { arbitrary: fc.record({ _tag: fc.constant("interruptedStop" as const) }), weight: 1 },
+  { arbitrary: fc.record({ _tag: fc.constant("interruptWaiter" as const), waiter: fc.nat(3) }), weight: 1 },
+  {
+    arbitrary: fc.record({
+      _tag: fc.constant("use" as const),
+      takes: fc.constantFrom(0, 500, Infinity),
+      fails: fc.boolean()
+    }),
+    weight: 2
+  },
+  { arbitrary: fc.record({ _tag: fc.constant("connections" as const) }), weight: 1 },
+  {
+    arbitrary: fc.record({
+      _tag: fc.constant("observe" as const),
+      state: fc.constantFrom(...states),
+      calls: command
+    }),
+    weight: 1
+  },
+  { arbitrary: fc.record({ _tag: fc.constant("release" as const), hung: fc.nat(2) }), weight: 1 }
+)
+
+const step: fc.Arbitrary<Step> = fc.record({
+  event,
+  tasks: fc.oneof(
+    { arbitrary: fc.constant(Infinity), weight: 3 },
+    { arbitrary: fc.constantFrom(0, 1, 2, 3, 5, 8), weight: 1 }
+  )
+})
+
+const started: Step = { event: { _tag: "command", command: "start" }, tasks: Infinity }
+
+const options: fc.Arbitrary<Options> = fc.record({
+  connectTimeout: fc.constantFrom(1000, 30_000, Infinity),
+  closeTimeout: fc.constantFrom(0, 2000, 5000, Infinity),
+  resetAfter: fc.constantFrom(0, 5000),
+  policy: fc.array(answer, { minLength: 1, maxLength: 4 })
+})
+
+/** Most scripts begin with a start, as nearly all that is of interest comes after one. */
+export const script: fc.Arbitrary<Script> = fc
+  .record({
+    begin: rarely<ReadonlyArray<Step>>([started], fc.constant([])),
+    options,
+    outcomes: fc.array(outcome, { maxLength: 6 }),
+    steps: fc.array(step, { maxLength: 16 }),
+    ending: fc.subarray<"recover" | "stop">(["recover", "stop"])
+  })
+  .map(({ begin, ending, options, outcomes, steps }) => new Script(options, outcomes, [...begin, ...steps], ending))
