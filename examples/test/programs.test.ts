@@ -25,4 +25,23 @@ describe("examples", () => {
       expect(program.stderr.text()).toBe("")
     })
   )
+
+  for (const [file, lines] of [
+    ["waiting.ts", ["impatient: refused", "patient: hello", "use: 5", "connections: hello"]],
+    [
+      "policies.ts",
+      ["RetriesExhausted: vault: gave up after 1 failure: WrongPassword: the vault does not take this password"]
+    ],
+    ["resilience.ts", ["1", "2", "3"]]
+  ] as const) {
+    it.scopedLive(`${file} ends, having said what it should`, () =>
+      Effect.gen(function* () {
+        const program = yield* run(file)
+        expect(yield* program.ended).toBe(0)
+        const said = program.stdout.text().split("\n")
+        expect(lines.filter((line) => !said.includes(line))).toEqual([])
+        expect(program.stderr.text()).toBe("")
+      })
+    )
+  }
 })

@@ -1,0 +1,41 @@
+/**
+ * The ways to wait for a connection, and to use it, with a server that fails its first attempts.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Stream } from "effect"
+import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
+
+// #region readme
+const describe = (service: ClientService.ClientService<string, "refused">) =>
+  Effect.gen(function* () {
+    // Fails with the error of the second attempt that fails from now on.
+    const impatient = yield* Effect.flip(service.whenConnected({ failAfterFailures: 2 }))
+    yield* Console.log(`impatient: ${impatient}`)
+
+    // Waits for as long as it takes: your own timeout or interruption ends it, and leaves nothing behind.
+    const patient = yield* service.whenConnected()
+    yield* Console.log(`patient: ${patient}`)
+
+    // Waits, runs once, and fails with ConnectionLost the moment that the connection is lost.
+    const length = yield* service.use((protocol) => Effect.succeed(protocol.length))
+    yield* Console.log(`use: ${length}`)
+
+    // Each new connection, the newest for a consumer that is slow. `ClientService.stream` runs a stream on each.
+    const first = Stream.take(service.connections, 1)
+    yield* Stream.runForEach(first, (protocol) => Console.log(`connections: ${protocol}`))
+  })
+// #endregion
+
+const program = Effect.gen(function* () {
+  const server = yield* TestEndpoint.make<string, "refused">()
+  const refused = TestEndpoint.refused("refused" as const)
+  yield* server.script(refused, refused, TestEndpoint.accepted("hello"))
+  const service = yield* ClientService.make({
+    endpoint: server.endpoint,
+    retryPolicy: RetryPolicy.fromFunction(() => "10 millis")
+  })
+  yield* service.start
+  yield* describe(service)
+})
+
+NodeRuntime.runMain(Effect.scoped(program))
