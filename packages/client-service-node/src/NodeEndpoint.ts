@@ -8,6 +8,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import type * as Transport from "effect-client-service/Transport"
@@ -188,13 +189,17 @@ const endpoint = (where: string, options: SocketOptions, defaultName: string, { 
   return Endpoint.make({
     name,
     connect: (signal: Endpoint.ConnectionSignal<ConnectError>) =>
-      Effect.acquireRelease(
+      // Not acquireRelease, whose finalizer restores the whole context of the attempt: closing needs none of it.
+      Effect.flatMap(Effect.scope, (scope) =>
         Effect.try({
           try: () => new SocketTransport(connect(), { ...dial, linger, signal }),
           catch: (error) => fromNodeError(error, dial.address)
-        }),
-        (transport) => transport.close
-      ).pipe(Effect.flatMap((transport) => transport.whenOpen))
+        }).pipe(
+          Effect.tap((transport) => Scope.addFinalizer(scope, transport.close)),
+          Effect.uninterruptible,
+          Effect.flatMap((transport) => transport.whenOpen)
+        )
+      )
   })
 }
 

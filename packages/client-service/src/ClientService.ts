@@ -154,13 +154,6 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
 }
 
 /**
- * @since 0.1.0
- * @category refinements
- */
-export const isClientService = (u: unknown): u is ClientService<unknown, unknown> =>
-  typeof u === "object" && u !== null && TypeId in u
-
-/**
  * The options that do not depend on the endpoint. `E` is all that an attempt can fail with.
  *
  * @since 0.1.0
@@ -633,53 +626,55 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
 class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
   readonly [TypeId]: TypeId = TypeId
   // Asked for all the time, by fibers that mostly find a connection.
-  private readonly connected: Effect.Effect<P, ServiceStopped | RetriesExhausted<E>>
+  readonly #machine: Machine<P, E, R>
+  readonly #connected: Effect.Effect<P, ServiceStopped | RetriesExhausted<E>>
 
   constructor(
     readonly name: string,
-    private readonly machine: Machine<P, E, R>
+    machine: Machine<P, E, R>
   ) {
+    this.#machine = machine
     const next = Effect.map(machine.awaitConnection(0), ({ protocol }) => protocol)
-    this.connected = Effect.suspend(() => machine.usable?.succeed ?? next)
+    this.#connected = Effect.suspend(() => machine.usable?.succeed ?? next)
   }
 
   get start() {
-    return Effect.suspend(() => this.machine.start())
+    return Effect.suspend(() => this.#machine.start())
   }
 
   get stop() {
-    return Effect.suspend(() => this.machine.stop())
+    return Effect.suspend(() => this.#machine.stop())
   }
 
   get reconnect() {
-    return Effect.suspend(() => this.machine.reconnect())
+    return Effect.suspend(() => this.#machine.reconnect())
   }
 
   get running() {
-    return Effect.sync(() => isRunning(this.machine.model.state))
+    return Effect.sync(() => isRunning(this.#machine.model.state))
   }
 
   get state() {
     return Subscribable.make({
-      get: Effect.sync(() => this.machine.model.state),
-      changes: this.changes
+      get: Effect.sync(() => this.#machine.model.state),
+      changes: this.#changes
     })
   }
 
   get protocol() {
     return Subscribable.make({
-      get: Effect.sync(() => Option.map(Option.fromNullable(this.machine.usable), ({ protocol }) => protocol)),
-      changes: Stream.changes(Stream.map(this.changes, protocolOf))
+      get: Effect.sync(() => Option.map(Option.fromNullable(this.#machine.usable), ({ protocol }) => protocol)),
+      changes: Stream.changes(Stream.map(this.#changes, protocolOf))
     })
   }
 
-  private get changes() {
-    return Stream.unwrap(Effect.map(this.machine.states, ({ changes }) => changes))
+  get #changes() {
+    return Stream.unwrap(Effect.map(this.#machine.states, ({ changes }) => changes))
   }
 
   get connections() {
     return Stream.unfoldEffect(0, (generation) =>
-      Effect.map(this.machine.awaitConnection(generation), (next) =>
+      Effect.map(this.#machine.awaitConnection(generation), (next) =>
         Option.some([next.protocol, next.generation] as const)
       )
     )
@@ -692,15 +687,15 @@ class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
   whenConnected(options?: {
     readonly failAfterFailures: number
   }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>> {
-    if (options === undefined) return this.connected
+    if (options === undefined) return this.#connected
     const failures = InvalidOption.integer("whenConnected", "failAfterFailures", options.failAfterFailures, 1)
-    return Effect.map(this.machine.awaitConnectionOrFailure(failures), ({ protocol }) => protocol)
+    return Effect.map(this.#machine.awaitConnectionOrFailure(failures), ({ protocol }) => protocol)
   }
 
   use<A, E2, R2>(
     f: (protocol: P) => Effect.Effect<A, E2, R2>
   ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R2> {
-    return Effect.flatMap(this.machine.awaitConnection(0), ({ use }) => use(f))
+    return Effect.flatMap(this.#machine.awaitConnection(0), ({ use }) => use(f))
   }
 
   pipe() {
@@ -708,7 +703,7 @@ class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
   }
 
   toJSON() {
-    const { attempt, failures, generation, state } = this.machine.model
+    const { attempt, failures, generation, state } = this.#machine.model
     return { _id: "ClientService", name: this.name, state: state._tag, attempt, failures, generation }
   }
 

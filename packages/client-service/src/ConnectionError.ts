@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import { firstLine } from "./internal/firstLine.js"
 
 /**
  * All that an attempt can fail with: the errors of the caller's own endpoint, `protocol` and `prepare`, and those of the
@@ -111,8 +112,6 @@ export class RetriesExhausted<out E> extends Data.TaggedError("RetriesExhausted"
 
   override get message(): string {
     const times = this.failures === 1 ? "1 failure" : `${this.failures} failures in a row`
-    return `${this.service}: gave up after ${times}: ${reasonOf(this.cause)}`
+    return `${this.service}: gave up after ${times}: ${firstLine(this.cause)}`
   }
 }
-
-const reasonOf = (cause: Cause.Cause<unknown>): string => Cause.pretty(cause).split("\n", 1)[0] ?? ""

@@ -224,12 +224,7 @@ export const happyEyeballs = <A, E, R>(
 
 const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): string => {
   if (endpoints.length > 0) return endpoints.map(({ name }) => name).join(", ")
-  throw new InvalidOption.InvalidOption({
-    where,
-    option: "endpoints",
-    value: endpoints,
-    expected: "one endpoint or more"
-  })
+  return InvalidOption.refuse(where, "endpoints", endpoints, "one endpoint or more")
 }
 
 // Whoever runs an endpoint gives it the Scope of the connection, so that its `R` need not ask for it.

@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
+import { firstLine } from "./internal/firstLine.js"
 
 /**
  * Which endpoint failed, and why.
@@ -34,8 +35,6 @@ export class EndpointsFailed<out E> extends Data.TaggedError("EndpointsFailed")<
   }
 
   override get message(): string {
-    return this.failures.map(({ cause, endpoint }) => `${endpoint}: ${firstLine(Cause.pretty(cause))}`).join("; ")
+    return this.failures.map(({ cause, endpoint }) => `${endpoint}: ${firstLine(cause)}`).join("; ")
   }
 }
-
-const firstLine = (text: string): string => text.split("\n", 1)[0] ?? text

@@ -30,6 +30,17 @@ export class InvalidOption extends Data.TaggedError("InvalidOption")<{
 }
 
 /**
+ * Throws an `InvalidOption`.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const refuse = (where: string, option: string, value: unknown, expected: string): never => {
+  throw new InvalidOption({ where, option, value, expected })
+}
+
+/**
  * Returns `value` if it is an integer from `min` to `max`, which is unbounded by default.
  *
  * @since 0.1.0
@@ -46,7 +57,7 @@ export const integer = (
   if (Number.isInteger(value) && value >= min && value <= max) return value
   const expected =
     max === Number.POSITIVE_INFINITY ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`
-  throw new InvalidOption({ where, option, value, expected })
+  return refuse(where, option, value, expected)
 }
 
 /**
@@ -58,7 +69,7 @@ export const integer = (
  */
 export const text = (where: string, option: string, value: string): string => {
   if (typeof value === "string" && value.trim() !== "") return value
-  throw new InvalidOption({ where, option, value, expected: "a text that is not empty" })
+  return refuse(where, option, value, "a text that is not empty")
 }
 
 /**
@@ -69,12 +80,12 @@ export const text = (where: string, option: string, value: string): string => {
  * @category validation
  * @throws InvalidOption
  */
-export const duration = (where: string, option: string, value: Duration.DurationInput): Duration.Duration => {
+export const duration = (where: string, option: string, value: Duration.DurationInput | string): Duration.Duration => {
   if (isNonNegative(value)) {
     const decoded = Duration.decodeUnknown(value)
     if (decoded._tag === "Some") return decoded.value
   }
-  throw new InvalidOption({ where, option, value, expected: "a duration of zero or more" })
+  return refuse(where, option, value, "a duration of zero or more")
 }
 
 /**
@@ -84,10 +95,14 @@ export const duration = (where: string, option: string, value: Duration.Duration
  * @category validation
  * @throws InvalidOption
  */
-export const finiteDuration = (where: string, option: string, value: Duration.DurationInput): Duration.Duration => {
+export const finiteDuration = (
+  where: string,
+  option: string,
+  value: Duration.DurationInput | string
+): Duration.Duration => {
   const decoded = duration(where, option, value)
   if (Duration.isFinite(decoded)) return decoded
-  throw new InvalidOption({ where, option, value, expected: "a finite duration of zero or more" })
+  return refuse(where, option, value, "a finite duration of zero or more")
 }
 
 /**
@@ -97,13 +112,17 @@ export const finiteDuration = (where: string, option: string, value: Duration.Du
  * @category validation
  * @throws InvalidOption
  */
-export const positiveDuration = (where: string, option: string, value: Duration.DurationInput): Duration.Duration => {
+export const positiveDuration = (
+  where: string,
+  option: string,
+  value: Duration.DurationInput | string
+): Duration.Duration => {
   const decoded = duration(where, option, value)
   if (Duration.greaterThan(decoded, 0)) return decoded
-  throw new InvalidOption({ where, option, value, expected: "a duration of more than zero" })
+  return refuse(where, option, value, "a duration of more than zero")
 }
 
-const isNonNegative = (value: Duration.DurationInput): boolean => {
+const isNonNegative = (value: Duration.DurationInput | string): boolean => {
   if (typeof value === "number" || typeof value === "bigint") return value >= 0
   if (typeof value === "string") return !value.startsWith("-")
   if (Array.isArray(value)) return value.every((part) => typeof part === "number" && part >= 0)

@@ -15,7 +15,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { dual } from "effect/Function"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
@@ -186,18 +185,15 @@ export const whileError: {
  */
 export const fromConfig: Config.Config<RetryPolicy<unknown>> = Config.suspend(() =>
   Config.all({
-    initialDelay: Config.option(delayConfig("initialDelay")),
-    maxDelay: Config.option(delayConfig("maxDelay")),
-    factor: Config.option(Config.number("factor"))
+    initialDelay: Config.withDefault(delayConfig("initialDelay"), undefined),
+    maxDelay: Config.withDefault(delayConfig("maxDelay"), undefined),
+    factor: Config.withDefault(Config.number("factor"), undefined)
   })
 ).pipe(
-  Config.mapOrFail(({ factor, initialDelay, maxDelay }) =>
-    valid(() =>
-      fullJitter({
-        initialDelay: Option.getOrUndefined(initialDelay),
-        maxDelay: Option.getOrUndefined(maxDelay),
-        factor: Option.getOrUndefined(factor)
-      })
+  Config.mapOrFail((options) =>
+    valid(
+      ({ option }) => [option],
+      () => fullJitter(options)
     )
   )
 )
@@ -205,20 +201,20 @@ export const fromConfig: Config.Config<RetryPolicy<unknown>> = Config.suspend(()
 // `Config.duration` takes a negative duration for zero.
 const delayConfig = (name: string): Config.Config<Duration.Duration> =>
   Config.mapOrFail(Config.string(name), (text) =>
-    text.trimStart().startsWith("-")
-      ? Either.left(ConfigError.InvalidData([], `Expected a duration of zero or more but received ${text}`))
-      : Either.fromOption(Duration.decodeUnknown(text), () =>
-          ConfigError.InvalidData([], `Expected a duration but received ${text}`)
-        )
+    valid(
+      () => [],
+      () => InvalidOption.finiteDuration("RetryPolicy.fromConfig", name, text)
+    )
   )
 
-const valid = <A>(make: () => A): Either.Either<A, ConfigError.ConfigError> =>
+const valid = <A>(
+  path: (error: InvalidOption.InvalidOption) => Array<string>,
+  make: () => A
+): Either.Either<A, ConfigError.ConfigError> =>
   Either.try({
     try: make,
     catch: (error) =>
-      error instanceof InvalidOption.InvalidOption
-        ? ConfigError.InvalidData([error.option], error.message)
-        : ConfigError.InvalidData([], String(error))
+      ConfigError.InvalidData(error instanceof InvalidOption.InvalidOption ? path(error) : [], String(error))
   })
 
 // A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are.
@@ -248,19 +244,14 @@ const bounds = (
   const max = delayMillis(where, "maxDelay", maxDelay)
   if (max >= initial) return { initial, max }
   const expected = `at least initialDelay (${Duration.format(initial)})`
-  throw new InvalidOption.InvalidOption({ where, option: "maxDelay", value: maxDelay, expected })
+  return InvalidOption.refuse(where, "maxDelay", maxDelay, expected)
 }
 
 const ladder = (where: string, options: Bounds & { readonly factor: number }): ((failures: number) => number) => {
   const { initial, max } = bounds(where, options)
   const { factor } = options
   if (!(factor >= 1 && factor < Number.POSITIVE_INFINITY)) {
-    throw new InvalidOption.InvalidOption({
-      where,
-      option: "factor",
-      value: factor,
-      expected: "a finite number of at least 1"
-    })
+    return InvalidOption.refuse(where, "factor", factor, "a finite number of at least 1")
   }
   // The power overflows to Infinity after a long outage, and 0 * Infinity is not a number.
   return (failures) => (initial === 0 ? 0 : Math.min(initial * factor ** (failures - 1), max))

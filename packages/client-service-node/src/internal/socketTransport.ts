@@ -1,7 +1,8 @@
 import type * as Net from "node:net"
+import * as Channel from "effect/Channel"
+import * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
@@ -24,7 +25,7 @@ interface Queued {
   readonly refuse: (refusal: TransportError) => void
 }
 
-type Pull = Effect.Effect<Uint8Array, Option.Option<TransportError>>
+type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
 
 /**
  * A socket as a transport.
@@ -37,6 +38,8 @@ export class SocketTransport implements Transport {
   private phase: "opening" | "open" | "ended" | "closing" = "opening"
   private isLost = false
   private goodbye: NodeJS.Immediate | undefined
+  /** What has left the socket for the reader, and is not taken yet. */
+  private arrival: Uint8Array | null = null
   private readonly openers = new Set<() => void>()
   private readonly readers = new Set<() => void>()
   private readonly closers = new Set<() => void>()
@@ -48,7 +51,9 @@ export class SocketTransport implements Transport {
   ) {
     this.remote = settings.address
     socket.on(settings.openEvent, () => this.opened())
-    socket.on("readable", () => this.readable())
+    // It flows only while a reader waits.
+    socket.pause()
+    socket.on("data", (chunk) => this.arrived(chunk))
     socket.on("drain", () => this.drained())
     socket.on("end", () => this.ended())
     socket.on("error", (error) => this.failed(error))
@@ -70,20 +75,31 @@ export class SocketTransport implements Transport {
     })
   })
 
-  // A chunk is taken from the socket by the fiber that reads, and not by the event that wakes it: an interruption in
-  // between loses none.
-  private readonly pull: Pull = Effect.suspend(() => {
-    if (this.phase === "closing") return this.endOfIncoming()
-    // Also after an error: what came before it was sent before it.
-    const chunk: Uint8Array | null = this.socket.read()
-    if (chunk !== null) return Effect.succeed(chunk)
-    return this.isReadOut ? this.endOfIncoming() : Effect.zipRight(this.whenReadable, this.pull)
+  // A chunk is taken by the fiber that reads, and not by the event that wakes it: an interruption in between loses none.
+  private readonly reading: Incoming = Channel.suspend(() => {
+    if (this.phase === "closing") return this.endOfIncoming
+    const chunk = this.take()
+    // One at a time, since a consumer that stops within several would lose the rest.
+    if (chunk !== null) return Channel.flatMap(Channel.write(Chunk.of(chunk)), () => this.reading)
+    return this.isReadOut ? this.endOfIncoming : Channel.flatMap(this.whenReadable, () => this.reading)
   })
+
+  readonly incoming: Stream.Stream<Uint8Array, TransportError> = Stream.fromChannel(this.reading)
+
+  // Also after an error: what came before it was sent before it.
+  private take(): Uint8Array | null {
+    // What the socket gives here is an arrival as well.
+    const chunk = this.arrival ?? (this.socket.readableLength > 0 ? this.socket.read() : null)
+    this.arrival = null
+    if (this.socket.readableEnded) this.ended()
+    return chunk
+  }
 
   private readonly whenReadable: Effect.Effect<void> = Effect.async((resume) => {
     const settle = () => resume(Effect.void)
-    if (this.isReadOut || this.socket.readableLength > 0) settle()
-    else this.readers.add(settle)
+    if (this.isReadOut || this.arrival !== null) return settle()
+    this.readers.add(settle)
+    this.socket.resume()
     return Effect.sync(() => {
       this.readers.delete(settle)
     })
@@ -93,13 +109,9 @@ export class SocketTransport implements Transport {
     return this.phase === "ended" || this.phase === "closing" || this.socket.destroyed
   }
 
-  private endOfIncoming(): Effect.Effect<never, Option.Option<TransportError>> {
-    if (this.phase === "ended") return Effect.fail(Option.none())
-    return Effect.fail(Option.some(this.refusal("Read")))
+  private get endOfIncoming(): Incoming {
+    return this.phase === "ended" ? Channel.void : Channel.fail(this.refusal("Read"))
   }
-
-  // One chunk at a pull, since a consumer that stops within several would lose the rest.
-  readonly incoming: Stream.Stream<Uint8Array, TransportError> = Stream.repeatEffectOption(this.pull)
 
   readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
     Effect.suspend(() => {
@@ -154,6 +166,8 @@ export class SocketTransport implements Transport {
   private opened(): void {
     if (this.phase !== "opening") return
     this.phase = "open"
+    // A paused socket does not begin to read by itself, and would not notice an end.
+    this.socket.read(0)
     this.settings.tune(this.socket)
     const { remoteAddress, remoteFamily, remotePort } = this.socket
     if (remoteAddress !== undefined) {
@@ -162,9 +176,11 @@ export class SocketTransport implements Transport {
     wake(this.openers)
   }
 
-  private readable(): void {
-    if (this.phase === "closing") this.discard()
-    else wake(this.readers)
+  private arrived(chunk: Uint8Array): void {
+    if (this.phase === "closing") return
+    this.arrival = chunk
+    this.socket.pause()
+    wake(this.readers)
   }
 
   private drained(): void {
@@ -178,6 +194,7 @@ export class SocketTransport implements Transport {
   }
 
   private ended(): void {
+    if (this.arrival !== null) return
     if (this.phase === "open") this.phase = "ended"
     this.settle()
     this.lostSoon()
@@ -205,7 +222,7 @@ export class SocketTransport implements Transport {
   // A turn of the event loop later, in which the reader can act on the last bytes, such as a refusal to log in. They
   // say more than that the connection is lost.
   private lostSoon(): void {
-    if (this.phase === "opening" || this.phase === "closing" || this.isLost) return
+    if (this.phase === "opening" || this.phase === "closing" || this.isLost || this.arrival !== null) return
     this.goodbye ??= setImmediate(() => this.lost())
   }
 
@@ -231,7 +248,7 @@ export class SocketTransport implements Transport {
     }
     socket.end()
     // An end of the incoming bytes is not noticed as long as there are unread ones.
-    this.discard()
+    socket.resume()
     return this.whenClosed.pipe(
       Effect.interruptible,
       Effect.timeoutOption(linger),
@@ -247,10 +264,6 @@ export class SocketTransport implements Transport {
       this.closers.delete(settle)
     })
   })
-
-  private discard(): void {
-    while (this.socket.read() !== null) {}
-  }
 }
 
 const wake = (waiting: Set<() => void>): void => {

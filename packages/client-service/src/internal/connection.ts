@@ -52,81 +52,94 @@ interface Closing {
 export class Connection<P, E, R> {
   /** What the connection is while it is up: not yet during the attempt, and no more once it is lost or closing. */
   established: Established<P> | undefined
-  private outcome: Exit.Exit<P, AttemptError<E>> | undefined
-  private loss: Cause.Cause<ConnectionError<E>> | undefined
-  private end: { readonly reason: unknown } | undefined
-  private closing: Closing | undefined
-  private users = 0
-  private readonly status = { isEstablished: false }
-  private attempt: Fiber.RuntimeFiber<unknown> | undefined
-  private watcher: Fiber.RuntimeFiber<unknown> | undefined
-  private retirement: Fiber.RuntimeFiber<unknown> | undefined
-  private readonly changes = new Waiters()
-  private readonly unused = new Waiters()
+  readonly #settings: Settings<P, E, R>
+  readonly #scope: Scope.CloseableScope
+  #span: Tracer.Span | undefined
+  readonly #onFailure: (connection: Connection<P, E, R>) => void
+  #outcome: Exit.Exit<P, AttemptError<E>> | undefined
+  #loss: Cause.Cause<ConnectionError<E>> | undefined
+  #end: { readonly reason: unknown } | undefined
+  #closing: Closing | undefined
+  #users = 0
+  readonly #status = { isEstablished: false }
+  #attempt: Fiber.RuntimeFiber<unknown> | undefined
+  #watcher: Fiber.RuntimeFiber<unknown> | undefined
+  #retirement: Fiber.RuntimeFiber<unknown> | undefined
+  readonly #changes = new Waiters()
+  readonly #unused = new Waiters()
 
   /** Begins an attempt. */
   constructor(
-    private readonly settings: Settings<P, E, R>,
-    private readonly scope: Scope.CloseableScope,
-    private span: Tracer.Span | undefined,
-    private readonly onFailure: (connection: Connection<P, E, R>) => void
+    settings: Settings<P, E, R>,
+    scope: Scope.CloseableScope,
+    span: Tracer.Span | undefined,
+    onFailure: (connection: Connection<P, E, R>) => void
   ) {
-    const signal: ConnectionSignal<E> = { lost: (error) => this.lost(error) }
-    const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.status))
+    this.#settings = settings
+    this.#scope = scope
+    this.#span = span
+    this.#onFailure = onFailure
+    const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
+    const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.#status))
     const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
       // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
       Effect.exit(Effect.suspend(() => settings.connect(signal))),
       span === undefined ? services : Context.add(services, Tracer.ParentSpan, span)
     )
     attempt.addObserver((exit) => {
-      if (this.outcome === undefined) this.settle(Exit.flatten(exit))
+      if (this.#outcome === undefined) this.#settle(Exit.flatten(exit))
     })
-    this.keep("attempt", attempt)
+    this.#keep(attempt, (fiber) => {
+      this.#attempt = fiber
+    })
   }
 
   /** Waits for the outcome of the attempt, for `connectTimeout` at most. */
   get settled(): Effect.Effect<unknown> {
-    const isSettled = () => this.outcome !== undefined
-    return within(Duration.toMillis(this.settings.connectTimeout), isSettled, waitUntil(this.changes, isSettled))
+    const isSettled = () => this.#outcome !== undefined
+    return within(Duration.toMillis(this.#settings.connectTimeout), isSettled, waitUntil(this.#changes, isSettled))
   }
 
   /** Declares the connection up, if the attempt has succeeded. One that is still under way has timed out. */
   establish(generation: number): Exit.Exit<P, AttemptError<E>> {
-    const { connectTimeout: duration, fork, name: service, watch } = this.settings
-    if (this.outcome === undefined) return this.fail(Cause.fail(new ConnectTimeout({ service, duration })))
-    if (Exit.isFailure(this.outcome)) return this.outcome
-    const protocol = this.outcome.value
-    this.status.isEstablished = true
+    const { connectTimeout: duration, fork, name: service, watch } = this.#settings
+    if (this.#outcome === undefined) return this.#fail(Cause.fail(new ConnectTimeout({ service, duration })))
+    if (Exit.isFailure(this.#outcome)) return this.#outcome
+    const protocol = this.#outcome.value
+    this.#status.isEstablished = true
     this.established = {
       protocol,
       generation,
       succeed: Effect.succeed(protocol),
-      use: (f) => this.use(Effect.suspend(() => f(protocol)))
+      use: (f) => this.#use(Effect.suspend(() => f(protocol)))
     }
-    if (watch !== undefined) this.keep("watcher", fork.soon(Effect.map(watch(protocol), (cause) => this.lose(cause))))
-    return this.outcome
+    if (watch !== undefined)
+      this.#keep(fork.soon(Effect.map(watch(protocol), (cause) => this.#lose(cause))), (fiber) => {
+        this.#watcher = fiber
+      })
+    return this.#outcome
   }
 
   /** Why the attempt failed or the connection was lost. */
   get failure(): Cause.Cause<ConnectionError<E>> | undefined {
-    return this.loss
+    return this.#loss
   }
 
   /** Waits until the attempt has failed or the connection is lost, for so many milliseconds. */
   failed(millis: number): Effect.Effect<unknown> {
-    const isLost = () => this.loss !== undefined
-    return within(millis, isLost, waitUntil(this.changes, isLost))
+    const isLost = () => this.#loss !== undefined
+    return within(millis, isLost, waitUntil(this.#changes, isLost))
   }
 
-  private use<A, E2, R2>(effect: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | ConnectionLost, R2> {
-    const isOver = () => this.end !== undefined
+  #use<A, E2, R2>(effect: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | ConnectionLost, R2> {
+    const isOver = () => this.#end !== undefined
     const over = Effect.flatMap(
-      waitUntil(this.changes, isOver),
-      () => new ConnectionLost({ service: this.settings.name, cause: this.end?.reason })
+      waitUntil(this.#changes, isOver),
+      () => new ConnectionLost({ service: this.#settings.name, cause: this.#end?.reason })
     )
     return Effect.acquireUseRelease(
       Effect.sync(() => {
-        this.users += 1
+        this.#users += 1
       }),
       () =>
         Effect.raceFirst(
@@ -137,24 +150,26 @@ export class Connection<P, E, R> {
         ),
       () =>
         Effect.sync(() => {
-          this.users -= 1
-          if (this.users === 0) this.unused.resumeAll()
+          this.#users -= 1
+          if (this.#users === 0) this.#unused.resumeAll()
         })
     )
   }
 
   /** Closes the connection when nobody uses it any more, or when `closeTimeout` has passed. */
   retire(): void {
-    const isUnused = () => this.users === 0
-    const { closeTimeout, fork } = this.settings
-    const unused = within(closeTimeout, isUnused, waitUntil(this.unused, isUnused))
-    this.keep("retirement", fork.soon(Effect.map(unused, () => this.close())))
+    const isUnused = () => this.#users === 0
+    const { closeTimeout, fork } = this.#settings
+    const unused = within(closeTimeout, isUnused, waitUntil(this.#unused, isUnused))
+    this.#keep(fork.soon(Effect.map(unused, () => this.close())), (fiber) => {
+      this.#retirement = fiber
+    })
   }
 
   /** Waits until a connection that retires is closed, or `closeTimeout` has passed for that too. */
   get retired(): Effect.Effect<boolean> {
     return Effect.zipRight(
-      waitUntil(this.changes, () => this.closing !== undefined),
+      waitUntil(this.#changes, () => this.#closing !== undefined),
       this.closed
     )
   }
@@ -164,91 +179,91 @@ export class Connection<P, E, R> {
    * service back.
    */
   close(reason?: unknown): void {
-    if (this.closing !== undefined) return
+    if (this.#closing !== undefined) return
     this.established = undefined
-    this.end ??= { reason }
-    this.changes.resumeAll()
-    this.closing = { since: this.settings.clock.unsafeCurrentTimeMillis(), fiber: undefined }
-    this.closing.fiber = this.settings.fork.now(this.release)
+    this.#end ??= { reason }
+    this.#changes.resumeAll()
+    this.#closing = { since: this.#settings.clock.unsafeCurrentTimeMillis(), fiber: undefined }
+    this.#closing.fiber = this.#settings.fork.now(this.#release)
   }
 
   /** Waits until the connection is closed, or `closeTimeout` has passed, and tells whether it is. */
   get closed(): Effect.Effect<boolean> {
     return Effect.suspend(() =>
-      this.closing?.fiber === undefined
+      this.#closing?.fiber === undefined
         ? Effect.succeed(true)
-        : within(this.closeTimeLeft, () => this.isClosed, Fiber.await(this.closing.fiber))
+        : within(this.closeTimeLeft, () => this.#isClosed, Fiber.await(this.#closing.fiber))
     )
   }
 
   /** How much of `closeTimeout` is left to a connection that is closing, in milliseconds. */
   get closeTimeLeft(): number {
-    if (this.closing === undefined || this.isClosed) return 0
+    if (this.#closing === undefined || this.#isClosed) return 0
     // The clock may have been set back.
-    const elapsed = Math.max(0, this.settings.clock.unsafeCurrentTimeMillis() - this.closing.since)
-    return Math.max(0, this.settings.closeTimeout - elapsed)
+    const elapsed = Math.max(0, this.#settings.clock.unsafeCurrentTimeMillis() - this.#closing.since)
+    return Math.max(0, this.#settings.closeTimeout - elapsed)
   }
 
   /** Whether the connection is being closed. */
   get isClosing(): boolean {
-    return this.closing !== undefined && !this.isClosed
+    return this.#closing !== undefined && !this.#isClosed
   }
 
-  private get isClosed(): boolean {
-    return this.closing?.fiber !== undefined && this.closing.fiber.unsafePoll() !== null
+  get #isClosed(): boolean {
+    return this.#closing?.fiber !== undefined && this.#closing.fiber.unsafePoll() !== null
   }
 
   // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
   // released at once, since the Scope is closed by then.
-  private get release(): Effect.Effect<void> {
-    this.attempt?.unsafeInterruptAsFork(FiberId.none)
-    this.watcher?.unsafeInterruptAsFork(FiberId.none)
-    this.retirement?.unsafeInterruptAsFork(FiberId.none)
-    const isHalted = () => this.attempt === undefined && this.watcher === undefined && this.retirement === undefined
-    return Effect.flatMap(within(this.settings.closeTimeout, isHalted, waitUntil(this.changes, isHalted)), () =>
-      Scope.close(this.scope, this.loss === undefined ? Exit.void : Exit.failCause(this.loss))
+  get #release(): Effect.Effect<void> {
+    this.#attempt?.unsafeInterruptAsFork(FiberId.none)
+    this.#watcher?.unsafeInterruptAsFork(FiberId.none)
+    this.#retirement?.unsafeInterruptAsFork(FiberId.none)
+    const isHalted = () => this.#attempt === undefined && this.#watcher === undefined && this.#retirement === undefined
+    return Effect.flatMap(within(this.#settings.closeTimeout, isHalted, waitUntil(this.#changes, isHalted)), () =>
+      Scope.close(this.#scope, this.#loss === undefined ? Exit.void : Exit.failCause(this.#loss))
     )
   }
 
-  private lost(error: E | undefined): void {
-    if (this.isOver) return
-    const cause = Cause.fail(error ?? connectionLost(this.settings.name))
-    if (this.established === undefined) this.fail(cause)
-    else this.lose(cause)
+  #lost(error: E | undefined): void {
+    if (this.#isOver) return
+    const cause = Cause.fail(error ?? connectionLost(this.#settings.name))
+    if (this.established === undefined) this.#fail(cause)
+    else this.#lose(cause)
   }
 
-  private fail(cause: Cause.Cause<AttemptError<E>>): Exit.Exit<never, AttemptError<E>> {
+  #fail(cause: Cause.Cause<AttemptError<E>>): Exit.Exit<never, AttemptError<E>> {
     const exit = Exit.failCause(cause)
-    this.settle(exit)
+    this.#settle(exit)
     return exit
   }
 
-  private settle(exit: Exit.Exit<P, AttemptError<E>>): void {
-    if (this.span !== undefined) this.settings.spans.end(this.span, exit)
-    this.span = undefined
-    this.outcome = exit
-    if (Exit.isFailure(exit)) this.lose(exit.cause)
-    else this.changes.resumeAll()
+  #settle(exit: Exit.Exit<P, AttemptError<E>>): void {
+    if (this.#span !== undefined) this.#settings.spans.end(this.#span, exit)
+    this.#span = undefined
+    this.#outcome = exit
+    if (Exit.isFailure(exit)) this.#lose(exit.cause)
+    else this.#changes.resumeAll()
   }
 
-  private lose(cause: Cause.Cause<ConnectionError<E>>): void {
-    if (this.isOver) return
-    this.loss = cause
+  #lose(cause: Cause.Cause<ConnectionError<E>>): void {
+    if (this.#isOver) return
+    this.#loss = cause
     this.established = undefined
-    this.end ??= { reason: Cause.squash(cause) }
-    this.changes.resumeAll()
-    this.onFailure(this)
+    this.#end ??= { reason: Cause.squash(cause) }
+    this.#changes.resumeAll()
+    this.#onFailure(this)
   }
 
-  private get isOver(): boolean {
-    return this.closing !== undefined || this.loss !== undefined
+  get #isOver(): boolean {
+    return this.#closing !== undefined || this.#loss !== undefined
   }
 
-  private keep(as: "attempt" | "watcher" | "retirement", fiber: Fiber.RuntimeFiber<unknown>): void {
-    this[as] = fiber
+  #keep(fiber: Fiber.RuntimeFiber<unknown>, set: (fiber: Fiber.RuntimeFiber<unknown> | undefined) => void): void {
+    set(fiber)
     fiber.addObserver(() => {
-      this[as] = undefined
-      this.changes.resumeAll()
+      set(undefined)
+      this.#changes.resumeAll()
     })
   }
 }

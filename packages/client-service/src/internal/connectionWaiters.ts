@@ -6,26 +6,26 @@ import { Waiters } from "./waiters.js"
  * attempts have failed (`F`).
  */
 export class ConnectionWaiters<A, E, F> {
-  private failedAttempts = 0
-  private lastFailure: Effect.Effect<never, F> = Effect.never
-  private readonly patient = new Waiters<A, E>()
-  private readonly untilFailure = new Map<number, Waiters<A, E | F>>()
+  #failedAttempts = 0
+  #lastFailure: Effect.Effect<never, F> = Effect.never
+  readonly #patient = new Waiters<A, E>()
+  readonly #untilFailure = new Map<number, Waiters<A, E | F>>()
 
   /** Waits to be resumed, unless the condition holds already, and goes on with an Effect. */
   wait(holds: () => boolean, goOn: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    return this.patient.waitUnless(holds, goOn)
+    return this.#patient.waitUnless(holds, goOn)
   }
 
   /** Waits likewise, but fails with the attempt whose failure has this number. */
   waitUntilFailure(number: number, holds: () => boolean, goOn: Effect.Effect<A, E | F>): Effect.Effect<A, E | F> {
     return Effect.suspend(() => {
       // The attempt may have failed while this fiber was held up.
-      const isPast = () => number <= this.failedAttempts
-      if (isPast()) return this.lastFailure
-      const waiters = this.untilFailure.get(number) ?? new Waiters<A, E | F>()
-      this.untilFailure.set(number, waiters)
+      const isPast = () => number <= this.#failedAttempts
+      if (isPast()) return this.#lastFailure
+      const waiters = this.#untilFailure.get(number) ?? new Waiters<A, E | F>()
+      this.#untilFailure.set(number, waiters)
       const forget = Effect.sync(() => {
-        if (waiters.size === 0 && this.untilFailure.get(number) === waiters) this.untilFailure.delete(number)
+        if (waiters.size === 0 && this.#untilFailure.get(number) === waiters) this.#untilFailure.delete(number)
       })
       return Effect.onInterrupt(
         waiters.waitUnless(() => holds() || isPast(), goOn),
@@ -36,28 +36,28 @@ export class ConnectionWaiters<A, E, F> {
 
   /** The number of the attempt that fails as the n-th from now. */
   failureFromNow(n: number): number {
-    return this.failedAttempts + n
+    return this.#failedAttempts + n
   }
 
   attemptFailed(failure: Effect.Effect<never, F>): void {
-    this.failedAttempts += 1
-    this.lastFailure = failure
-    const waiters = this.untilFailure.get(this.failedAttempts)
-    this.untilFailure.delete(this.failedAttempts)
+    this.#failedAttempts += 1
+    this.#lastFailure = failure
+    const waiters = this.#untilFailure.get(this.#failedAttempts)
+    this.#untilFailure.delete(this.#failedAttempts)
     waiters?.resumeAllWith(failure)
   }
 
   /** Has all go on. */
   resumeAll(): void {
-    this.patient.resumeAll()
-    for (const waiters of this.untilFailure.values()) waiters.resumeAll()
-    this.untilFailure.clear()
+    this.#patient.resumeAll()
+    for (const waiters of this.#untilFailure.values()) waiters.resumeAll()
+    this.#untilFailure.clear()
   }
 
   /** Has all fail. */
   failAll(effect: Effect.Effect<never, E>): void {
-    this.patient.resumeAllWith(effect)
-    for (const waiters of this.untilFailure.values()) waiters.resumeAllWith(effect)
-    this.untilFailure.clear()
+    this.#patient.resumeAllWith(effect)
+    for (const waiters of this.#untilFailure.values()) waiters.resumeAllWith(effect)
+    this.#untilFailure.clear()
   }
 }

@@ -23,8 +23,8 @@ export const isLogged = (fiber: Fiber.RuntimeFiber<unknown, unknown>, { level }:
  * What a service logs: an entry for each transition, but no more than one warning a minute.
  */
 export class Journal {
-  private quietUntil = Number.NEGATIVE_INFINITY
-  private suppressed = 0
+  #quietUntil = Number.NEGATIVE_INFINITY
+  #suppressed = 0
 
   constructor(
     private readonly service: string,
@@ -38,13 +38,13 @@ export class Journal {
       case "Connected":
         return { level: LogLevel.Info, model, message: () => "connected" }
       case "Waiting":
-        return this.warning(
+        return this.#warning(
           model,
           () => `${failed(before)}, next attempt in ${Duration.format(state.delay)}`,
           state.cause
         )
       case "Exhausted":
-        return this.warning(model, () => `${failed(before)}, giving up`, state.cause)
+        return this.#warning(model, () => `${failed(before)}, giving up`, state.cause)
       default:
         return { level: LogLevel.Debug, model, message: () => state._tag.toLowerCase() }
     }
@@ -55,7 +55,7 @@ export class Journal {
   }
 
   warn(model: Model<unknown, unknown>, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => this.write(this.warning(model, () => message, cause)))
+    return Effect.suspend(() => this.write(this.#warning(model, () => message, cause)))
   }
 
   write({ cause, level, message, model: { attempt, generation } }: Entry): Effect.Effect<void> {
@@ -69,20 +69,16 @@ export class Journal {
   }
 
   /** A warning, or an entry for debugging if there was a warning within the last minute. */
-  private warning(
-    model: Model<unknown, unknown>,
-    message: () => string,
-    cause: Cause.Cause<unknown> | undefined
-  ): Entry {
+  #warning(model: Model<unknown, unknown>, message: () => string, cause: Cause.Cause<unknown> | undefined): Entry {
     const now = this.clock.unsafeCurrentTimeMillis()
-    if (now < this.quietUntil) {
-      this.suppressed += 1
+    if (now < this.#quietUntil) {
+      this.#suppressed += 1
       return { level: LogLevel.Debug, model, message, cause }
     }
-    const { suppressed } = this
+    const suppressed = this.#suppressed
     const more = suppressed === 0 ? "" : ` (${suppressed} more warnings since the last)`
-    this.quietUntil = now + 60_000
-    this.suppressed = 0
+    this.#quietUntil = now + 60_000
+    this.#suppressed = 0
     return { level: LogLevel.Warning, model, message: () => message() + more, cause }
   }
 }

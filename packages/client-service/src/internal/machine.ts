@@ -58,74 +58,73 @@ export interface Settings<P, E, R> {
  * command from outside takes over: it interrupts the loop, wherever that is, and begins another.
  */
 export class Machine<P, E, R> {
-  private current: Model<P, E> = initial
-  private connection: Connection<P, E, R> | undefined
+  readonly #settings: Settings<P, E, R>
+  #current: Model<P, E> = initial
+  #connection: Connection<P, E, R> | undefined
   /** The connection that is to replace the present one, or that it has replaced. */
-  private other: Connection<P, E, R> | undefined
-  private loop: Fiber.RuntimeFiber<void> | undefined
-  private isShutDown = false
-  private isPublishing = false
-  private published: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>> | undefined
-  private readonly unpublished: Array<{ readonly state: ConnectionState<P, E>; readonly entry: Entry }> = []
-  private readonly waiters = new ConnectionWaiters<
-    Established<P>,
-    ServiceStopped | RetriesExhausted<E>,
-    AttemptError<E>
-  >()
+  #other: Connection<P, E, R> | undefined
+  #loop: Fiber.RuntimeFiber<void> | undefined
+  #isShutDown = false
+  #isPublishing = false
+  #published: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>> | undefined
+  readonly #unpublished: Array<{ readonly state: ConnectionState<P, E>; readonly entry: Entry }> = []
+  readonly #waiters = new ConnectionWaiters<Established<P>, ServiceStopped | RetriesExhausted<E>, AttemptError<E>>()
   /** Completed when the stop under way is. */
-  private stopping: Deferred.Deferred<void> | undefined
+  #stopping: Deferred.Deferred<void> | undefined
 
-  constructor(private readonly settings: Settings<P, E, R>) {}
+  constructor(settings: Settings<P, E, R>) {
+    this.#settings = settings
+  }
 
   get model(): Model<P, E> {
-    return this.current
+    return this.#current
   }
 
   /** The state and its changes. Most services have nobody who watches them, so it is made for the first who does. */
   get states(): Effect.Effect<SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>> {
     return Effect.suspend(() => {
-      if (this.published !== undefined) return Effect.succeed(this.published)
-      const { state } = this.current
+      if (this.#published !== undefined) return Effect.succeed(this.#published)
+      const { state } = this.#current
       return Effect.flatMap(SubscriptionRef.make(state), (made) => {
-        if (this.current.state !== state) return this.states
-        this.published ??= made
-        return Effect.succeed(this.published)
+        if (this.#current.state !== state) return this.states
+        this.#published ??= made
+        return Effect.succeed(this.#published)
       })
     })
   }
 
   /** The connection that is up, unless its loss was signalled already. */
   get usable(): Established<P> | undefined {
-    return this.connection?.established
+    return this.#connection?.established
   }
 
   start(): Effect.Effect<void> {
-    if (this.isShutDown) return Effect.void
-    return this.command("start", {}) ? this.publish() : this.settings.journal.startedTwice(this.current)
+    if (this.#isShutDown) return Effect.void
+    return this.#command("start", {}) ? this.#publish() : this.#settings.journal.startedTwice(this.#current)
   }
 
   stop(): Effect.Effect<void> {
-    const { loop } = this
-    const closing = this.connections.some((connection) => connection.closeTimeLeft > 0)
-    const halted = this.command("stop", { closing }) && loop !== undefined ? Fiber.await(loop) : Effect.void
-    const stopped = this.stopping === undefined ? Effect.void : Deferred.await(this.stopping)
-    return this.publish().pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
+    const loop = this.#loop
+    const closing = this.#connections.some((connection) => connection.closeTimeLeft > 0)
+    const halted = this.#command("stop", { closing }) && loop !== undefined ? Fiber.await(loop) : Effect.void
+    const stopped = this.#stopping === undefined ? Effect.void : Deferred.await(this.#stopping)
+    return this.#publish().pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
   }
 
   reconnect(): Effect.Effect<void> {
-    this.command("reconnect", { failures: this.failuresSoFar() })
-    return this.publish()
+    this.#command("reconnect", { failures: this.#failuresSoFar() })
+    return this.#publish()
   }
 
   /** Stops, and ignores every later start. */
   shutDown(): Effect.Effect<void> {
-    this.isShutDown = true
+    this.#isShutDown = true
     return this.stop()
   }
 
   /** Waits for a connection later than a generation. */
   awaitConnection(after: number): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E>> {
-    return this.look(after, (holds, again) => this.waiters.wait(holds, again))
+    return this.#look(after, (holds, again) => this.#waiters.wait(holds, again))
   }
 
   /** Waits for a connection, until so many attempts have failed. */
@@ -133,13 +132,13 @@ export class Machine<P, E, R> {
     failures: number
   ): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E> | AttemptError<E>> {
     return Effect.suspend(() => {
-      const last = this.waiters.failureFromNow(failures)
-      return this.look<AttemptError<E>>(0, (holds, again) => this.waiters.waitUntilFailure(last, holds, again))
+      const last = this.#waiters.failureFromNow(failures)
+      return this.#look<AttemptError<E>>(0, (holds, again) => this.#waiters.waitUntilFailure(last, holds, again))
     })
   }
 
   // Whoever is woken looks again, since by then the connection may be lost.
-  private look<E2 = never>(
+  #look<E2 = never>(
     after: number,
     wait: (
       holds: () => boolean,
@@ -148,7 +147,9 @@ export class Machine<P, E, R> {
   ): Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> {
     const answer = (): Effect.Effect<Established<P>, ServiceStopped | RetriesExhausted<E>> | undefined => {
       const established = this.usable
-      return established !== undefined && established.generation > after ? Effect.succeed(established) : this.terminal()
+      return established !== undefined && established.generation > after
+        ? Effect.succeed(established)
+        : this.#terminal()
     }
     const isAnswered = () => answer() !== undefined
     const looking: Effect.Effect<Established<P>, E2 | ServiceStopped | RetriesExhausted<E>> = Effect.suspend(
@@ -157,9 +158,9 @@ export class Machine<P, E, R> {
     return looking
   }
 
-  private terminal(): Effect.Effect<never, ServiceStopped | RetriesExhausted<E>> | undefined {
-    const { state } = this.current
-    const service = this.settings.name
+  #terminal(): Effect.Effect<never, ServiceStopped | RetriesExhausted<E>> | undefined {
+    const { state } = this.#current
+    const service = this.#settings.name
     if (state._tag === "Stopped") return Effect.fail(new ServiceStopped({ service }))
     if (state._tag === "Exhausted") {
       return Effect.fail(new RetriesExhausted({ service, failures: state.failures, cause: state.cause }))
@@ -167,156 +168,156 @@ export class Machine<P, E, R> {
     return undefined
   }
 
-  private command<Name extends EventName>(name: Name, event: Events<P, E>[Name]): boolean {
-    const changed = this.dispatch(name, event)
+  #command<Name extends EventName>(name: Name, event: Events<P, E>[Name]): boolean {
+    const changed = this.#dispatch(name, event)
     if (changed) {
-      this.loop?.unsafeInterruptAsFork(FiberId.none)
-      this.begin()
+      this.#loop?.unsafeInterruptAsFork(FiberId.none)
+      this.#begin()
     }
     return changed
   }
 
-  private dispatch<Name extends EventName>(name: Name, event: Events<P, E>[Name]): boolean {
-    const before = this.current
+  #dispatch<Name extends EventName>(name: Name, event: Events<P, E>[Name]): boolean {
+    const before = this.#current
     const after = transition(before, name, event)
     if (after === before) return false
-    this.current = after
-    this.unpublished.push({ state: after.state, entry: this.settings.journal.transition(before, after) })
+    this.#current = after
+    this.#unpublished.push({ state: after.state, entry: this.#settings.journal.transition(before, after) })
 
-    if (after.state._tag === "Disconnecting") this.stopping ??= Deferred.unsafeMake(FiberId.none)
-    if (name === "closed" && this.stopping !== undefined) {
-      Deferred.unsafeDone(this.stopping, Effect.void)
-      this.stopping = undefined
+    if (after.state._tag === "Disconnecting") this.#stopping ??= Deferred.unsafeMake(FiberId.none)
+    if (name === "closed" && this.#stopping !== undefined) {
+      Deferred.unsafeDone(this.#stopping, Effect.void)
+      this.#stopping = undefined
     }
     if (after.state._tag === "Connected") {
-      this.waiters.resumeAll()
+      this.#waiters.resumeAll()
       return true
     }
-    const terminal = this.terminal()
-    if (terminal !== undefined) this.waiters.failAll(terminal)
+    const terminal = this.#terminal()
+    if (terminal !== undefined) this.#waiters.failAll(terminal)
     // Last, since what it runs may change the state again.
-    const reason = name === "stop" ? new ServiceStopped({ service: this.settings.name }) : undefined
-    for (const connection of this.connections) connection.close(reason)
+    const reason = name === "stop" ? new ServiceStopped({ service: this.#settings.name }) : undefined
+    for (const connection of this.#connections) connection.close(reason)
     return true
   }
 
   /** Lets the world know of the transitions, in order, as far as it wants to. */
-  private publish(): Effect.Effect<void> {
+  #publish(): Effect.Effect<void> {
     return Effect.withFiberRuntime((fiber) => {
-      if (this.isPublishing) return Effect.void
-      const isWanted = this.published !== undefined || this.unpublished.some(({ entry }) => isLogged(fiber, entry))
-      if (isWanted) return Effect.uninterruptible(Effect.suspend(() => this.publishNext()))
-      this.unpublished.length = 0
+      if (this.#isPublishing) return Effect.void
+      const isWanted = this.#published !== undefined || this.#unpublished.some(({ entry }) => isLogged(fiber, entry))
+      if (isWanted) return Effect.uninterruptible(Effect.suspend(() => this.#publishNext()))
+      this.#unpublished.length = 0
       return Effect.void
     })
   }
 
-  private publishNext(): Effect.Effect<void> {
-    const next = this.unpublished.shift()
-    this.isPublishing = next !== undefined
+  #publishNext(): Effect.Effect<void> {
+    const next = this.#unpublished.shift()
+    this.#isPublishing = next !== undefined
     if (next === undefined) return Effect.void
-    const { published } = this
+    const published = this.#published
     return (published === undefined ? Effect.void : SubscriptionRef.set(published, next.state)).pipe(
-      Effect.zipRight(this.settings.journal.write(next.entry)),
-      Effect.flatMap(() => this.publishNext())
+      Effect.zipRight(this.#settings.journal.write(next.entry)),
+      Effect.flatMap(() => this.#publishNext())
     )
   }
 
-  private begin(): void {
-    this.loop = this.settings.fork.soon(this.run())
+  #begin(): void {
+    this.#loop = this.#settings.fork.soon(this.#run())
   }
 
   // Publishes first: whoever gave the command that began this loop may have been interrupted before doing so.
-  private run(): Effect.Effect<void, never, R> {
+  #run(): Effect.Effect<void, never, R> {
     return Effect.flatMap(
-      Effect.suspend(() => this.publish()),
+      Effect.suspend(() => this.#publish()),
       () => {
-        const activity = this.activity()
-        if (activity !== undefined) return Effect.flatMap(activity, () => this.run())
-        this.loop = undefined
+        const activity = this.#activity()
+        if (activity !== undefined) return Effect.flatMap(activity, () => this.#run())
+        this.#loop = undefined
         return Effect.void
       }
     )
   }
 
-  private activity(): Effect.Effect<unknown, never, R> | undefined {
-    const { state } = this.current
+  #activity(): Effect.Effect<unknown, never, R> | undefined {
+    const { state } = this.#current
     switch (state._tag) {
       case "Connecting":
-        return this.connect()
+        return this.#connect()
       case "Connected":
-        return this.connection === undefined ? undefined : this.watch(this.connection)
+        return this.#connection === undefined ? undefined : this.#watch(this.#connection)
       case "Waiting":
-        return Effect.map(sleep(this.timeToRetry(state)), () => this.dispatch("delayOver", {}))
+        return Effect.map(sleep(this.#timeToRetry(state)), () => this.#dispatch("delayOver", {}))
       case "Disconnecting":
       case "Restarting":
-        return Effect.map(this.closed(), () => this.dispatch("closed", {}))
+        return Effect.map(this.#closed(), () => this.#dispatch("closed", {}))
       default:
         return undefined
     }
   }
 
-  private connect(): Effect.Effect<unknown, never, R> {
+  #connect(): Effect.Effect<unknown, never, R> {
     return Effect.gen(this, function* () {
-      yield* this.closed()
-      const connection = yield* this.open((connection) => {
-        this.connection = connection
+      yield* this.#closed()
+      const connection = yield* this.#open((connection) => {
+        this.#connection = connection
       })
       yield* connection.settled
-      const exit = connection.establish(this.current.generation + 1)
+      const exit = connection.establish(this.#current.generation + 1)
       if (Exit.isSuccess(exit)) {
-        return this.dispatch("succeeded", { protocol: exit.value, now: this.now() })
+        return this.#dispatch("succeeded", { protocol: exit.value, now: this.#now() })
       }
       connection.close()
-      yield* this.closed()
-      const failed = yield* this.judge(exit.cause)
-      this.waiters.attemptFailed(Effect.failCause(exit.cause))
-      return this.dispatch("failed", failed)
+      yield* this.#closed()
+      const failed = yield* this.#judge(exit.cause)
+      this.#waiters.attemptFailed(Effect.failCause(exit.cause))
+      return this.#dispatch("failed", failed)
     })
   }
 
-  private watch(connection: Connection<P, E, R>): Effect.Effect<unknown, never, R> | undefined {
+  #watch(connection: Connection<P, E, R>): Effect.Effect<unknown, never, R> | undefined {
     const { failure } = connection
     if (failure !== undefined) {
       connection.close()
-      return Effect.map(this.judge(failure), (lost) => this.dispatch("lost", lost))
+      return Effect.map(this.#judge(failure), (lost) => this.#dispatch("lost", lost))
     }
-    const { maxAge } = this.settings
+    const { maxAge } = this.#settings
     if (maxAge === undefined) return undefined
     return Effect.gen(this, function* () {
       yield* connection.failed(yield* maxAge)
-      if (connection.failure === undefined) yield* this.replace(connection)
+      if (connection.failure === undefined) yield* this.#replace(connection)
     })
   }
 
   // While a connection is up, there may be no loop to notice its loss.
-  private lost(connection: Connection<P, E, R>): void {
-    if (connection === this.connection && this.loop === undefined) this.begin()
+  #lost(connection: Connection<P, E, R>): void {
+    if (connection === this.#connection && this.#loop === undefined) this.#begin()
   }
 
   // Ends when the connection is replaced or lost. Until then, it serves as ever.
-  private replace(connection: Connection<P, E, R>): Effect.Effect<void, never, R> {
+  #replace(connection: Connection<P, E, R>): Effect.Effect<void, never, R> {
     return Effect.gen(this, function* () {
-      const { journal, replacementRetries } = this.settings
+      const { journal, replacementRetries } = this.#settings
       for (let failures = 1; connection.failure === undefined; failures++) {
         const lost = connection.failed(Number.POSITIVE_INFINITY)
-        if (this.other !== undefined) yield* Effect.raceFirst(this.other.retired, lost)
+        if (this.#other !== undefined) yield* Effect.raceFirst(this.#other.retired, lost)
         if (connection.failure !== undefined) return
-        const successor = yield* this.open((successor) => {
-          this.other = successor
+        const successor = yield* this.#open((successor) => {
+          this.#other = successor
         })
         yield* Effect.raceFirst(successor.settled, lost)
         if (connection.failure !== undefined) return
-        const exit = successor.establish(this.current.generation + 1)
+        const exit = successor.establish(this.#current.generation + 1)
         if (Exit.isSuccess(exit)) {
-          this.connection = successor
-          this.other = connection
+          this.#connection = successor
+          this.#other = connection
           connection.retire()
-          const event = { protocol: exit.value, failures: this.failuresSoFar(), now: this.now() }
-          return void this.dispatch("replaced", event)
+          const event = { protocol: exit.value, failures: this.#failuresSoFar(), now: this.#now() }
+          return void this.#dispatch("replaced", event)
         }
         successor.close()
-        yield* journal.warn(this.current, "the connection could not be replaced, and goes on", exit.cause)
+        yield* journal.warn(this.#current, "the connection could not be replaced, and goes on", exit.cause)
         const retry = yield* replacementRetries.next({ failures, cause: exit.cause })
         yield* connection.failed(
           Option.match(retry, {
@@ -329,52 +330,52 @@ export class Machine<P, E, R> {
   }
 
   /** Opens a connection and hands it over before anything else can happen. */
-  private open(handOver: (connection: Connection<P, E, R>) => void): Effect.Effect<Connection<P, E, R>> {
-    return Effect.zipWith(this.settings.spans.begin(this.current.attempt), Scope.make(), (span, scope) => {
-      const connection = new Connection(this.settings, scope, span, (connection) => this.lost(connection))
+  #open(handOver: (connection: Connection<P, E, R>) => void): Effect.Effect<Connection<P, E, R>> {
+    return Effect.zipWith(this.#settings.spans.begin(this.#current.attempt), Scope.make(), (span, scope) => {
+      const connection = new Connection(this.#settings, scope, span, (connection) => this.#lost(connection))
       handOver(connection)
       return connection
     })
   }
 
   // The delay counts from the failure, and the policy may have taken its time. The clock may have been set back.
-  private timeToRetry({ delay, retryAt }: { readonly delay: Duration.Duration; readonly retryAt: number }): number {
-    return Math.min(Duration.toMillis(delay), retryAt - this.now())
+  #timeToRetry({ delay, retryAt }: { readonly delay: Duration.Duration; readonly retryAt: number }): number {
+    return Math.min(Duration.toMillis(delay), retryAt - this.#now())
   }
 
-  private judge(cause: Cause.Cause<ConnectionError<E>>): Effect.Effect<Failed<E>> {
-    const failures = this.failuresSoFar() + 1
-    return Effect.map(this.settings.retries.next({ failures, cause }), (retry) => ({ failures, cause, retry }))
+  #judge(cause: Cause.Cause<ConnectionError<E>>): Effect.Effect<Failed<E>> {
+    const failures = this.#failuresSoFar() + 1
+    return Effect.map(this.#settings.retries.next({ failures, cause }), (retry) => ({ failures, cause, retry }))
   }
 
-  private failuresSoFar(): number {
-    return failuresSoFar(this.current, this.now(), this.settings.resetAfter)
+  #failuresSoFar(): number {
+    return failuresSoFar(this.#current, this.#now(), this.#settings.resetAfter)
   }
 
-  private now(): number {
-    return this.settings.clock.unsafeCurrentTimeMillis()
+  #now(): number {
+    return this.#settings.clock.unsafeCurrentTimeMillis()
   }
 
-  private get connections(): ReadonlyArray<Connection<P, E, R>> {
-    return [this.connection, this.other].filter((connection) => connection !== undefined)
+  get #connections(): ReadonlyArray<Connection<P, E, R>> {
+    return [this.#connection, this.#other].filter((connection) => connection !== undefined)
   }
 
   /** Waits until every connection is closed, for the rest of its `closeTimeout` at most. */
-  private closed(): Effect.Effect<void> {
+  #closed(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const open = this.connections.find((connection) => connection.isClosing)
+      const open = this.#connections.find((connection) => connection.isClosing)
       if (open === undefined) {
-        this.connection = undefined
-        this.other = undefined
+        this.#connection = undefined
+        this.#other = undefined
         return Effect.void
       }
       return Effect.flatMap(open.closed, (isClosed) => {
-        if (isClosed) return this.closed()
-        if (open === this.connection) this.connection = undefined
-        else this.other = undefined
-        const { journal } = this.settings
+        if (isClosed) return this.#closed()
+        if (open === this.#connection) this.#connection = undefined
+        else this.#other = undefined
+        const { journal } = this.#settings
         const message = "connection not closed within closeTimeout, going on without it"
-        return Effect.zipRight(journal.warn(this.current, message), this.closed())
+        return Effect.zipRight(journal.warn(this.#current, message), this.#closed())
       })
     })
   }

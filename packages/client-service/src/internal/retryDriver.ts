@@ -30,33 +30,36 @@ export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
  * waited for.
  */
 export class RetryDriver<E, R> {
-  private state: unknown
+  readonly #settings: Settings<E, R>
+  #state: unknown
 
-  constructor(private readonly settings: Settings<E, R>) {}
+  constructor(settings: Settings<E, R>) {
+    this.#settings = settings
+  }
 
   /** Asks for the next retry: none if the policy is done. */
   next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
     return Effect.suspend(() => {
-      const { clock, fork, policy, timeout } = this.settings
-      if (failure.failures === 1) this.state = policy.initial
+      const { clock, fork, policy, timeout } = this.#settings
+      if (failure.failures === 1) this.#state = policy.initial
       // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
-      const asking = fork.now(Effect.suspend(() => step(policy, failure, this.state, clock)))
+      const asking = fork.now(Effect.suspend(() => step(policy, failure, this.#state, clock)))
       const answer = asking.unsafePoll()
-      if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.take(answer.value))
+      if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.#take(answer.value))
       return (answer ?? patiently(asking, timeout)).pipe(
-        Effect.map((answer) => this.take(answer)),
-        Effect.catchAllCause((cause) => Effect.zipRight(this.settings.onBroken(cause), this.byDefault(failure)))
+        Effect.map((answer) => this.#take(answer)),
+        Effect.catchAllCause((cause) => Effect.zipRight(this.#settings.onBroken(cause), this.#byDefault(failure)))
       )
     })
   }
 
-  private take({ retry, state }: Answer): Option.Option<Retry> {
-    this.state = state
+  #take({ retry, state }: Answer): Option.Option<Retry> {
+    this.#state = state
     return retry
   }
 
-  private byDefault(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
-    return Effect.map(step(defaultPolicy, failure, defaultPolicy.initial, this.settings.clock), ({ retry }) => retry)
+  #byDefault(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+    return Effect.map(step(defaultPolicy, failure, defaultPolicy.initial, this.#settings.clock), ({ retry }) => retry)
   }
 }
 

@@ -7,10 +7,10 @@ type Resume<A, E> = (effect: Effect.Effect<A, E>) => void
  * Deferred, with its list of joiners, does not do.
  */
 export class Waiters<A = void, E = never> {
-  private waiting: Set<(effect?: Effect.Effect<A, E>) => void> | undefined
+  #waiting: Set<(effect?: Effect.Effect<A, E>) => void> | undefined
 
   get size(): number {
-    return this.waiting?.size ?? 0
+    return this.#waiting?.size ?? 0
   }
 
   /**
@@ -21,27 +21,27 @@ export class Waiters<A = void, E = never> {
     return Effect.async((resume: Resume<A, E>) => {
       if (holds()) return resume(goOn)
       const waiter = (effect = goOn) => resume(effect)
-      this.waiting ??= new Set()
-      this.waiting.add(waiter)
+      this.#waiting ??= new Set()
+      this.#waiting.add(waiter)
       return Effect.sync(() => {
-        this.waiting?.delete(waiter)
+        this.#waiting?.delete(waiter)
       })
     })
   }
 
   /** Has all go on. */
   resumeAll(): void {
-    for (const waiter of this.take()) waiter()
+    for (const waiter of this.#take()) waiter()
   }
 
   /** Has all go on with an Effect that is not theirs. */
   resumeAllWith(effect: Effect.Effect<A, E>): void {
-    for (const waiter of this.take()) waiter(effect)
+    for (const waiter of this.#take()) waiter(effect)
   }
 
-  private take(): Iterable<(effect?: Effect.Effect<A, E>) => void> {
-    const waiting = this.waiting ?? []
-    this.waiting = undefined
+  #take(): Iterable<(effect?: Effect.Effect<A, E>) => void> {
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
     return waiting
   }
 }
