@@ -92,6 +92,7 @@ export class SocketTransport implements Transport {
     const chunk = this.arrival ?? (this.socket.readableLength > 0 ? this.socket.read() : null)
     this.arrival = null
     if (this.socket.readableEnded) this.ended()
+    else if (this.socket.closed) this.lostSoon()
     return chunk
   }
 
@@ -194,6 +195,7 @@ export class SocketTransport implements Transport {
   }
 
   private ended(): void {
+    // The reader comes to the end only after what has arrived.
     if (this.arrival !== null) return
     if (this.phase === "open") this.phase = "ended"
     this.settle()
