@@ -16,7 +16,8 @@ export const reconnectOverTcp: Row = {
     const port = yield* droppingServer
     return yield* interleave({
       rounds: 15,
-      warmUp: 3,
+      // Node compiles what the cycle runs through for some thousands of cycles.
+      warmUp: 10,
       subject: reconnectCycle(port, cycles),
       against: Effect.map(timed(bareCycles(port)), (millis) => millis / cycles)
     })
