@@ -30,8 +30,7 @@ export class AttemptSpans {
       {
         onFailure: () => undefined,
         onSuccess: (span) => {
-          const { sampled, spanId, traceId } = span
-          this.last = Tracer.externalSpan({ spanId, traceId, sampled })
+          this.last = Tracer.externalSpan(span)
           return span
         }
       }

@@ -67,7 +67,7 @@ export class Machine<P, E, R> {
   #isShutDown = false
   #isPublishing = false
   #published: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>> | undefined
-  readonly #unpublished: Array<{ readonly state: ConnectionState<P, E>; readonly entry: Entry }> = []
+  #unpublished: Array<{ readonly state?: ConnectionState<P, E>; readonly entry: Entry }> = []
   readonly #waiters = new ConnectionWaiters<Established<P>, ServiceStopped | RetriesExhausted<E>, AttemptError<E>>()
   /** Completed when the stop under way is. */
   #stopping: Deferred.Deferred<void> | undefined
@@ -86,9 +86,11 @@ export class Machine<P, E, R> {
       if (this.#published !== undefined) return Effect.succeed(this.#published)
       const { state } = this.#current
       return Effect.flatMap(SubscriptionRef.make(state), (made) => {
-        if (this.#current.state !== state) return this.states
-        this.#published ??= made
-        return Effect.succeed(this.#published)
+        if (this.#published !== undefined || this.#current.state !== state) return this.states
+        // It begins with the present state, and those before are not to follow it.
+        this.#unpublished = this.#unpublished.map(({ entry }) => ({ entry }))
+        this.#published = made
+        return Effect.succeed(made)
       })
     })
   }
@@ -207,7 +209,7 @@ export class Machine<P, E, R> {
       if (this.#isPublishing) return Effect.void
       const isWanted = this.#published !== undefined || this.#unpublished.some(({ entry }) => isLogged(fiber, entry))
       if (isWanted) return Effect.uninterruptible(Effect.suspend(() => this.#publishNext()))
-      this.#unpublished.length = 0
+      this.#unpublished = []
       return Effect.void
     })
   }
@@ -216,9 +218,10 @@ export class Machine<P, E, R> {
     const next = this.#unpublished.shift()
     this.#isPublishing = next !== undefined
     if (next === undefined) return Effect.void
+    const { entry, state } = next
     const published = this.#published
-    return (published === undefined ? Effect.void : SubscriptionRef.set(published, next.state)).pipe(
-      Effect.zipRight(this.#settings.journal.write(next.entry)),
+    return (published && state ? SubscriptionRef.set(published, state) : Effect.void).pipe(
+      Effect.zipRight(this.#settings.journal.write(entry)),
       Effect.flatMap(() => this.#publishNext())
     )
   }
