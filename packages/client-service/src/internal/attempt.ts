@@ -1,7 +1,6 @@
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
-import { inScope } from "./inScope.js"
 
 /**
  * Connects, and makes the protocol, in the Scope of the connection.
@@ -24,3 +23,7 @@ export const prepared =
   ) =>
   (signal: ConnectionSignal<E>): Effect.Effect<P, E | E3, R | Exclude<R3, Scope.Scope> | Scope.Scope> =>
     prepare === undefined ? connect(signal) : Effect.tap(connect(signal), (protocol) => inScope(prepare(protocol)))
+
+// Gives an Effect the Scope of the connection that it is run for, so that its type does not ask for the caller's.
+const inScope = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (scope) => Scope.extend(effect, scope))

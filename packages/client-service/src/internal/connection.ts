@@ -18,6 +18,7 @@ import { Waiters, waitUntil } from "./waiters.js"
 
 export interface Settings<P, E, R> {
   readonly name: string
+  /** A whole attempt: connect, `protocol` and `prepare`. */
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
   /** Watches over a connection that is up, and gives the cause when it has to be given up. */
   readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined

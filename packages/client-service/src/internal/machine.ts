@@ -1,5 +1,4 @@
 import type * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,11 +10,8 @@ import * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type AttemptError, type ConnectionError, RetriesExhausted, ServiceStopped } from "../ConnectionError.js"
 import type { ConnectionState } from "../ConnectionState.js"
-import type { ConnectionSignal } from "../Endpoint.js"
-import type { AttemptSpans } from "./attemptSpans.js"
-import { Connection, type Established } from "./connection.js"
+import { Connection, type Settings as ConnectionSettings, type Established } from "./connection.js"
 import { ConnectionWaiters } from "./connectionWaiters.js"
-import type { Fork } from "./fork.js"
 import { type Entry, isLogged, type Journal } from "./journal.js"
 import type { RetryDriver } from "./retryDriver.js"
 import { sleep } from "./sleep.js"
@@ -29,24 +25,14 @@ import {
   transition
 } from "./transitions.js"
 
-export interface Settings<P, E, R> {
-  readonly name: string
-  /** A whole attempt: connect, `protocol` and `prepare`. */
-  readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
-  /** Watches over a connection that is up, and gives the cause when it has to be given up. */
-  readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined
-  readonly connectTimeout: Duration.Duration
-  /** Milliseconds, as is `resetAfter`. */
-  readonly closeTimeout: number
+export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
+  /** Milliseconds. */
   readonly resetAfter: number
   readonly retries: RetryDriver<E, R>
   /** How many milliseconds a connection lives before it is replaced, drawn for each. */
   readonly maxAge: Effect.Effect<number> | undefined
   readonly replacementRetries: RetryDriver<E, R>
   readonly journal: Journal
-  readonly spans: AttemptSpans
-  readonly clock: Clock.Clock
-  readonly fork: Fork<R>
 }
 
 /**
