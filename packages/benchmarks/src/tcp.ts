@@ -4,7 +4,7 @@ import { spawn } from "./child.js"
 
 export const host = "127.0.0.1"
 
-const server = new URL("./servers/tcpServer.ts", import.meta.url)
+const server = new URL("./servers/tcpServer.js", import.meta.url)
 
 /** A server in a process of its own that drops each connection at once. Gives its port. */
 export const droppingServer: Effect.Effect<number, never, Scope.Scope> = spawn(server, "drop").pipe(

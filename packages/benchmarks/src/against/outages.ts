@@ -9,7 +9,7 @@ import { clientService, delays, type Rival, rivals } from "./webSocketClients.js
 // Such that they end at all kinds of moments between two attempts.
 const lengths = [230, 410, 690, 870, 1_130, 1_390, 1_610, 1_850, 2_170, 2_450, 2_710]
 
-const server = new URL("../servers/webSocketServer.ts", import.meta.url)
+const server = new URL("../servers/webSocketServer.js", import.meta.url)
 
 const outagesAgainst = (rival: Rival): Row => ({
   name: "from a WebSocket server's return to a usable connection",

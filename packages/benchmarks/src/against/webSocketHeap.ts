@@ -4,8 +4,8 @@ import { interleave } from "../measure.js"
 import type { Row } from "../row.js"
 import type { Rival } from "./webSocketClients.js"
 
-const server = new URL("../servers/webSocketServer.ts", import.meta.url)
-const heapOfClients = new URL("./heapOfClients.ts", import.meta.url)
+const server = new URL("../servers/webSocketServer.js", import.meta.url)
+const heapOfClients = new URL("./heapOfClients.js", import.meta.url)
 
 const heapAgainst = (rival: Rival): Row => ({
   name: "heap of a connected WebSocket client, of 1,000",

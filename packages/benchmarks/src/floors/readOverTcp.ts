@@ -6,7 +6,7 @@ import { sendingServer } from "../tcp.js"
 
 const total = 256 * 1024 * 1024
 
-const reader = new URL("../tcpReader.ts", import.meta.url)
+const reader = new URL("../tcpReader.js", import.meta.url)
 
 // Each side has a process of its own: in one, each would read into the heap that the other has shaped.
 export const readOverTcp: Row = {
