@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
@@ -13,7 +13,7 @@ import type { ConnectionSignal } from "../Endpoint.js"
 import type { AttemptSpans } from "./attemptSpans.js"
 import { AttemptStatus } from "./attemptStatus.js"
 import type { Fork } from "./fork.js"
-import { within } from "./sleep.js"
+import { whenEnded, within } from "./sleep.js"
 import { Waiters, waitUntil } from "./waiters.js"
 
 export interface Settings<P, E, R> {
@@ -98,7 +98,7 @@ export class Connection<P, E, R> {
   /** Waits for the outcome of the attempt, for `connectTimeout` at most. */
   get settled(): Effect.Effect<unknown> {
     const isSettled = () => this.#outcome !== undefined
-    return within(Duration.toMillis(this.#settings.connectTimeout), isSettled, waitUntil(this.#changes, isSettled))
+    return this.#within(Duration.toMillis(this.#settings.connectTimeout), isSettled)
   }
 
   /** Declares the connection up, if the attempt has succeeded. One that is still under way has timed out. */
@@ -129,7 +129,7 @@ export class Connection<P, E, R> {
   /** Waits until the attempt has failed or the connection is lost, for so many milliseconds. */
   failed(millis: number): Effect.Effect<unknown> {
     const isLost = () => this.#loss !== undefined
-    return within(millis, isLost, waitUntil(this.#changes, isLost))
+    return this.#within(millis, isLost)
   }
 
   #use<A, E2, R2>(effect: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | ConnectionLost, R2> {
@@ -161,7 +161,7 @@ export class Connection<P, E, R> {
   retire(): void {
     const isUnused = () => this.#users === 0
     const { closeTimeout, fork } = this.#settings
-    const unused = within(closeTimeout, isUnused, waitUntil(this.#unused, isUnused))
+    const unused = within(fork, closeTimeout, isUnused, (wake) => this.#unused.subscribe(wake))
     this.#keep(fork.soon(Effect.map(unused, () => this.close())), (fiber) => {
       this.#retirement = fiber
     })
@@ -190,11 +190,12 @@ export class Connection<P, E, R> {
 
   /** Waits until the connection is closed, or `closeTimeout` has passed, and tells whether it is. */
   get closed(): Effect.Effect<boolean> {
-    return Effect.suspend(() =>
-      this.#closing?.fiber === undefined
+    return Effect.suspend(() => {
+      const fiber = this.#closing?.fiber
+      return fiber === undefined
         ? Effect.succeed(true)
-        : within(this.closeTimeLeft, () => this.#isClosed, Fiber.await(this.#closing.fiber))
-    )
+        : within(this.#settings.fork, this.closeTimeLeft, () => this.#isClosed, whenEnded(fiber))
+    })
   }
 
   /** How much of `closeTimeout` is left to a connection that is closing, in milliseconds. */
@@ -221,7 +222,7 @@ export class Connection<P, E, R> {
     this.#watcher?.unsafeInterruptAsFork(FiberId.none)
     this.#retirement?.unsafeInterruptAsFork(FiberId.none)
     const isHalted = () => this.#attempt === undefined && this.#watcher === undefined && this.#retirement === undefined
-    return Effect.flatMap(within(this.#settings.closeTimeout, isHalted, waitUntil(this.#changes, isHalted)), () =>
+    return Effect.flatMap(this.#within(this.#settings.closeTimeout, isHalted), () =>
       Scope.close(this.#scope, this.#loss === undefined ? Exit.void : Exit.failCause(this.#loss))
     )
   }
@@ -254,6 +255,10 @@ export class Connection<P, E, R> {
     this.#end ??= { reason: Cause.squash(cause) }
     this.#changes.resumeAll()
     this.#onFailure(this)
+  }
+
+  #within(millis: number, holds: () => boolean): Effect.Effect<boolean> {
+    return within(this.#settings.fork, millis, holds, (wake) => this.#changes.subscribe(wake))
   }
 
   get #isOver(): boolean {

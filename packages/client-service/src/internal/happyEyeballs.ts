@@ -6,8 +6,9 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
 import { type EndpointFailure, EndpointsFailed } from "../EndpointsFailed.js"
+import { makeFork } from "./fork.js"
 import { within } from "./sleep.js"
-import { Waiters, waitUntil } from "./waiters.js"
+import { Waiters } from "./waiters.js"
 
 interface Racer {
   readonly scope: Scope.CloseableScope
@@ -84,11 +85,12 @@ export const race = <A, E, R>(
       end = exit
       return halt(racers)
     })
+    const fork = yield* makeFork<never>()
     for (const endpoint of endpoints) {
       const before = failures.length
       yield* start(endpoint)
       const isNextDue = () => winner !== undefined || failures.length > before
-      yield* within(delay, isNextDue, waitUntil(changes, isNextDue))
+      yield* within(fork, delay, isNextDue, (wake) => changes.subscribe(wake))
       if (winner !== undefined) break
     }
     const connected = yield* Deferred.await(result)

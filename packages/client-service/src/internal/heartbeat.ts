@@ -2,9 +2,9 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import { HeartbeatTimeout } from "../ConnectionError.js"
-import { sleep, within } from "./sleep.js"
+import { makeFork } from "./fork.js"
+import { sleep, whenEnded, within } from "./sleep.js"
 
 export interface Heartbeat<P, E, R> {
   readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>
@@ -20,8 +20,9 @@ export const untilHeartbeatFails =
   <P, E, R>(service: string, { interval, probe, timeout }: Heartbeat<P, E, R>) =>
   (protocol: P): Effect.Effect<Cause.Cause<E | HeartbeatTimeout>, never, R> => {
     const probeOnce = Effect.gen(function* () {
+      const fork = yield* makeFork<never>()
       const probing = yield* Effect.fork(Effect.exit(Effect.suspend(() => probe(protocol))))
-      yield* within(Duration.toMillis(timeout), () => probing.unsafePoll() !== null, Fiber.await(probing))
+      yield* within(fork, Duration.toMillis(timeout), () => probing.unsafePoll() !== null, whenEnded(probing))
       const exit = probing.unsafePoll()
       return exit === null ? undefined : Exit.flatten(exit)
     })

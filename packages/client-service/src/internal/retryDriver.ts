@@ -10,7 +10,7 @@ import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { ConnectionError } from "../ConnectionError.js"
 import { type ConnectionFailure, fullJitter, type RetryPolicy } from "../RetryPolicy.js"
 import type { Fork } from "./fork.js"
-import { within } from "./sleep.js"
+import { whenEnded, within } from "./sleep.js"
 import type { Retry } from "./transitions.js"
 
 export interface Settings<E, R> {
@@ -46,7 +46,7 @@ export class RetryDriver<E, R> {
       const asking = fork.now(Effect.suspend(() => step(policy, failure, this.#state, clock)))
       const answer = asking.unsafePoll()
       if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.#take(answer.value))
-      return (answer ?? patiently(asking, timeout)).pipe(
+      return (answer ?? patiently(fork, asking, timeout)).pipe(
         Effect.map((answer) => this.#take(answer)),
         Effect.catchAllCause((cause) => Effect.zipRight(this.#settings.onBroken(cause), this.#byDefault(failure)))
       )
@@ -63,8 +63,8 @@ export class RetryDriver<E, R> {
   }
 }
 
-const patiently = <A>(asking: Fiber.RuntimeFiber<A>, timeout: number): Effect.Effect<A> =>
-  within(timeout, () => false, Fiber.await(asking)).pipe(
+const patiently = <A>(fork: Fork<never>, asking: Fiber.RuntimeFiber<A>, timeout: number): Effect.Effect<A> =>
+  within(fork, timeout, () => asking.unsafePoll() !== null, whenEnded(asking)).pipe(
     Effect.flatMap(() => asking.unsafePoll() ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`)),
     Effect.ensuring(Fiber.interruptFork(asking))
   )

@@ -20,13 +20,17 @@ export class Waiters<A = void, E = never> {
   waitUnless(holds: () => boolean, goOn: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.async((resume: Resume<A, E>) => {
       if (holds()) return resume(goOn)
-      const waiter = (effect = goOn) => resume(effect)
-      this.#waiting ??= new Set()
-      this.#waiting.add(waiter)
-      return Effect.sync(() => {
-        this.#waiting?.delete(waiter)
-      })
+      return Effect.sync(this.subscribe((effect = goOn) => resume(effect)))
     })
+  }
+
+  /** Has a callback called when all are resumed, and gives what takes that back. */
+  subscribe(waiter: (effect?: Effect.Effect<A, E>) => void): () => void {
+    this.#waiting ??= new Set()
+    this.#waiting.add(waiter)
+    return () => {
+      this.#waiting?.delete(waiter)
+    }
   }
 
   /** Has all go on. */
