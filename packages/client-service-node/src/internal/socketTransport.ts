@@ -25,6 +25,9 @@ interface Queued {
   readonly refuse: (refusal: TransportError) => void
 }
 
+// A pause for each chunk, of 64 KiB at most, would cost a turn of the event loop each.
+const maxArrivals = 4
+
 type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
 
 /**
@@ -39,7 +42,7 @@ export class SocketTransport implements Transport {
   private isLost = false
   private goodbye: NodeJS.Immediate | undefined
   /** What has left the socket for the reader, and is not taken yet. */
-  private arrival: Uint8Array | null = null
+  private readonly arrivals: Array<Uint8Array> = []
   private readonly openers = new Set<() => void>()
   private readonly readers = new Set<() => void>()
   private readonly closers = new Set<() => void>()
@@ -51,7 +54,7 @@ export class SocketTransport implements Transport {
   ) {
     this.remote = settings.address
     socket.on(settings.openEvent, () => this.opened())
-    // It flows only while a reader waits.
+    // It flows from when a reader waits until enough has arrived.
     socket.pause()
     socket.on("data", (chunk) => this.arrived(chunk))
     socket.on("drain", () => this.drained())
@@ -88,17 +91,23 @@ export class SocketTransport implements Transport {
 
   // Also after an error: what came before it was sent before it.
   private take(): Uint8Array | null {
-    // What the socket gives here is an arrival as well.
-    const chunk = this.arrival ?? (this.socket.readableLength > 0 ? this.socket.read() : null)
-    this.arrival = null
+    const chunk = this.arrivals.shift() ?? this.takeFromSocket()
     if (this.socket.readableEnded) this.ended()
     else if (this.socket.closed) this.lostSoon()
     return chunk
   }
 
+  // What the socket gives by being read is an arrival as well, unless the socket is closed.
+  private takeFromSocket(): Uint8Array | null {
+    if (this.socket.readableLength === 0) return null
+    const chunk = this.socket.read()
+    this.arrivals.length = 0
+    return chunk
+  }
+
   private readonly whenReadable: Effect.Effect<void> = Effect.async((resume) => {
     const settle = () => resume(Effect.void)
-    if (this.isReadOut || this.arrival !== null) return settle()
+    if (this.isReadOut || this.arrivals.length > 0) return settle()
     this.readers.add(settle)
     this.socket.resume()
     return Effect.sync(() => {
@@ -179,8 +188,8 @@ export class SocketTransport implements Transport {
 
   private arrived(chunk: Uint8Array): void {
     if (this.phase === "closing") return
-    this.arrival = chunk
-    this.socket.pause()
+    this.arrivals.push(chunk)
+    if (this.arrivals.length >= maxArrivals) this.socket.pause()
     wake(this.readers)
   }
 
@@ -196,7 +205,7 @@ export class SocketTransport implements Transport {
 
   private ended(): void {
     // The reader comes to the end only after what has arrived.
-    if (this.arrival !== null) return
+    if (this.arrivals.length > 0) return
     if (this.phase === "open") this.phase = "ended"
     this.settle()
     this.lostSoon()
@@ -224,7 +233,7 @@ export class SocketTransport implements Transport {
   // A turn of the event loop later, in which the reader can act on the last bytes, such as a refusal to log in. They
   // say more than that the connection is lost.
   private lostSoon(): void {
-    if (this.phase === "opening" || this.phase === "closing" || this.isLost || this.arrival !== null) return
+    if (this.phase === "opening" || this.phase === "closing" || this.isLost || this.arrivals.length > 0) return
     this.goodbye ??= setImmediate(() => this.lost())
   }
 
