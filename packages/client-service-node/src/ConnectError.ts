@@ -30,32 +30,35 @@ export type Reason = "Refused" | "Dns" | "TimedOut" | "Unreachable" | "Tls" | "R
  */
 export class ConnectError extends Data.TaggedError("ConnectError")<{
   readonly reason: Reason
-  /** What was tried, such as `127.0.0.1:6379` or the path of a Unix socket. */
+  /**
+   * What was tried, such as `db.example.com:5432` or the path of a Unix socket; of the loss of a connection to a name, the
+   * address that it was connected to.
+   */
   readonly address: string
   /** The error code of Node.js, such as `ECONNREFUSED`, if there is one. */
   readonly code?: string | undefined
+  /** The error of Node.js, or an `AggregateError` of the `ConnectError`s of all addresses of a name. */
   readonly cause?: unknown
 }> {
   override get message(): string {
     const code = this.code === undefined ? "" : ` (${this.code})`
-    const detail = isTelling(this.reason) && this.cause instanceof Error ? `: ${this.cause.message}` : ""
-    return `${this.address}: ${meanings[this.reason]}${code}${detail}`
+    return `${this.address}: ${meanings[this.reason]}${code}${detailOf(this)}`
   }
 }
 
 /**
  * Makes a `ConnectError` of what a socket of Node.js failed with.
  *
- * Of the errors of several addresses that were tried, it takes the one that tells most: any but `Unreachable`, since a
- * host without IPv6 cannot reach any IPv6 address.
+ * Of an `AggregateError`, the errors of several addresses that were tried, the reason and the code are those of the one
+ * that tells most: of the attempt that got farthest, since a host without IPv6 cannot reach any IPv6 address. The message
+ * tells them all.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const fromNodeError = (error: unknown, address: string): ConnectError => {
-  const cause = mostTelling(error)
-  const code = codeOf(cause) ?? codeOf(error)
-  return new ConnectError({ reason: reasonOf(code), address, code, cause })
+  const code = codeOf(mostTelling(error))
+  return new ConnectError({ reason: reasonOf(code), address, code, cause: error })
 }
 
 /**
@@ -82,8 +85,31 @@ const meanings: Record<Reason, string> = {
   Other: "the connection failed"
 }
 
+const detailOf = ({ cause, reason }: ConnectError): string => {
+  if (cause instanceof AggregateError) return `: ${cause.errors.map(inShort).join(", ")}`
+  return isTelling(reason) && cause instanceof Error ? `: ${cause.message}` : ""
+}
+
+const inShort = (error: unknown): string => {
+  if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error)
+  const { address, cause, code, reason } = error
+  return `${address} (${isTelling(reason) && cause instanceof Error ? cause.message : (code ?? reason)})`
+}
+
 // The meaning of the others is told by their code.
 const isTelling = (reason: Reason): boolean => reason === "Tls" || reason === "Other"
+
+// How far an attempt got, the farthest first.
+const distances: ReadonlyArray<Reason> = [
+  "Tls",
+  "Reset",
+  "Permission",
+  "Other",
+  "Dns",
+  "Refused",
+  "TimedOut",
+  "Unreachable"
+]
 
 const reasons: ReadonlyMap<string, Reason> = new Map([
   ["ECONNREFUSED", "Refused"],
@@ -122,7 +148,8 @@ const dnsCode = /^EAI_/
 const mostTelling = (error: unknown): unknown => {
   if (!(error instanceof AggregateError)) return error
   const errors: ReadonlyArray<unknown> = error.errors
-  return errors.find((error) => reasonOf(codeOf(error)) !== "Unreachable") ?? errors[0] ?? error
+  const distance = (error: unknown) => distances.indexOf(reasonOf(codeOf(error)))
+  return [...errors].sort((a, b) => distance(a) - distance(b))[0] ?? error
 }
 
 const codeOf = (error: unknown): string | undefined =>

@@ -6,13 +6,16 @@
 
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
+import type * as EndpointsFailed from "effect-client-service/EndpointsFailed"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import type * as Transport from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "./ConnectError.js"
+import { lookUp } from "./internal/lookUp.js"
 import { type Settings, SocketTransport } from "./internal/socketTransport.js"
 
 /**
@@ -38,12 +41,20 @@ export interface SocketOptions {
  * @category options
  */
 export interface TcpOptions extends SocketOptions {
-  /** A name, which is looked up at every attempt, or an IP address. */
+  /**
+   * A name or an IP address. A name is looked up at every attempt, and its addresses are raced, IPv6 and IPv4 in turn, as
+   * RFC 8305 ("Happy Eyeballs") has it.
+   */
   readonly host: string
   /** From 1 to 65535. */
   readonly port: number
-  /** Connects by this version of IP only. Default: either, in the order of the look-up. */
+  /** Takes only the addresses of this version of IP. Default: those of either, or of the same as `localAddress`. */
   readonly family?: 4 | 6 | undefined
+  /**
+   * How long one address of a name has before the next is tried too. When one fails, the next is tried at once. Default
+   * 250 milliseconds.
+   */
+  readonly attemptDelay?: Duration.DurationInput | undefined
   /** The local address to connect from. Default: the system's choice. */
   readonly localAddress?: string | undefined
   /** Sends small writes at once rather than gather them (`TCP_NODELAY`). Default true. */
@@ -112,16 +123,8 @@ export type Pem = string | Uint8Array
  * @category constructors
  * @throws InvalidOption
  */
-export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
-  const where = "NodeEndpoint.tcp"
-  const { address, connection, tune } = tcpSettings(where, options)
-  return endpoint(where, options, `tcp://${address}`, {
-    address,
-    openEvent: "connect",
-    connect: () => Net.connect(connection),
-    tune
-  })
-}
+export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> =>
+  overIp("NodeEndpoint.tcp", "tcp", options, { openEvent: "connect", connect: Net.connect })
 
 /**
  * Connects to a Unix socket.
@@ -140,16 +143,18 @@ export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport,
 export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
   const where = "NodeEndpoint.unix"
   const path = InvalidOption.text(where, "path", options.path)
-  return endpoint(where, options, `unix://${path}`, {
-    address: path,
-    openEvent: "connect",
-    connect: () => Net.connect({ path }),
-    tune: () => {}
+  const name = nameOf(where, options, `unix://${path}`)
+  const linger = lingerOf(where, options)
+  const connect = () => Net.connect({ path })
+  return Endpoint.make({
+    name,
+    connect: dial({ address: path, openEvent: "connect", connect, tune: () => {}, linger })
   })
 }
 
 /**
- * Connects by TLS. The endpoint is connected once the handshake is done and the certificate of the server verified.
+ * Connects by TLS. The endpoint is connected once the handshake is done and the certificate of the server verified. So
+ * is the race between the addresses of a name: one that accepts connections but answers no handshake does not win it.
  *
  * @example
  * ```ts
@@ -164,81 +169,106 @@ export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transpor
  */
 export const tls = (options: TlsOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
   const where = "NodeEndpoint.tls"
-  const { address, connection, tune } = tcpSettings(where, options)
   const secure: Tls.ConnectionOptions = {
-    ...connection,
     secureContext: secureContext(where, options),
     rejectUnauthorized: options.rejectUnauthorized ?? true
   }
   const servername = serverName(where, options)
   if (servername !== undefined) secure.servername = servername
   if (options.ALPNProtocols !== undefined) secure.ALPNProtocols = alpnProtocols(where, options.ALPNProtocols)
-  return endpoint(where, options, `tls://${address}`, {
-    address,
+  return overIp(where, "tls", options, {
     openEvent: "secureConnect",
-    connect: () => Tls.connect(secure),
-    tune
+    connect: (connection) => Tls.connect({ ...connection, ...secure })
   })
 }
 
-type Dial = Pick<Settings, "address" | "openEvent" | "tune"> & { readonly connect: () => Net.Socket }
+interface Dial extends Omit<Settings, "signal"> {
+  readonly connect: () => Net.Socket
+}
 
-const endpoint = (where: string, options: SocketOptions, defaultName: string, { connect, ...dial }: Dial) => {
-  const name = InvalidOption.text(where, "name", options.name ?? defaultName)
-  const linger = InvalidOption.finiteDuration(where, "linger", options.linger ?? "1 second")
+/** Makes one connection by one socket. */
+const dial =
+  ({ connect, ...settings }: Dial) =>
+  (signal: Endpoint.ConnectionSignal<ConnectError>): Effect.Effect<Transport.Transport, ConnectError, Scope.Scope> =>
+    // Not acquireRelease, whose finalizer restores the whole context of the attempt: closing needs none of it.
+    Effect.flatMap(Effect.scope, (scope) =>
+      Effect.try({
+        try: () => new SocketTransport(connect(), { ...settings, signal }),
+        catch: (error) => fromNodeError(error, settings.address)
+      }).pipe(
+        Effect.tap((transport) => Scope.addFinalizer(scope, transport.close)),
+        Effect.uninterruptible,
+        Effect.flatMap((transport) => transport.whenOpen)
+      )
+    )
+
+interface IpDial extends Pick<Settings, "openEvent"> {
+  readonly connect: (connection: Net.TcpNetConnectOpts) => Net.Socket
+}
+
+const overIp = (
+  where: string,
+  scheme: string,
+  options: TcpOptions,
+  { connect, openEvent }: IpDial
+): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
+  const host = InvalidOption.text(where, "host", options.host)
+  const port = InvalidOption.integer(where, "port", options.port, 1, 65535)
+  const attemptDelay = InvalidOption.duration(where, "attemptDelay", options.attemptDelay ?? "250 millis")
+  const family = familyOf(where, options)
+  const address = hostAndPort(host, port)
+  const name = nameOf(where, options, `${scheme}://${address}`)
+  const linger = lingerOf(where, options)
+  const tune = tuning(where, options)
+
+  const dialTo = (ip: string) => {
+    const connection: Net.TcpNetConnectOpts = { host: ip, port }
+    if (options.localAddress !== undefined) connection.localAddress = options.localAddress
+    return dial({ address: hostAndPort(ip, port), openEvent, connect: () => connect(connection), tune, linger })
+  }
+  if (Net.isIP(host) !== 0) return Endpoint.make({ name, connect: dialTo(host) })
+
+  // Not the race of Node.js, which gives up an address when the next one's turn comes, so that a slow path fails.
+  const race = (ips: ReadonlyArray<string>) =>
+    Endpoint.happyEyeballs(
+      ips.map((ip) => Endpoint.make({ name: ip, connect: dialTo(ip) })),
+      { delay: attemptDelay }
+    ).pipe(Endpoint.mapError((error) => (error._tag === "EndpointsFailed" ? allFailed(error, address) : error)))
   return Endpoint.make({
     name,
     connect: (signal: Endpoint.ConnectionSignal<ConnectError>) =>
-      // Not acquireRelease, whose finalizer restores the whole context of the attempt: closing needs none of it.
-      Effect.flatMap(Effect.scope, (scope) =>
-        Effect.try({
-          try: () => new SocketTransport(connect(), { ...dial, linger, signal }),
-          catch: (error) => fromNodeError(error, dial.address)
-        }).pipe(
-          Effect.tap((transport) => Scope.addFinalizer(scope, transport.close)),
-          Effect.uninterruptible,
-          Effect.flatMap((transport) => transport.whenOpen)
-        )
-      )
+      Effect.flatMap(lookUp(host, family, address), (ips) => race(ips).connect(signal))
   })
 }
 
-const tcpSettings = (where: string, options: TcpOptions) => {
-  const host = InvalidOption.text(where, "host", options.host)
-  const port = InvalidOption.integer(where, "port", options.port, 1, 65535)
-  const { family, keepAlive = true, localAddress, noDelay = true } = options
-  const keepAliveInitialDelay = InvalidOption.finiteDuration(
-    where,
-    "keepAliveInitialDelay",
-    options.keepAliveInitialDelay ?? "30 seconds"
-  )
-  const connection: Net.TcpNetConnectOpts = {
-    host,
-    port,
-    // A name may have addresses that nothing answers at. Node.js tries them in turn and gives each but the last up for
-    // good after 250 ms, too soon for a slow path. 5 seconds see two lost packets through, which are sent again after
-    // 1 and 3 seconds, and leave time for other addresses in the connectTimeout of a service.
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: 5000
-  }
-  if (family !== undefined) {
-    if (family !== 4 && family !== 6) throw invalid(where, "family", family, "4 or 6")
-    connection.family = family
-  }
-  if (localAddress !== undefined) {
-    if (Net.isIP(localAddress) === 0) throw invalid(where, "localAddress", localAddress, "an IP address")
-    connection.localAddress = localAddress
-  }
+const allFailed = ({ failures }: EndpointsFailed.EndpointsFailed<ConnectError>, address: string): ConnectError =>
+  fromNodeError(new AggregateError(failures.map(({ cause }) => Cause.squash(cause))), address)
 
+const hostAndPort = (host: string, port: number): string => (Net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)
+
+const nameOf = (where: string, { name }: SocketOptions, defaultName: string): string =>
+  InvalidOption.text(where, "name", name ?? defaultName)
+
+const lingerOf = (where: string, { linger = "1 second" }: SocketOptions): Duration.Duration =>
+  InvalidOption.finiteDuration(where, "linger", linger)
+
+/** The version of IP to look addresses up of, or 0 for either. */
+const familyOf = (where: string, { family, localAddress }: TcpOptions): number => {
+  if (family !== undefined && family !== 4 && family !== 6) throw invalid(where, "family", family, "4 or 6")
+  const localFamily = localAddress === undefined ? undefined : Net.isIP(localAddress)
+  if (localFamily === 0) throw invalid(where, "localAddress", localAddress, "an IP address")
+  return family ?? localFamily ?? 0
+}
+
+const tuning = (
+  where: string,
+  { keepAlive = true, keepAliveInitialDelay = "30 seconds", noDelay = true }: TcpOptions
+): Settings["tune"] => {
+  const delay = InvalidOption.finiteDuration(where, "keepAliveInitialDelay", keepAliveInitialDelay)
   // Node.js takes less than a second for the system's default, two hours, and so does the system what is too long.
-  const seconds = Math.min(Math.max(1, Math.ceil(Duration.toSeconds(keepAliveInitialDelay))), 32767)
-  return {
-    address: Net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`,
-    connection,
-    // Once it is open: what is set before is lost, of a TLS socket, when Node.js tries another address.
-    tune: (socket: Net.Socket) => {
-      socket.setNoDelay(noDelay).setKeepAlive(keepAlive, seconds * 1000)
-    }
+  const seconds = Math.min(Math.max(1, Math.ceil(Duration.toSeconds(delay))), 32767)
+  return (socket) => {
+    socket.setNoDelay(noDelay).setKeepAlive(keepAlive, seconds * 1000)
   }
 }
 

@@ -55,10 +55,28 @@ describe("ConnectError", () => {
     expect(ConnectError.fromNodeError(undefined, "a").message).toBe("a: the connection failed")
   })
 
-  it("prefers of several addresses one that was reachable", () => {
+  it("takes of several addresses that of the attempt that got farthest, and tells of all", () => {
     const unreachable = nodeError("ENETUNREACH")
+    const timedOut = nodeError("ETIMEDOUT")
     const refused = nodeError("ECONNREFUSED")
-    expect(ConnectError.fromNodeError(new AggregateError([unreachable, refused]), "a").cause).toBe(refused)
-    expect(ConnectError.fromNodeError(new AggregateError([unreachable]), "a").reason).toBe("Unreachable")
+    const expired = nodeError("CERT_HAS_EXPIRED", "certificate has expired")
+    const ofAll = (...errors: ReadonlyArray<unknown>) =>
+      ConnectError.fromNodeError(new AggregateError(errors), "db:5432")
+    expect(ofAll(unreachable).reason).toBe("Unreachable")
+    expect(ofAll(unreachable, timedOut, refused).reason).toBe("Refused")
+    expect(ofAll(unreachable, timedOut)).toMatchObject({ reason: "TimedOut", code: "ETIMEDOUT" })
+    expect(ofAll(unreachable, timedOut).message).toBe(
+      "db:5432: no answer; is the host up, and does a firewall drop the packets? (ETIMEDOUT): connect ENETUNREACH, connect ETIMEDOUT"
+    )
+    const error = ofAll(
+      ConnectError.fromNodeError(refused, "[::1]:5432"),
+      ConnectError.fromNodeError(expired, "127.0.0.1:5432"),
+      ConnectError.fromNodeError(undefined, "127.0.0.2:5432"),
+      "odd"
+    )
+    expect(error).toMatchObject({ reason: "Tls", code: "CERT_HAS_EXPIRED", cause: { errors: [{}, {}, {}, "odd"] } })
+    expect(error.message).toBe(
+      "db:5432: the TLS handshake failed (CERT_HAS_EXPIRED): [::1]:5432 (ECONNREFUSED), 127.0.0.1:5432 (certificate has expired), 127.0.0.2:5432 (Other), odd"
+    )
   })
 })

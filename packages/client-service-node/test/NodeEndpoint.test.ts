@@ -1,4 +1,3 @@
-import dns from "node:dns"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
@@ -7,8 +6,8 @@ import { describe, expect, it, vi } from "@effect/vitest"
 import { Cause, Data, Deferred, Duration, Effect, Fiber, Option, Queue, Stream } from "effect"
 import { ClientService, ConnectionState, type Transport } from "effect-client-service"
 import { type ConnectError, NodeEndpoint } from "effect-client-service-node"
-import { clientSockets, closedPort, echo, eventOf, listen, receivedBy } from "./support/server.js"
-import { readText, type SocketEndpoint, startService, stateOf } from "./support/service.js"
+import { clientSockets, closedPort, echo, eventOf, listen, receivedBy, turn } from "./support/server.js"
+import { connectOnce, failureOf, readText, startService, stateOf } from "./support/service.js"
 
 const host = "127.0.0.1"
 
@@ -16,13 +15,6 @@ const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "node-endpoint-"))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true }))
 )
-
-/** A turn of the event loop. */
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
-
-const connectOnce = (endpoint: SocketEndpoint) => endpoint.connect({ lost: () => {} })
 
 /** Gives the arguments of all calls of a method by some sockets. */
 const spyOn = (method: "setNoDelay" | "setKeepAlive") =>
@@ -36,26 +28,6 @@ const spyOn = (method: "setNoDelay" | "setKeepAlive") =>
         mock.calls.filter((_, i) => sockets.some((socket) => socket === mock.contexts[i]))
   )
 
-/** Has every name resolve to some addresses, and counts the look-ups. */
-const resolvingTo = (addresses: ReadonlyArray<string>) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() =>
-        vi.spyOn(dns, "lookup").mockImplementation((...args: ReadonlyArray<unknown>) => {
-          const [, options, answer] = args
-          const isAll = typeof options === "object" && options !== null && "all" in options && options.all === true
-          const found = addresses.map((address) => ({ address, family: 4 }))
-          const answers = isAll ? [null, found] : [null, addresses[0], 4]
-          if (typeof answer === "function") setImmediate(() => answer(...answers))
-        })
-      ),
-      (spy) => Effect.sync(() => spy.mockRestore())
-    ),
-    (spy) => () => spy.mock.calls.length
-  )
-
-const failureOf = (endpoint: SocketEndpoint) => Effect.flip(Effect.scoped(connectOnce(endpoint)))
-
 describe("connecting", () => {
   it.scopedLive("connects by TCP", () =>
     Effect.gen(function* () {
@@ -66,19 +38,6 @@ describe("connecting", () => {
       yield* transport.write("grüße")
       yield* transport.write(new TextEncoder().encode("!"))
       expect(yield* readText(transport, 6)).toBe("grüße!")
-    })
-  )
-
-  it.scopedLive("looks a name up at every attempt, and tries its other addresses", () =>
-    Effect.gen(function* () {
-      const { port } = yield* listen(echo)
-      // Nothing listens at the first.
-      const lookups = yield* resolvingTo(["127.0.0.2", host])
-      for (let i = 1; i <= 2; i++) {
-        const transport = yield* connectOnce(NodeEndpoint.tcp({ host: "two.example", port }))
-        expect(transport.remote).toBe(`127.0.0.1:${port}`)
-        expect(lookups()).toBe(i)
-      }
     })
   )
 
@@ -157,14 +116,6 @@ describe("failing to connect", () => {
       const port = yield* closedPort
       const error = yield* failureOf(NodeEndpoint.tcp({ host, port }))
       expect(error).toMatchObject({ reason: "Refused", code: "ECONNREFUSED", address: `127.0.0.1:${port}` })
-    })
-  )
-
-  it.scopedLive("tells Refused of a name when none of its addresses accepts", () =>
-    Effect.gen(function* () {
-      const port = yield* closedPort
-      const error = yield* failureOf(NodeEndpoint.tcp({ host: "localhost", port }))
-      expect(error).toMatchObject({ reason: "Refused", code: "ECONNREFUSED", address: `localhost:${port}` })
     })
   )
 

@@ -1,10 +1,10 @@
-import * as Net from "node:net"
+import type * as Net from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Random, Stream } from "effect"
 import { RetryPolicy, type Transport } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
-import { echo, listen } from "./support/server.js"
+import { echo, forwardTo, listen } from "./support/server.js"
 import { type SocketEndpoint, startService } from "./support/service.js"
 
 const host = "127.0.0.1"
@@ -117,13 +117,9 @@ describe("200 connections that end at random points throw nothing that nobody ca
       const authority = yield* makeAuthority()
       const server = yield* listen(echo, { tls: yield* authority.issue(host) })
       // In front of the server, to end connections in the handshake too.
-      const forward = (socket: Net.Socket) => {
-        const upstream = Net.connect(server.port, host)
-        upstream.on("error", () => {})
-        socket.on("close", () => upstream.destroy())
-        socket.pipe(upstream).pipe(socket)
-      }
-      yield* survives("tls", 200, forward, (port) => NodeEndpoint.tls({ host, port, ca: authority.ca, linger: 50 }))
+      yield* survives("tls", 200, forwardTo(server.port), (port) =>
+        NodeEndpoint.tls({ host, port, ca: authority.ca, linger: 50 })
+      )
     })
   )
 })

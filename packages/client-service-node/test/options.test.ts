@@ -26,6 +26,11 @@ describe("options", () => {
     ["port", () => NodeEndpoint.tcp({ host, port: 1.5 })],
     ["port", () => NodeEndpoint.tls({ host, port: Number.NaN })],
     ["localAddress", () => NodeEndpoint.tcp({ host, port, localAddress: "localhost" })],
+    ["localAddress", () => NodeEndpoint.tls({ host, port, localAddress: "" })],
+    // @ts-expect-error: there is no such version of IP
+    ["family", () => NodeEndpoint.tcp({ host, port, family: 5 })],
+    ["attemptDelay", () => NodeEndpoint.tcp({ host, port, attemptDelay: -1 })],
+    ["attemptDelay", () => NodeEndpoint.tls({ host, port, attemptDelay: Number.NaN })],
     ["keepAliveInitialDelay", () => NodeEndpoint.tcp({ host, port, keepAliveInitialDelay: -1 })],
     ["linger", () => NodeEndpoint.tcp({ host, port, linger: Number.NaN })],
     ["linger", () => NodeEndpoint.unix({ path: "/run/x", linger: Number.POSITIVE_INFINITY })],

@@ -4,7 +4,7 @@ import { Cause, Effect, Option, Queue, Stream } from "effect"
 import { ConnectError, NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
 import { echo, listen } from "./support/server.js"
-import { readText, startService, stateOf } from "./support/service.js"
+import { connectOnce, failureOf, readText, startService, stateOf } from "./support/service.js"
 
 const host = "127.0.0.1"
 
@@ -15,9 +15,6 @@ const serve = (name: string, options?: { readonly isExpired?: boolean } & Tls.Tl
     const server = yield* listen(echo, { tls: { ...certificate, ...options } })
     return { ...server, authority }
   })
-
-const failureOf = (options: NodeEndpoint.TlsOptions) =>
-  Effect.flip(Effect.scoped(NodeEndpoint.tls(options).connect({ lost: () => {} })))
 
 describe("TLS", () => {
   it.scopedLive("connects to a server that a given authority certifies", () =>
@@ -35,12 +32,10 @@ describe("TLS", () => {
     Effect.gen(function* () {
       const { accepted, authority, port } = yield* serve("db.example.com")
       const ca = [authority.ca]
-      yield* Effect.scoped(
-        NodeEndpoint.tls({ host, port, ca, servername: "db.example.com" }).connect({ lost: () => {} })
-      )
+      yield* Effect.scoped(connectOnce(NodeEndpoint.tls({ host, port, ca, servername: "db.example.com" })))
       expect(yield* Queue.take(accepted)).toMatchObject({ servername: "db.example.com" })
       for (const wrong of [{ host }, { host: "localhost" }, { host, servername: "www.example.com" }]) {
-        expect(yield* failureOf({ ...wrong, port, ca })).toMatchObject({
+        expect(yield* failureOf(NodeEndpoint.tls({ ...wrong, port, ca }))).toMatchObject({
           reason: "Tls",
           code: "ERR_TLS_CERT_ALTNAME_INVALID"
         })
@@ -52,22 +47,22 @@ describe("TLS", () => {
     Effect.gen(function* () {
       const { authority, port } = yield* serve(host)
       const other = yield* makeAuthority("Other CA")
-      const error = yield* failureOf({ host, port })
+      const error = yield* failureOf(NodeEndpoint.tls({ host, port }))
       expect(error).toMatchObject({ reason: "Tls", code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" })
       expect(error.message).toContain("unable to verify")
-      expect(yield* failureOf({ host, port, ca: other.ca })).toMatchObject({
+      expect(yield* failureOf(NodeEndpoint.tls({ host, port, ca: other.ca }))).toMatchObject({
         reason: "Tls",
         code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE"
       })
-      yield* NodeEndpoint.tls({ host, port, rejectUnauthorized: false }).connect({ lost: () => {} })
-      yield* NodeEndpoint.tls({ host, port, ca: [other.ca, Buffer.from(authority.ca)] }).connect({ lost: () => {} })
+      yield* connectOnce(NodeEndpoint.tls({ host, port, rejectUnauthorized: false }))
+      yield* connectOnce(NodeEndpoint.tls({ host, port, ca: [other.ca, Buffer.from(authority.ca)] }))
     })
   )
 
   it.scopedLive("refuses a certificate that has expired", () =>
     Effect.gen(function* () {
       const { authority, port } = yield* serve(host, { isExpired: true })
-      expect(yield* failureOf({ host, port, ca: authority.ca })).toMatchObject({
+      expect(yield* failureOf(NodeEndpoint.tls({ host, port, ca: authority.ca }))).toMatchObject({
         reason: "Tls",
         code: "CERT_HAS_EXPIRED"
       })
@@ -77,14 +72,14 @@ describe("TLS", () => {
   it.scopedLive("refuses a server that does not speak TLS", () =>
     Effect.gen(function* () {
       const { port } = yield* listen((socket) => socket.write("220 mail.example.com ready\r\n"))
-      expect(yield* failureOf({ host, port })).toMatchObject({ reason: "Tls" })
+      expect(yield* failureOf(NodeEndpoint.tls({ host, port }))).toMatchObject({ reason: "Tls" })
     })
   )
 
   it.scopedLive("tells Reset of a server that goes away in the handshake", () =>
     Effect.gen(function* () {
       const { port } = yield* listen((socket) => socket.end())
-      expect(yield* failureOf({ host, port })).toMatchObject({ reason: "Reset", code: "ECONNRESET" })
+      expect(yield* failureOf(NodeEndpoint.tls({ host, port }))).toMatchObject({ reason: "Reset", code: "ECONNRESET" })
     })
   )
 
@@ -93,9 +88,7 @@ describe("TLS", () => {
       const clients = yield* makeAuthority("Clients")
       const { authority, port } = yield* serve(host, { requestCert: true, ca: clients.ca })
       const { cert, key } = yield* clients.issue("client")
-      const transport = yield* NodeEndpoint.tls({ host, port, ca: authority.ca, cert, key }).connect({
-        lost: () => {}
-      })
+      const transport = yield* connectOnce(NodeEndpoint.tls({ host, port, ca: authority.ca, cert, key }))
       yield* transport.write("it is me")
       expect(yield* readText(transport, 8)).toBe("it is me")
 
@@ -112,17 +105,19 @@ describe("TLS", () => {
     Effect.gen(function* () {
       const { accepted, authority, port } = yield* serve(host, { ALPNProtocols: ["mqtt", "amqp"] })
       const ca = authority.ca
-      yield* NodeEndpoint.tls({ host, port, ca, ALPNProtocols: ["x", "amqp"] }).connect({ lost: () => {} })
+      yield* connectOnce(NodeEndpoint.tls({ host, port, ca, ALPNProtocols: ["x", "amqp"] }))
       expect(yield* Queue.take(accepted)).toMatchObject({ alpnProtocol: "amqp" })
-      expect(yield* failureOf({ host, port, ca, ALPNProtocols: ["h2"] })).toMatchObject({ reason: "Tls" })
+      expect(yield* failureOf(NodeEndpoint.tls({ host, port, ca, ALPNProtocols: ["h2"] }))).toMatchObject({
+        reason: "Tls"
+      })
     })
   )
 
   it.scopedLive("holds a server to a lowest version", () =>
     Effect.gen(function* () {
       const { authority, port } = yield* serve(host, { maxVersion: "TLSv1.2" })
-      yield* NodeEndpoint.tls({ host, port, ca: authority.ca }).connect({ lost: () => {} })
-      const error = yield* failureOf({ host, port, ca: authority.ca, minVersion: "TLSv1.3" })
+      yield* connectOnce(NodeEndpoint.tls({ host, port, ca: authority.ca }))
+      const error = yield* failureOf(NodeEndpoint.tls({ host, port, ca: authority.ca, minVersion: "TLSv1.3" }))
       expect(error.reason).toBe("Tls")
     })
   )

@@ -12,6 +12,7 @@ export interface Server {
 }
 
 export interface ServerOptions {
+  readonly host?: string
   readonly port?: number
   readonly path?: string
   readonly allowHalfOpen?: boolean
@@ -21,7 +22,7 @@ export interface ServerOptions {
 /** A server on the loopback interface, or of a Unix socket. */
 export const listen = (
   onConnection: (socket: Net.Socket) => void = () => {},
-  { path, port = 0, tls, allowHalfOpen = false }: ServerOptions = {}
+  { host = "127.0.0.1", path, port = 0, tls, allowHalfOpen = false }: ServerOptions = {}
 ): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.gen(function* () {
@@ -41,7 +42,7 @@ export const listen = (
       yield* Effect.async<void>((resume) => {
         const listening = () => resume(Effect.void)
         server.once("error", (error) => resume(Effect.die(error)))
-        if (path === undefined) server.listen(port, "127.0.0.1", listening)
+        if (path === undefined) server.listen(port, host, listening)
         else server.listen(path, listening)
       })
       const address = server.address()
@@ -61,6 +62,23 @@ export const echo = (socket: Net.Socket): void => {
   socket.pipe(socket)
 }
 
+/**
+ * Forwards what a socket receives to a port, and the answers back, until it is told to fall silent: then nothing is read
+ * or written any more, and nothing closed.
+ */
+export const forwardTo =
+  (port: number) =>
+  (socket: Net.Socket): (() => void) => {
+    const upstream = Net.connect(port, "127.0.0.1")
+    upstream.on("error", () => {})
+    socket.on("close", () => upstream.destroy())
+    socket.pipe(upstream).pipe(socket)
+    return () => {
+      socket.unpipe().pause()
+      upstream.unpipe().pause()
+    }
+  }
+
 /** Waits for an event of a socket, such as the close. */
 export const eventOf = (emitter: Net.Socket, event: string): Effect.Effect<void> =>
   Effect.async((resume) => {
@@ -68,6 +86,15 @@ export const eventOf = (emitter: Net.Socket, event: string): Effect.Effect<void>
     emitter.once(event, listener)
     return Effect.sync(() => emitter.off(event, listener))
   })
+
+/** Waits until a socket is closed. */
+export const closeOf = (socket: Net.Socket): Effect.Effect<void> =>
+  Effect.suspend(() => (socket.closed ? Effect.void : eventOf(socket, "close")))
+
+/** A turn of the event loop. */
+export const turn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 /** A port that nothing listens on. */
 export const closedPort: Effect.Effect<number> = Effect.scoped(Effect.map(listen(), ({ port }) => port))

@@ -11,17 +11,26 @@ export interface Options<E> {
   readonly retryPolicy?: RetryPolicy.RetryPolicy<unknown>
   readonly connectTimeout?: Duration.DurationInput
   readonly closeTimeout?: Duration.DurationInput
+  readonly heartbeat?: ClientService.Heartbeat<Transport.Transport, E>
+  readonly maxAge?: Duration.DurationInput
 }
 
 /** A service that is started and retries after 20 ms, unless told otherwise. */
-export const startService = <E = never>(
-  endpoint: SocketEndpoint,
+export const startService = <E1, E = never>(
+  endpoint: Endpoint.Endpoint<Transport.Transport, E1>,
   options: Options<E> = {}
-): Effect.Effect<Service<ConnectError.ConnectError | E>, never, Scope.Scope> =>
+): Effect.Effect<Service<E1 | E>, never, Scope.Scope> =>
   ClientService.make({ retryPolicy: RetryPolicy.fromFunction(() => 20), ...options, endpoint }).pipe(
     Effect.tap((service) => service.start),
     Logger.withMinimumLogLevel(LogLevel.None)
   )
+
+/** Makes one connection, and does not mind its loss. */
+export const connectOnce = <E>(endpoint: Endpoint.Endpoint<Transport.Transport, E>) =>
+  endpoint.connect({ lost: () => {} })
+
+/** Gives the error of an attempt that fails. */
+export const failureOf = (endpoint: SocketEndpoint) => Effect.flip(Effect.scoped(connectOnce(endpoint)))
 
 /** Waits until a service is in a state, and gives that. */
 export const stateOf = <E, Tag extends ConnectionState.ConnectionState<unknown>["_tag"]>(
