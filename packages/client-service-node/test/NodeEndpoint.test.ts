@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from "@effect/vitest"
 import { Cause, Data, Deferred, Duration, Effect, Fiber, Option, Queue, Stream } from "effect"
 import { ClientService, ConnectionState, type Transport } from "effect-client-service"
 import { type ConnectError, NodeEndpoint } from "effect-client-service-node"
+import { run } from "./support/child.js"
 import { clientSockets, closedPort, echo, eventOf, listen, receivedBy, turn } from "./support/server.js"
 import { connectOnce, failureOf, readText, startService, stateOf } from "./support/service.js"
 
@@ -136,6 +137,17 @@ describe("failing to connect", () => {
     Effect.gen(function* () {
       const error = yield* failureOf(NodeEndpoint.tcp({ host: "nowhere.invalid", port: 1 }))
       expect(error).toMatchObject({ reason: "Dns", address: "nowhere.invalid:1" })
+    })
+  )
+
+  it.scopedLive("tells Permission of a Unix socket that this process may not use", () =>
+    Effect.gen(function* () {
+      const path = join(yield* directory, "socket")
+      yield* listen(echo, { path })
+      yield* Effect.sync(() => chmodSync(path, 0))
+      // A process of its own, since it gives up the right of root to connect to any.
+      const client = yield* run("unprivileged.ts", [path])
+      expect(yield* client.line("failure")).toBe("Permission EACCES")
     })
   )
 
