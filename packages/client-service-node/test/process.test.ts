@@ -1,14 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { makeAuthority } from "./support/certificates.js"
-import { type Child, run } from "./support/child.js"
+import { type Child, run, startServer } from "./support/child.js"
 import { closedPort } from "./support/server.js"
-
-const startServer = (port = 0, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
-  Effect.gen(function* () {
-    const server = yield* run("server.ts", [String(port), ...args], env)
-    return { ...server, port: Number(yield* server.line("listening")) }
-  })
 
 /** Closes the Scope of a client, after which its process has a second to end by itself. */
 const endsByItself = (client: Child) =>

@@ -90,3 +90,10 @@ export const run = (
         return child.exited
       })
   )
+
+/** A server of lines, at a port. */
+export const startServer = (port = 0, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
+  Effect.gen(function* () {
+    const server = yield* run("server.ts", [String(port), ...args], env)
+    return { ...server, port: Number(yield* server.line("listening")) }
+  })
