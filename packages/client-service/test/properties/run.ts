@@ -33,6 +33,8 @@ export class Run {
   /** And reconnects. */
   readonly starts: Array<Job> = []
   counts: Counts = { failedAttempts: 0, stopped: 0, exhausted: 0 }
+  /** What runs outside of the service. Effect holds on to every fiber that has no parent, for as long as it lives. */
+  private readonly jobs = new Set<Job>()
   private readonly scheduler = new StepScheduler()
   private readonly runtime: Runtime.Runtime<never>
   private readonly owner: Scope.CloseableScope
@@ -105,6 +107,7 @@ export class Run {
     if (this.script.ending.includes("recover")) this.recover()
     if (this.script.ending.includes("stop")) this.stop()
     this.closeOwner()
+    this.endJobs()
     return this.trace
   }
 
@@ -383,6 +386,15 @@ export class Run {
     this.settle()
   }
 
+  /** Ends those who watch the service, who would go on for ever. */
+  private endJobs(): void {
+    for (const job of [...this.jobs]) this.interrupt(job)
+    this.settle()
+    if (this.jobs.size > 0) this.violated(`${this.jobs.size} callers of the service wait for ever`)
+    if (this.keepAlives() > 0) this.violated(`${this.keepAlives()} endless waits are left`)
+    this.failIfViolated()
+  }
+
   /** The service has stopped once `closeTimeout` has passed, and then nothing happens any more. */
   private checkStopped(): void {
     const { closeTimeout } = this.script.options
@@ -412,8 +424,10 @@ export class Run {
       fiber,
       exit: undefined
     })
+    this.jobs.add(job)
     fiber.addObserver((exit) => {
       job.exit = exit
+      this.jobs.delete(job)
     })
     return job
   }
