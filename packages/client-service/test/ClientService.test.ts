@@ -792,6 +792,27 @@ describe("the retry policy", () => {
     )
   }
 
+  it.scoped("that stops the service and then never answers is interrupted", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const interrupted = yield* Deferred.make<void>()
+      const service: ClientService.ClientService<string, string> = yield* ClientService.make({
+        endpoint: server.endpoint,
+        retryPolicy: Schedule.tapInput(Schedule.forever, () =>
+          Effect.suspend(() => service.stop).pipe(
+            Effect.zipRight(Effect.never),
+            Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined))
+          )
+        )
+      })
+      yield* service.start
+      yield* server.refuse("refused")
+      yield* settle
+      expect((yield* service.state.get)._tag).toBe("Stopped")
+      expect(yield* Deferred.isDone(interrupted)).toBe(true)
+    })
+  )
+
   it.scoped("that never answers is given up after connectTimeout, and the default policy answers", () =>
     Effect.gen(function* () {
       const server = yield* TestEndpoint.make<string, string>()

@@ -39,7 +39,7 @@ export class RetryDriver<E, R> {
 
   /** Asks for the next retry: none if the policy is done. */
   next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
-    return Effect.suspend(() => {
+    return Effect.uninterruptibleMask((restore) => {
       const { clock, fork, policy, timeout } = this.#settings
       if (failure.failures === 1) this.#state = policy.initial
       // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
@@ -48,7 +48,10 @@ export class RetryDriver<E, R> {
       if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.#take(answer.value))
       return (answer ?? patiently(fork, asking, timeout)).pipe(
         Effect.map((answer) => this.#take(answer)),
-        Effect.catchAllCause((cause) => Effect.zipRight(this.#settings.onBroken(cause), this.#byDefault(failure)))
+        Effect.catchAllCause((cause) => Effect.zipRight(this.#settings.onBroken(cause), this.#byDefault(failure))),
+        restore,
+        // Out here, since a policy that calls the service may have interrupted whoever asks it.
+        Effect.ensuring(Fiber.interruptFork(asking))
       )
     })
   }
@@ -65,8 +68,7 @@ export class RetryDriver<E, R> {
 
 const patiently = <A>(fork: Fork<never>, asking: Fiber.RuntimeFiber<A>, timeout: number): Effect.Effect<A> =>
   within(fork, timeout, () => asking.unsafePoll() !== null, whenEnded(asking)).pipe(
-    Effect.flatMap(() => asking.unsafePoll() ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`)),
-    Effect.ensuring(Fiber.interruptFork(asking))
+    Effect.flatMap(() => asking.unsafePoll() ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`))
   )
 
 interface Answer {
