@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Deferred, Duration, Effect, Fiber, Stream, TestClock } from "effect"
+import { Chunk, Deferred, Duration, Effect, Fiber, Schedule, Stream, TestClock } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { withTimers } from "./support/timers.js"
@@ -109,6 +109,32 @@ describe("maxAge", () => {
       yield* settle
       expect(yield* service.whenConnected()).toBe("second")
       expect([yield* server.attempts, yield* server.opens, yield* server.closes]).toEqual([3, 2, 1])
+    })
+  )
+
+  it.scoped("notices the loss of the old connection although the policy has no answer about the new one", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const gate = yield* Deferred.make<void>()
+      const asks = { first: true }
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        retryPolicy: Schedule.tapInput(Schedule.spaced("1 minute"), () => {
+          const answer = asks.first ? Deferred.await(gate) : Effect.void
+          asks.first = false
+          return answer
+        }),
+        connectTimeout: Duration.infinity,
+        maxAge: "1 hour"
+      })
+      yield* service.start
+      const connection = yield* server.accept("first")
+      yield* TestClock.adjust("1 hour")
+      yield* server.refuse("refused")
+      yield* settle
+      yield* connection.drop()
+      yield* settle
+      expect((yield* service.state.get)._tag).toBe("Waiting")
     })
   )
 

@@ -22,6 +22,7 @@ import {
   failuresSoFar,
   initial,
   type Model,
+  type Retry,
   transition
 } from "./transitions.js"
 
@@ -307,7 +308,8 @@ export class Machine<P, E, R> {
         }
         successor.close()
         yield* journal.warn(this.#current, "the connection could not be replaced, and goes on", exit.cause)
-        const retry = yield* replacementRetries.next({ failures, cause: exit.cause })
+        const next = replacementRetries.next({ failures, cause: exit.cause })
+        const retry = yield* Effect.raceFirst(next, Effect.as(lost, Option.none<Retry>()))
         yield* connection.failed(
           Option.match(retry, {
             onNone: () => Number.POSITIVE_INFINITY,
