@@ -1,9 +1,8 @@
 import { Cause, type Exit, Option } from "effect"
 import { ConnectionError } from "effect-client-service"
 import type { Consumer, Use, Waiter } from "./jobs.js"
-import { type Attempt, Peer } from "./peer.js"
-import type { State } from "./reference.js"
-import { stepsBefore } from "./reference.js"
+import { type Asked, type Attempt, Peer, ScriptedDefect } from "./peer.js"
+import { isGood, type State, stepsBefore } from "./reference.js"
 import type { Run } from "./run.js"
 import type { Command } from "./script.js"
 
@@ -37,7 +36,8 @@ export const checkStandstill = (run: Run): ReadonlyArray<string> => {
     ...checkProgress(run, state),
     ...checkConnections(run, state),
     ...checkRest(run, state),
-    ...checkPolicy(run),
+    ...checkPolicy(run.peer.asked),
+    ...checkPolicy(run.peer.askedToReplace),
     ...run.waiters.flatMap((waiter) => checkWaiter(run, state, waiter)),
     ...run.uses.flatMap((use) => checkUse(run, use)),
     ...run.consumers.flatMap((consumer) => checkConsumer(run, state, consumer)),
@@ -77,7 +77,8 @@ const checkProgress = (run: Run, state: State): ReadonlyArray<string> => {
     case "Connecting":
       return isClosing(run) || isAsking(run) || (newest !== undefined && isUnderWay(run, newest)) ? [] : stuck
     case "Connected":
-      return isAsking(run) || run.peer.isLive(state.protocol) ? [] : stuck
+      if (!run.peer.isLive(state.protocol)) return isAsking(run) ? [] : ["stuck with a connection that is lost"]
+      return isYoung(run, state.connectedAt) || isReplacing(run, state.protocol.number) ? [] : ["too old"]
     case "Waiting":
       return state.retryAt > run.clock.now ? [] : stuck
     case "Disconnecting":
@@ -99,7 +100,25 @@ const isUnderWay = ({ peer }: Run, attempt: Attempt): boolean =>
 
 const isAsking = ({ clock, peer, script }: Run): boolean => {
   const asked = peer.asked[peer.asked.length - 1]
-  return asked !== undefined && !asked.answered && asked.at + script.options.connectTimeout > clock.now
+  return asked !== undefined && asked.answeredAt === undefined && asked.at + script.options.connectTimeout > clock.now
+}
+
+const isYoung = ({ clock, script }: Run, connectedAt: number): boolean =>
+  clock.now - connectedAt < (script.options.maxAge ?? Infinity)
+
+/** Whether the next connection is under way, or what it has to wait for. */
+const isReplacing = (run: Run, current: number): boolean => {
+  const { clock, peer, script } = run
+  const { connectTimeout } = script.options
+  const isRetiring = (attempt: Attempt) => !Peer.isFinished(attempt) && !peer.isOverdue(attempt)
+  if (peer.attempts.some((attempt) => attempt.number !== current && isRetiring(attempt))) return true
+  const asked = peer.askedToReplace[peer.askedToReplace.length - 1]
+  if (asked === undefined) return false
+  const { answer, answeredAt = asked.at + connectTimeout } = asked
+  if (answer === "done") return true
+  // Where the default policy steps in, it draws half a minute at most.
+  const delay = isGood(asked) ? (answer === "hangs" ? 1000 : Number(answer)) : 30_000
+  return answeredAt + delay > clock.now
 }
 
 const checkConnections = (run: Run, state: State): ReadonlyArray<string> => {
@@ -122,12 +141,14 @@ const checkRest = (run: Run, state: State): ReadonlyArray<string> => {
   const closing = unfinished.filter((attempt) => !run.peer.isOverdue(attempt)).length
   const { sleeping } = run.clock
   const fibers = run.census.size
+  const { heartbeat, maxAge } = run.script.options
+  const most = heartbeat === undefined ? 2 : 4
   const rest = `${sleeping} sleeps, ${fibers} fibers, ${run.keepAlives()} endless waits`
   switch (state._tag) {
     case "Init":
     case "Stopped": {
       const isRest =
-        sleeping === 0 && fibers <= 2 * unfinished.length && (unfinished.length > 0 || run.keepAlives() === 0)
+        sleeping === 0 && fibers <= most * unfinished.length && (unfinished.length > 0 || run.keepAlives() === 0)
       return isRest ? [] : [`${state._tag} leaves ${rest}`]
     }
     case "Exhausted": {
@@ -135,6 +156,12 @@ const checkRest = (run: Run, state: State): ReadonlyArray<string> => {
       return isRest ? [] : [`${state._tag} leaves ${rest}`]
     }
     case "Connected": {
+      if (heartbeat !== undefined || maxAge !== undefined) {
+        const watched = maxAge === undefined ? 1 : 2
+        const mostSleeps = (heartbeat === undefined ? 0 : watched) + (maxAge === undefined ? 0 : 3) + closing
+        const isRest = sleeping <= mostSleeps && fibers <= 20
+        return isAsking(run) || isRest ? [] : [`${state._tag} keeps ${rest}`]
+      }
       const isRest =
         isAsking(run) || (sleeping === 0 && (unfinished.length > 1 || (fibers === 0 && run.keepAlives() === 0)))
       return isRest ? [] : [`${state._tag} keeps ${rest}`]
@@ -148,11 +175,12 @@ const checkRest = (run: Run, state: State): ReadonlyArray<string> => {
   }
 }
 
-const checkPolicy = ({ peer: { asked } }: Run): ReadonlyArray<string> => {
+const checkPolicy = (asked: ReadonlyArray<Asked>): ReadonlyArray<string> => {
   const last = asked.length - 1
   const steps = asked[last]?.steps
-  const expected = stepsBefore(asked, last)
-  return steps === undefined || steps === expected ? [] : [`the policy had made ${steps} steps, not ${expected}`]
+  if (steps === undefined) return []
+  const { least, most } = stepsBefore(asked, last)
+  return steps >= least && steps <= most ? [] : [`the policy had made ${steps} steps, not ${least} to ${most}`]
 }
 
 const checkWaiter = (run: Run, state: State, waiter: Waiter): ReadonlyArray<string> => {
@@ -197,22 +225,28 @@ const checkFailure = (
     : [`a waiter of ${failAfterFailures} fails with ${error}`]
 }
 
-const checkUse = (run: Run, { exit, protocol, running, runs }: Use): ReadonlyArray<string> => {
+const checkUse = (run: Run, { endedAt, exit, protocol, running, runs }: Use): ReadonlyArray<string> => {
   if (runs > 1) return ["use ran its function twice"]
-  const isLive = protocol !== undefined && run.peer.isLive(protocol)
-  if (running && !isLive) return [`use goes on with ${protocol?.number}, which is lost`]
-  if (exit === undefined) return protocol === undefined || isLive ? [] : ["use waits, but its connection is lost"]
+  const isUsable = protocol !== undefined && run.peer.isUsable(protocol)
+  if (running && !isUsable) return [`use goes on with ${protocol?.number}, which is lost`]
+  if (exit === undefined) return protocol === undefined || isUsable ? [] : ["use waits, but its connection is lost"]
   if (exit._tag === "Success") return runs === 1 ? [] : ["use has not run its function"]
   const error = Cause.squash(exit.cause)
   if (error instanceof ConnectionError.ConnectionLost) {
     // It may have lost the connection before it began.
     const used =
       protocol === undefined ? run.peer.attempts : run.peer.attempts.filter((attempt) => attempt.protocol === protocol)
-    const isLost = used.some((attempt) => attempt.established && run.peer.overAt(attempt) !== undefined)
+    const endsAt = ({ retiredAt }: Attempt) => (retiredAt ?? Infinity) + run.script.options.closeTimeout
+    const isLost = used.some(
+      (attempt) =>
+        attempt.establishedAt !== undefined &&
+        (run.peer.overAt(attempt) !== undefined || endsAt(attempt) <= (endedAt ?? Infinity))
+    )
     return isLost ? [] : ["use fails with a loss, but there was none"]
   }
   const isLegal =
     error === "fails" ||
+    error instanceof ScriptedDefect ||
     error instanceof ConnectionError.ServiceStopped ||
     error instanceof ConnectionError.RetriesExhausted
   return isLegal ? [] : [`use fails with ${error}`]

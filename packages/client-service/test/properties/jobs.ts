@@ -5,6 +5,7 @@ import type { Protocol } from "./peer.js"
 export interface Job {
   readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
   exit: Exit.Exit<unknown, unknown> | undefined
+  endedAt: number | undefined
 }
 
 /** A `whenConnected`. */

@@ -1,6 +1,15 @@
-import { Effect, Schedule, ScheduleDecision, ScheduleInterval, type Scope } from "effect"
-import { Endpoint, type RetryPolicy } from "effect-client-service"
-import { type Answer, accepted, type Command, type Options, type Outcome, type Part } from "./script.js"
+import { Cause, Effect, type Exit, Schedule, ScheduleDecision, ScheduleInterval, type Scope } from "effect"
+import { ConnectionError, Endpoint, type RetryPolicy } from "effect-client-service"
+import {
+  type Answer,
+  accepted,
+  type Callback,
+  fine,
+  type Options,
+  type Outcome,
+  type Part,
+  type Probe
+} from "./script.js"
 import type { ScriptClock } from "./scriptClock.js"
 
 export class PeerError {
@@ -11,7 +20,14 @@ export class PeerError {
 }
 
 /** What dies by the script, unlike a defect of the service. */
-export class ScriptedDefect extends Error {}
+export class ScriptedDefect extends Error {
+  constructor(
+    message: string,
+    readonly attempt?: number
+  ) {
+    super(message)
+  }
+}
 
 /** An attempt, and what came of it: what the peer knows of it, whatever the service believes. */
 export interface Attempt {
@@ -20,13 +36,19 @@ export interface Attempt {
   readonly outcome: Outcome
   readonly signal: Endpoint.ConnectionSignal<PeerError>
   readonly protocol: Protocol
-  /** How many of connect, protocol and prepare are running. */
+  /** How many of connect, protocol, prepare and the probes are running. */
   running: number
+  probes: number
+  /** When the probe under way has to have answered. */
+  probeDeadline: number
+  /** When a probe failed. The service learns of it a few turns later. */
+  probeFailedAt: number | undefined
   /** When it was over, whether it failed or was given up, or its connection was lost. */
   overAt: number | undefined
   lost: boolean
-  /** Whether the service has had it for its connection. */
-  established: boolean
+  /** Since when the service has had it for its connection, and since when another one in its place. */
+  establishedAt: number | undefined
+  retiredAt: number | undefined
   opened: boolean
   closings: number
   closed: number
@@ -40,13 +62,16 @@ export class Protocol {
   constructor(readonly number: number) {}
 }
 
+/** A question to the policy. */
 export interface Asked {
   readonly failures: number
   /** How many steps the policy has made since it began afresh. */
   readonly steps: number
   readonly at: number
   readonly answer: Answer
-  answered: boolean
+  answeredAt: number | undefined
+  /** Whether the service has gone on meanwhile, and so may or may not have taken the answer. */
+  isCutShort: boolean
 }
 
 export interface PeerSettings {
@@ -54,7 +79,11 @@ export interface PeerSettings {
   readonly outcomes: ReadonlyArray<Outcome>
   readonly clock: ScriptClock
   /** Calls the service back, and waits for it if that can't wait for itself. */
-  readonly call: (command: Command, from: "interruptible" | "uninterruptible") => Effect.Effect<void>
+  readonly call: (callback: Callback, from: "interruptible" | "uninterruptible") => Effect.Effect<void>
+  /** Tells the states of the service apart. */
+  readonly snapshot: () => string
+  /** The attempt that the service has its connection from. */
+  readonly connected: () => Attempt | undefined
   readonly trace: (entry: string) => void
   readonly violated: (what: string) => void
 }
@@ -65,6 +94,8 @@ export interface PeerSettings {
 export class Peer {
   readonly attempts: Array<Attempt> = []
   readonly asked: Array<Asked> = []
+  /** What the policy was asked because a connection could not be replaced. */
+  readonly askedToReplace: Array<Asked> = []
   /** From when on it accepts every attempt at once, and drops nothing. */
   recovered = false
   private hung: Array<() => void> = []
@@ -84,20 +115,79 @@ export class Peer {
   /** When the attempt was over, as far as that is known by now. At the instant of its timeout it may still succeed. */
   overAt(attempt: Attempt): number | undefined {
     const timeout = attempt.beganAt + this.settings.options.connectTimeout
-    const isTimedOut = !attempt.established && timeout <= this.settings.clock.now
+    const isTimedOut = attempt.establishedAt === undefined && timeout <= this.settings.clock.now
     return attempt.overAt ?? (isTimedOut ? timeout : undefined)
   }
 
-  /** Whether `closeTimeout` has passed since the attempt was over. */
+  /** Whether `closeTimeout` has passed for certain: since the attempt was over, or since its users had time to end. */
   isOverdue(attempt: Attempt): boolean {
-    const overAt = this.overAt(attempt)
-    return overAt !== undefined && overAt + this.settings.options.closeTimeout <= this.settings.clock.now
+    return this.mayBeOverdue(attempt, 2)
   }
 
-  /** Whether the connection can be used: it is up, and its loss was not signalled. */
-  isLive(protocol: Protocol): boolean {
-    const { attempt } = protocol
+  /** Whether `closeTimeout` may have passed. When one that was replaced begins to close, only the service knows. */
+  mayBeOverdue(attempt: Attempt, closeTimeouts = 1): boolean {
+    const { clock, options } = this.settings
+    const ends = [
+      (this.overAt(attempt) ?? Infinity) + options.closeTimeout,
+      (attempt.retiredAt ?? Infinity) + closeTimeouts * options.closeTimeout
+    ]
+    return Math.min(...ends) <= clock.now
+  }
+
+  /** Whether the connection is up, and its loss was not signalled. */
+  isUp({ attempt }: Protocol): boolean {
     return attempt?.opened === true && attempt.closings === 0 && !attempt.lost && this.overAt(attempt) === undefined
+  }
+
+  /** Whether the connection can be given to those who ask for one. */
+  isLive(protocol: Protocol): boolean {
+    return this.isUp(protocol) && protocol.attempt?.retiredAt === undefined
+  }
+
+  /** Whether those who use the connection may go on. */
+  isUsable(protocol: Protocol): boolean {
+    const usableUntil = (protocol.attempt?.retiredAt ?? Infinity) + this.settings.options.closeTimeout
+    return this.isUp(protocol) && this.settings.clock.now < usableUntil
+  }
+
+  /** Whether the connection may be replaced before it is closed. */
+  mayBeReplaced({ establishedAt, overAt, retiredAt }: Attempt): boolean {
+    const { now } = this.settings.clock
+    const age = now - (establishedAt ?? Infinity)
+    const isOld = age >= 0.8 * (this.settings.options.maxAge ?? Infinity)
+    return isOld && retiredAt === undefined && (overAt === undefined || overAt === now)
+  }
+
+  /** Whether the service has reason to close the connection. */
+  private mayBeClosed(attempt: Attempt): boolean {
+    const { now } = this.settings.clock
+    return (
+      this.overAt(attempt) !== undefined ||
+      attempt.retiredAt !== undefined ||
+      attempt.probeFailedAt !== undefined ||
+      attempt.probeDeadline <= now ||
+      // It was to replace one that is lost.
+      (attempt.establishedAt === undefined &&
+        this.attempts.some((other) => other.number < attempt.number && other.establishedAt && this.mayBeClosed(other)))
+    )
+  }
+
+  /** Counts a connection as lost whose probe has failed, once the service must have noticed. */
+  expireProbes(): void {
+    const { now } = this.settings.clock
+    for (const attempt of this.attempts) {
+      const failedAt = attempt.probeFailedAt ?? (attempt.probeDeadline <= now ? attempt.probeDeadline : undefined)
+      if (failedAt !== undefined) attempt.overAt ??= failedAt
+    }
+  }
+
+  /** Whether only the service knows when `closeTimeout` passes for a connection that it replaced. */
+  get isUncertain(): boolean {
+    return this.attempts.some((attempt) => attempt.retiredAt !== undefined && !Peer.isFinished(attempt))
+  }
+
+  overAll(): void {
+    for (const attempt of this.attempts) this.over(attempt)
   }
 
   over(attempt: Attempt | undefined): void {
@@ -127,13 +217,12 @@ export class Peer {
 
   readonly endpoint: Endpoint.Endpoint<Attempt, PeerError> = Endpoint.make({
     name: "peer",
-    connect: (signal: Endpoint.ConnectionSignal<PeerError>) =>
-      Effect.suspend(() => {
-        const attempt = this.begin(signal)
-        const { connect, uninterruptible } = attempt.outcome
-        const connected = this.part(attempt, "connect", connect, uninterruptible, this.open(attempt))
-        return uninterruptible ? Effect.uninterruptible(connected) : connected
-      })
+    connect: (signal: Endpoint.ConnectionSignal<PeerError>) => {
+      const attempt = this.begin(signal)
+      const { connect, uninterruptible } = attempt.outcome
+      const connected = this.part(attempt, "connect", connect, uninterruptible, this.open(attempt))
+      return uninterruptible ? Effect.uninterruptible(connected) : connected
+    }
   })
 
   readonly protocol = (
@@ -147,42 +236,74 @@ export class Peer {
       ? Effect.dieMessage("a protocol that no attempt has made")
       : this.part(attempt, "prepare", attempt.outcome.prepare, false, this.acquire(attempt))
 
+  readonly probe = ({ attempt }: Protocol): Effect.Effect<void, PeerError> => {
+    if (attempt === undefined) return Effect.dieMessage("a protocol that no attempt has made")
+    const probe = this.recovered ? answered : (attempt.outcome.probes[attempt.probes] ?? answered)
+    attempt.probes += 1
+    const probed = this.part(attempt, "probe", probe, probe.uninterruptible, Effect.void)
+    return probe.uninterruptible ? Effect.uninterruptible(probed) : probed
+  }
+
   readonly policy: RetryPolicy.RetryPolicy<unknown> = Schedule.makeWithState(
     0,
-    (now, { failures }: RetryPolicy.ConnectionFailure<unknown>, steps) =>
-      Effect.suspend(() => {
-        const { policy } = this.settings.options
-        const answer = this.recovered ? 1000 : (policy[Math.min(failures, policy.length) - 1] ?? 1000)
-        const asked: Asked = { failures, steps, at: now, answer, answered: false }
-        this.asked.push(asked)
-        this.settings.trace(`policy: ${failures} failures, ${steps} steps, answer ${answer}`)
-        const answers = (delay: number) => {
-          asked.answered = true
-          return Effect.succeed([
-            steps + 1,
-            delay,
-            ScheduleDecision.continueWith(ScheduleInterval.after(now + delay))
-          ] as const)
-        }
+    (now, failure: RetryPolicy.ConnectionFailure<unknown>, steps) => {
+      const { policy, policyCalls } = this.settings.options
+      const { failures } = failure
+      const answer = this.recovered ? 1000 : (policy[Math.min(failures, policy.length) - 1] ?? 1000)
+      const asked: Asked = { failures, steps, at: now, answer, answeredAt: undefined, isCutShort: false }
+      const isToReplace = this.isToReplace(failure.cause)
+      if (isToReplace) this.askedToReplace.push(asked)
+      else this.asked.push(asked)
+      this.settings.trace(
+        `policy: ${failures} failures${isToReplace ? " to replace" : ""}, ${steps} steps, answer ${answer}`
+      )
+      if (answer === "throws") {
+        asked.answeredAt = now
+        throw new ScriptedDefect("policy")
+      }
+      const answers = (delay: number) => {
+        asked.answeredAt = this.settings.clock.now
+        return Effect.succeed([
+          steps + 1,
+          delay,
+          ScheduleDecision.continueWith(ScheduleInterval.after(now + delay))
+        ] as const)
+      }
+      const called = policyCalls === undefined ? Effect.void : this.settings.call(policyCalls, "interruptible")
+      const { snapshot } = this.settings
+      const before = snapshot()
+      return Effect.flatMap(called, () => {
+        asked.isCutShort = snapshot() !== before
         switch (answer) {
           case "dies":
-            asked.answered = true
+            asked.answeredAt = this.settings.clock.now
             return Effect.die(new ScriptedDefect("policy"))
           case "hangs":
             return Effect.flatMap(this.pause(Infinity), () => answers(1000))
           case "done":
-            asked.answered = true
+            asked.answeredAt = this.settings.clock.now
             return Effect.succeed([steps + 1, 0, ScheduleDecision.done] as const)
           default:
             return answers(answer)
         }
       })
+    }
   )
+
+  /** Whether the failure is that of an attempt to replace the connection, not that of the connection. */
+  private isToReplace(cause: Cause.Cause<unknown>): boolean {
+    const connected = this.settings.connected()
+    if (connected === undefined) return false
+    const error = Cause.squash(cause)
+    if (error instanceof PeerError || error instanceof ScriptedDefect) return error.attempt !== connected.number
+    if (error instanceof ConnectionError.HeartbeatTimeout) return false
+    return !connected.lost
+  }
 
   private begin(signal: Endpoint.ConnectionSignal<PeerError>): Attempt {
     const number = this.attempts.length + 1
     for (const other of this.attempts) {
-      if (!Peer.isFinished(other) && !this.isOverdue(other)) {
+      if (!Peer.isFinished(other) && !this.mayBeOverdue(other) && !this.mayBeReplaced(other)) {
         this.settings.violated(`attempt ${number} began before attempt ${other.number} was closed`)
       }
     }
@@ -193,9 +314,13 @@ export class Peer {
       signal,
       protocol: new Protocol(number),
       running: 0,
+      probes: 0,
+      probeDeadline: Infinity,
+      probeFailedAt: undefined,
       overAt: undefined,
       lost: false,
-      established: false,
+      establishedAt: undefined,
+      retiredAt: undefined,
       opened: false,
       closings: 0,
       closed: 0,
@@ -223,18 +348,22 @@ export class Peer {
     const closing = Effect.suspend(() => {
       attempt.closings += 1
       this.settings.trace(`closing ${attempt.number}`)
-      if (this.overAt(attempt) === undefined) this.settings.violated(`${attempt.number} was closed while it was fine`)
+      if (!this.mayBeClosed(attempt)) this.settings.violated(`${attempt.number} was closed while it was fine`)
       if (attempt.closings > 1) this.settings.violated(`${attempt.number} was closed twice`)
-      const { close, closeCalls: calls } = attempt.outcome
+      this.over(attempt)
+      const { close, closeCalls: calls, closeDies } = attempt.outcome
       const called = calls === undefined ? Effect.void : this.settings.call(calls, "uninterruptible")
-      return Effect.zipRight(called, this.pause(close))
+      return called.pipe(
+        Effect.zipRight(this.pause(close)),
+        Effect.zipRight(closeDies ? Effect.die(new ScriptedDefect("close", attempt.number)) : Effect.void)
+      )
     })
     const closed = Effect.sync(() => {
       attempt.closed += 1
       this.settings.trace(`closed ${attempt.number}`)
     })
     return Effect.as(
-      Effect.acquireRelease(opened, () => Effect.zipRight(closing, closed)),
+      Effect.acquireRelease(opened, () => Effect.ensuring(closing, closed)),
       attempt
     )
   }
@@ -258,6 +387,15 @@ export class Peer {
     uninterruptible: boolean,
     ok: Effect.Effect<A, never, R>
   ): Effect.Effect<A, PeerError, R> {
+    const failed = () => {
+      this.settings.trace(`${name} of ${attempt.number} failed`)
+      if (name === "probe") attempt.probeFailedAt ??= this.settings.clock.now
+      else this.over(attempt)
+    }
+    if (ends === "throws") {
+      failed()
+      throw new ScriptedDefect(name, attempt.number)
+    }
     const called =
       calls === undefined
         ? Effect.void
@@ -267,20 +405,28 @@ export class Peer {
         ? ok
         : ends === "fails"
           ? Effect.fail(new PeerError(attempt.number, name))
-          : Effect.die(new ScriptedDefect(name))
-    return Effect.suspend(() => {
+          : Effect.die(new ScriptedDefect(name, attempt.number))
+    let hasBegun = false
+    const begun = Effect.suspend(() => {
+      hasBegun = true
       attempt.running += 1
+      if (name === "probe") this.probing(attempt)
       return called.pipe(Effect.zipRight(turning(turns)), Effect.zipRight(this.pause(takes)), Effect.zipRight(end))
-    }).pipe(
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          attempt.running -= 1
-          if (exit._tag === "Success") return
-          this.settings.trace(`${name} of ${attempt.number} failed`)
-          this.over(attempt)
-        })
-      )
-    )
+    })
+    const exited = (exit: Exit.Exit<unknown, unknown>) =>
+      Effect.sync(() => {
+        if (!hasBegun) return
+        attempt.running -= 1
+        if (name === "probe") attempt.probeDeadline = Infinity
+        if (exit._tag === "Failure") failed()
+      })
+    return Effect.onExit(begun, exited)
+  }
+
+  private probing(attempt: Attempt): void {
+    this.settings.trace(`probe ${attempt.number}`)
+    if (attempt.probeDeadline < Infinity) this.settings.violated(`two probes of ${attempt.number} at a time`)
+    attempt.probeDeadline = this.settings.clock.now + (this.settings.options.heartbeat?.timeout ?? Infinity)
   }
 
   /** Waits by no sleep and no interval of Effect's, as those are counted. */
@@ -300,6 +446,8 @@ export class Peer {
     })
   }
 }
+
+const answered: Probe = { ...fine, uninterruptible: false }
 
 const turning = (turns: number): Effect.Effect<void> =>
   turns === 0 ? Effect.void : Effect.zipRight(Effect.yieldNow(), turning(turns - 1))

@@ -14,7 +14,7 @@ type Tag = State["_tag"]
 const successors: Record<Tag, ReadonlyArray<Tag>> = {
   Init: ["Connecting", "Stopped"],
   Connecting: ["Disconnecting", "Connected", "Waiting", "Exhausted"],
-  Connected: ["Disconnecting", "Waiting", "Exhausted", "Connecting"],
+  Connected: ["Disconnecting", "Waiting", "Exhausted", "Connecting", "Connected"],
   Waiting: ["Stopped", "Disconnecting", "Connecting"],
   Disconnecting: ["Restarting", "Stopped"],
   Restarting: ["Disconnecting", "Connecting"],
@@ -71,12 +71,18 @@ export class Reference {
             : [])
         ]
       }
-      case "Connected":
+      case "Connected": {
         this.generation += 1
-        return [
+        const connected = [
           ["generation", this.generation, state.generation],
           ["connectedAt", now, state.connectedAt]
-        ]
+        ] as const
+        if (before._tag !== "Connected") return connected
+        this.attempt += 1
+        if (this.isStable(before.connectedAt, now)) this.failures = 0
+        const age = now - before.connectedAt
+        return [...connected, ["is too early", false, age < 0.8 * (this.options.maxAge ?? Infinity)]]
+      }
       case "Waiting": {
         const asked = this.failed(before, state.cause, now)
         const delay = Duration.toMillis(state.delay)
@@ -84,7 +90,7 @@ export class Reference {
           ["failures", this.failures, state.failures],
           ["failures of which the policy is told", this.failures, asked?.failures],
           ["delay", delayOf(asked, delay), delay],
-          ["retryAt", (asked?.answered === true && isGood(asked) ? asked.at : now) + delay, state.retryAt]
+          ["retryAt", (asked !== undefined && isGood(asked) ? asked.at : now) + delay, state.retryAt]
         ]
       }
       case "Exhausted": {
@@ -121,9 +127,8 @@ export class Reference {
 /** The delay that follows from an answer. Where the default policy steps in, any delay that it may draw. */
 const delayOf = (asked: Asked | undefined, delay: number): number | string => {
   if (asked === undefined) return "one of a policy that was asked"
-  const { answer, answered, failures } = asked
-  if (answer === "hangs" && answered) return 1000
-  if (typeof answer === "number" && answer >= 0 && answer < Infinity) return answer
+  const { answer, failures } = asked
+  if (isGood(asked)) return answer === "hangs" ? 1000 : typeof answer === "number" ? answer : "none"
   const bound = Math.min(30_000, 500 * 2 ** (failures - 1))
   return delay >= 0 && delay <= bound && Number.isInteger(delay) ? delay : `one of the default policy, to ${bound}`
 }
@@ -131,13 +136,17 @@ const delayOf = (asked: Asked | undefined, delay: number): number | string => {
 /**
  * How many steps a policy must have made before it is asked: as many as it answered well since it began afresh.
  */
-export const stepsBefore = (asked: ReadonlyArray<Asked>, index: number): number => {
-  const failures = asked[index]?.failures
-  if (failures === 1) return 0
+export const stepsBefore = (
+  asked: ReadonlyArray<Asked>,
+  index: number
+): { readonly least: number; readonly most: number } => {
+  if (asked[index]?.failures === 1) return { least: 0, most: 0 }
   const first = asked.slice(0, index).reduce((first, { failures }, index) => (failures === 1 ? index : first), 0)
-  return asked.slice(first, index).filter(isGood).length
+  const good = asked.slice(first, index).filter(isGood)
+  return { least: good.filter(({ isCutShort }) => !isCutShort).length, most: good.length }
 }
 
-const isGood = ({ answer, answered }: Asked): boolean =>
-  answered &&
+/** Whether the policy has answered, and as it should. */
+export const isGood = ({ answer, answeredAt }: Asked): boolean =>
+  answeredAt !== undefined &&
   (answer === "done" || answer === "hangs" || (typeof answer === "number" && answer >= 0 && answer < Infinity))

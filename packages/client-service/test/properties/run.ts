@@ -3,10 +3,10 @@ import { ClientService } from "effect-client-service"
 import { FiberCensus } from "./fiberCensus.js"
 import { checkStandstill, immediately, isClosing } from "./invariants.js"
 import type { Consumer, Counts, Job, Use, Waiter } from "./jobs.js"
-import { Peer, type PeerError, type Protocol } from "./peer.js"
+import { type Attempt, Peer, type PeerError, type Protocol, ScriptedDefect } from "./peer.js"
 import { withoutRealTimers } from "./realTimers.js"
 import { Reference, type State } from "./reference.js"
-import type { Command, Event, Script } from "./script.js"
+import type { Callback, Command, Event, Part, Script } from "./script.js"
 import { ScriptClock } from "./scriptClock.js"
 import { StepScheduler } from "./stepScheduler.js"
 
@@ -51,11 +51,14 @@ export class Run {
     readonly keepAlives: () => number
   ) {
     const { options, outcomes } = script
+    const { closeTimeout, connectTimeout, heartbeat, maxAge, resetAfter } = options
     this.peer = new Peer({
       options,
       outcomes,
       clock: this.clock,
-      call: (command, from) => this.callBack(command, from),
+      call: (callback, from) => this.callBack(callback, from),
+      snapshot: () => `${this.service}`,
+      connected: () => (this.state._tag === "Connected" ? this.state.protocol.attempt : undefined),
       trace: (entry) => this.note(entry),
       violated: (what) => this.violated(what)
     })
@@ -74,9 +77,8 @@ export class Run {
         protocol: this.peer.protocol,
         prepare: this.peer.prepare,
         retryPolicy: this.peer.policy,
-        connectTimeout: options.connectTimeout,
-        closeTimeout: options.closeTimeout,
-        resetAfter: options.resetAfter
+        ...{ closeTimeout, connectTimeout, maxAge, resetAfter },
+        heartbeat: heartbeat === undefined ? undefined : { ...heartbeat, probe: this.peer.probe }
       }).pipe(Effect.supervised(this.census), Scope.extend(this.owner))
     )
     this.seen = this.state
@@ -120,6 +122,9 @@ export class Run {
       case "interruptedStop":
         this.interrupt(this.fork(this.call("stop")))
         break
+      case "reconnects":
+        this.reconnects(event.times)
+        break
       case "wait":
         this.wait(event.failAfterFailures, event.calls)
         break
@@ -131,13 +136,13 @@ export class Run {
         break
       }
       case "use":
-        this.use(event.takes, event.fails)
+        this.use(event)
         break
       case "connections":
         this.consume()
         break
       case "observe":
-        this.observe(event.state, event.calls)
+        this.observe(event.state, event.does)
         break
       case "lose": {
         const attempt = this.peer.attempts[this.peer.attempts.length - 1 - event.age]
@@ -165,32 +170,60 @@ export class Run {
     else this.starts.push(job)
     const after = this.look()
     // What the call ran may have called the service again.
-    if (!isStandingStill || this.calls > calls + 1) return
+    if (!isStandingStill || this.calls > calls + 1 || this.peer.isUncertain) return
     const expected = immediately[command](before._tag, closing)
     if (expected !== after._tag) this.violated(`${command} leads from ${before._tag} to ${after._tag}, not ${expected}`)
   }
 
-  private call(command: Command): Effect.Effect<void> {
+  private call(callback: Callback): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.calls += 1
-      this.note(`call ${command}`)
-      const { _tag } = this.look()
-      if (command === "stop" || (command === "reconnect" && _tag === "Connected")) this.peer.over(this.peer.newest)
-      return this.service[command]
+      this.note(`call ${callback}`)
+      if (callback === "whenConnected") return Effect.ignore(this.whenConnected)
+      this.calling(callback)
+      return this.service[callback]
     })
   }
 
+  private calling(command: Command): void {
+    const { _tag } = this.look()
+    if (command === "stop" || (command === "reconnect" && _tag === "Connected")) this.peer.overAll()
+  }
+
+  private reconnects(times: number): void {
+    // Each comes a turn after the other.
+    const call = Effect.zipRight(
+      Effect.yieldNow(),
+      Effect.sync(() => this.calling("reconnect"))
+    )
+    const calls = Stream.mapEffect(Stream.range(1, times), () => call)
+    this.starts.push(this.fork(ClientService.reconnectOn(this.service, calls)))
+  }
+
   /** Calls the service from within one of its callbacks, and waits unless it would have to wait for itself. */
-  private callBack(command: Command, from: "interruptible" | "uninterruptible"): Effect.Effect<void> {
+  private callBack(callback: Callback, from: "interruptible" | "uninterruptible"): Effect.Effect<void> {
     return Effect.suspend(() => {
+      const { closeTimeout, connectTimeout } = this.script.options
       if (this.isEnding) return Effect.void
-      if (from === "interruptible" || this.script.options.closeTimeout < Infinity) return this.call(command)
-      this.fork(this.call(command))
+      const isBounded =
+        (from === "interruptible" || closeTimeout < Infinity) &&
+        (callback !== "whenConnected" || connectTimeout < Infinity)
+      if (isBounded) return this.call(callback)
+      this.fork(this.call(callback))
       return Effect.void
     })
   }
 
-  private wait(failAfterFailures: number | undefined, calls: Command | undefined): void {
+  private get whenConnected(): Effect.Effect<void, unknown> {
+    return Effect.map(this.service.whenConnected(), (protocol) => this.delivered(protocol))
+  }
+
+  private delivered(protocol: Protocol): void {
+    this.note(`waiter gets ${protocol.number}`)
+    if (!this.peer.isLive(protocol)) this.violated(`a waiter gets protocol ${protocol.number}, which is lost`)
+  }
+
+  private wait(failAfterFailures: number | undefined, calls: Callback | undefined): void {
     const { service } = this
     this.look()
     const waiter = { failAfterFailures, since: this.counts, until: undefined, deliveries: 0, interrupted: false }
@@ -199,8 +232,7 @@ export class Run {
     const delivered = (protocol: Protocol) =>
       Effect.suspend(() => {
         waiter.deliveries += 1
-        this.note(`waiter gets ${protocol.number}`)
-        if (!this.peer.isLive(protocol)) this.violated(`a waiter gets protocol ${protocol.number}, which is lost`)
+        this.delivered(protocol)
         return calls === undefined ? Effect.void : this.callBack(calls, "interruptible")
       })
     const failed = Effect.sync(() => {
@@ -214,24 +246,31 @@ export class Run {
     this.waiters.push(this.follow(waiter, waiting))
   }
 
-  private use(takes: number, fails: boolean): void {
+  private use({ calls, ends, takes }: Omit<Part, "turns">): void {
     const use: Omit<Use, keyof Job> = { protocol: undefined, runs: 0, running: false }
-    const used = this.service.use((protocol) =>
-      Effect.suspend((): Effect.Effect<void, string> => {
-        use.runs += 1
-        use.running = true
-        use.protocol = protocol
-        this.note(`use ${protocol.number}`)
-        if (!this.peer.isLive(protocol)) this.violated(`use gets protocol ${protocol.number}, which is lost`)
-        return fails ? Effect.fail("fails") : this.peer.pause(takes)
-      }).pipe(
-        Effect.ensuring(
+    const used = this.service.use((protocol): Effect.Effect<void, string> => {
+      use.runs += 1
+      use.protocol = protocol
+      this.note(`use ${protocol.number}`)
+      if (!this.peer.isUp(protocol)) this.violated(`use gets protocol ${protocol.number}, which is lost`)
+      if (ends === "throws") throw new ScriptedDefect("use")
+      const end =
+        ends === "ok" ? Effect.void : ends === "fails" ? Effect.fail("fails") : Effect.die(new ScriptedDefect("use"))
+      return Effect.acquireUseRelease(
+        Effect.sync(() => {
+          use.running = true
+        }),
+        () =>
+          (calls === undefined ? Effect.void : this.callBack(calls, "interruptible")).pipe(
+            Effect.zipRight(this.peer.pause(takes)),
+            Effect.zipRight(end)
+          ),
+        () =>
           Effect.sync(() => {
             use.running = false
           })
-        )
       )
-    )
+    })
     this.uses.push(this.follow(use, used))
   }
 
@@ -249,12 +288,16 @@ export class Run {
     this.consumers.push(this.follow(consumer, consuming))
   }
 
-  private observe(tag: string, calls: Command): void {
+  private observe(tag: string, does: Callback | "dies" | "hangs"): void {
+    const observing = Effect.suspend(() => {
+      if (does === "dies") return Effect.die(new ScriptedDefect("observer"))
+      return does === "hangs" ? this.peer.pause(Infinity) : this.callBack(does, "interruptible")
+    })
     this.fork(
       this.service.state.changes.pipe(
         Stream.filter(({ _tag }) => _tag === tag),
         Stream.take(1),
-        Stream.runForEach(() => this.callBack(calls, "interruptible"))
+        Stream.runForEach(() => observing)
       )
     )
   }
@@ -281,8 +324,16 @@ export class Run {
       stopped: stopped + (state._tag === "Stopped" ? 1 : 0),
       exhausted: exhausted + (state._tag === "Exhausted" ? 1 : 0)
     }
-    if (state._tag === "Connected" && state.protocol.attempt !== undefined) state.protocol.attempt.established = true
+    if (before._tag === "Connected" && before !== state) this.left(before.protocol, state)
+    if (state._tag === "Connected" && state.protocol.attempt !== undefined) {
+      state.protocol.attempt.establishedAt = state.connectedAt
+    }
     return state
+  }
+
+  private left({ attempt }: Protocol, state: State): void {
+    if (state._tag !== "Connected") this.peer.overAll()
+    else if (attempt !== undefined) attempt.retiredAt = this.clock.now
   }
 
   /** Lets the fibers run, all they can or only some tasks of theirs. */
@@ -304,6 +355,7 @@ export class Run {
   }
 
   private checkStandstill(): void {
+    this.peer.expireProbes()
     for (const wrong of checkStandstill(this)) this.violated(wrong)
     this.failIfViolated()
   }
@@ -318,11 +370,18 @@ export class Run {
   }
 
   private checkOpen(): void {
-    let open = 0
-    for (const attempt of this.peer.attempts) {
-      if (attempt.opened && attempt.closed === 0 && !this.peer.isOverdue(attempt)) open += 1
+    const { peer } = this
+    const open = peer.attempts.filter(
+      (attempt) => attempt.opened && attempt.closed === 0 && !peer.mayBeOverdue(attempt)
+    )
+    const [older] = open
+    if (open.length > 2 || (open.length === 2 && older !== undefined && !this.isGivingWay(older))) {
+      this.violated(`${open.length} connections are open`)
     }
-    if (open > 1) this.violated(`${open} connections are open`)
+  }
+
+  private isGivingWay(attempt: Attempt): boolean {
+    return attempt.retiredAt !== undefined || this.peer.mayBeReplaced(attempt)
   }
 
   private pass(millis: number): void {
@@ -336,20 +395,21 @@ export class Run {
   /** The peer accepts everything from now on, so there has to be a connection in time. */
   private recover(): void {
     const { clock, peer } = this
-    const { closeTimeout, connectTimeout } = this.script.options
+    const { closeTimeout, connectTimeout, heartbeat } = this.script.options
     this.note("recover")
     peer.recovered = true
     if (!this.evaluate(this.service.running)) this.command("start")
     this.settle()
     if (connectTimeout === Infinity || closeTimeout === Infinity) peer.releaseAll(() => this.settle())
     const state = this.look()
-    if (state._tag === "Waiting" && peer.attempts.every(Peer.isFinished)) {
-      this.pass(state.retryAt - clock.now)
-    } else {
-      // What hangs: an attempt, the policy, a close; and then the delay and another close.
-      const longest = (timeout: number) => (timeout === Infinity ? 5000 : timeout)
-      this.pass(2 * longest(connectTimeout) + 2 * longest(closeTimeout) + 60_000)
-    }
+    const hasOnlyToWait = state._tag === "Waiting" && peer.attempts.every(Peer.isFinished)
+    // What hangs: an attempt, the policy, a close; and then the delay and another close. Or else the heartbeat.
+    const longest = (timeout: number) => (timeout === Infinity ? 5000 : timeout)
+    const silence = heartbeat === undefined ? 0 : heartbeat.interval + longest(heartbeat.timeout)
+    const until = hasOnlyToWait
+      ? state.retryAt
+      : clock.now + 2 * longest(connectTimeout) + 2 * longest(closeTimeout) + silence + 60_000
+    while (clock.now < until && this.look()._tag !== "Connected") this.pass(Math.min(1000, until - clock.now))
     const { _tag } = this.look()
     if (_tag !== "Connected") this.violated(`the peer accepts, but the service is ${_tag}`)
     this.settle()
@@ -364,7 +424,7 @@ export class Run {
 
   private closeOwner(): void {
     this.note("close the owner Scope")
-    this.peer.over(this.peer.newest)
+    this.peer.overAll()
     const closing = this.fork(Scope.close(this.owner, Exit.void))
     this.settle()
     this.checkStopped()
@@ -420,13 +480,12 @@ export class Run {
 
   private follow<T extends object, A, E>(about: T, effect: Effect.Effect<A, E>) {
     const fiber = Runtime.runFork(this.runtime)(effect)
-    const job: T & { readonly fiber: typeof fiber; exit: Exit.Exit<A, E> | undefined } = Object.assign(about, {
-      fiber,
-      exit: undefined
-    })
+    const job: T & { readonly fiber: typeof fiber; exit: Exit.Exit<A, E> | undefined; endedAt: number | undefined } =
+      Object.assign(about, { fiber, exit: undefined, endedAt: undefined })
     this.jobs.add(job)
     fiber.addObserver((exit) => {
       job.exit = exit
+      job.endedAt = this.clock.now
       this.jobs.delete(job)
     })
     return job

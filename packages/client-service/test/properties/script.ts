@@ -3,6 +3,9 @@ import fc from "fast-check"
 /** What the application does to the service, from outside or from within one of its own callbacks. */
 export type Command = "start" | "stop" | "reconnect"
 
+/** What a callback calls the service back with. */
+export type Callback = Command | "whenConnected"
+
 /** How the peer treats an attempt, and the connection that comes of it. Times are milliseconds; an infinite one hangs. */
 export interface Outcome {
   readonly connect: Part
@@ -10,11 +13,14 @@ export interface Outcome {
   readonly uninterruptible: boolean
   readonly protocol: Part
   readonly prepare: Part
+  /** What the probes of the connection do, in order. All later ones are answered. */
+  readonly probes: ReadonlyArray<Probe>
   /** When the peer drops the connection, counted from when it is open; 0 is before `connect` has returned. */
   readonly drop: { readonly after: number; readonly error: boolean } | undefined
   /** How long the connection takes to close. */
   readonly close: number
-  readonly closeCalls: Command | undefined
+  readonly closeCalls: Callback | undefined
+  readonly closeDies: boolean
 }
 
 /** A part of an attempt. */
@@ -22,23 +28,30 @@ export interface Part {
   readonly takes: number
   /** How many turns of the scheduler it takes besides. */
   readonly turns: number
-  readonly calls: Command | undefined
-  readonly ends: "ok" | "fails" | "dies"
+  readonly calls: Callback | undefined
+  /** To throw is to do so in the callback itself, at once. */
+  readonly ends: "ok" | "fails" | "dies" | "throws"
+}
+
+export interface Probe extends Part {
+  readonly uninterruptible: boolean
 }
 
 /** What a policy answers: a delay, good or bad, or nothing good at all. */
-export type Answer = number | "dies" | "hangs" | "done"
+export type Answer = number | "dies" | "throws" | "hangs" | "done"
 
 export type Event =
   | { readonly _tag: "command"; readonly command: Command }
   /** A stop whose caller does not wait until it is done. */
   | { readonly _tag: "interruptedStop" }
-  | { readonly _tag: "wait"; readonly failAfterFailures: number | undefined; readonly calls: Command | undefined }
+  /** A burst of reconnects, by `reconnectOn`. */
+  | { readonly _tag: "reconnects"; readonly times: number }
+  | { readonly _tag: "wait"; readonly failAfterFailures: number | undefined; readonly calls: Callback | undefined }
   | { readonly _tag: "interruptWaiter"; readonly waiter: number }
-  | { readonly _tag: "use"; readonly takes: number; readonly fails: boolean }
+  | ({ readonly _tag: "use" } & Omit<Part, "turns">)
   | { readonly _tag: "connections" }
-  /** Calls back from an observer, when it next sees the state. */
-  | { readonly _tag: "observe"; readonly state: string; readonly calls: Command }
+  /** An observer that calls back, dies or hangs when it next sees the state. */
+  | { readonly _tag: "observe"; readonly state: string; readonly does: Callback | "dies" | "hangs" }
   /** Calls the signal of a connection, the newest or an older one. */
   | { readonly _tag: "lose"; readonly age: number; readonly error: boolean }
   /** Ends something that hangs. */
@@ -57,6 +70,9 @@ export interface Options {
   readonly resetAfter: number
   /** The answers to 1, 2, ... failures; the last one is that to all more. */
   readonly policy: ReadonlyArray<Answer>
+  readonly policyCalls?: Callback | undefined
+  readonly heartbeat?: { readonly interval: number; readonly timeout: number } | undefined
+  readonly maxAge?: number | undefined
 }
 
 export class Script {
@@ -70,11 +86,13 @@ export class Script {
   ) {}
 
   toString(): string {
-    const { closeTimeout, connectTimeout, policy, resetAfter } = this.options
+    const { closeTimeout, connectTimeout, heartbeat, maxAge, policy, policyCalls, resetAfter } = this.options
     return [
       "",
       `options   connectTimeout ${connectTimeout}, closeTimeout ${closeTimeout}, resetAfter ${resetAfter}`,
-      `policy    ${policy.join(", ")}`,
+      ...(heartbeat === undefined ? [] : [`heartbeat every ${heartbeat.interval}, timeout ${heartbeat.timeout}`]),
+      ...(maxAge === undefined ? [] : [`maxAge    ${maxAge}`]),
+      `policy    ${policy.join(", ")}${policyCalls === undefined ? "" : `; calls ${policyCalls}`}`,
       ...this.outcomes.map((outcome, index) => `attempt ${index + 1} ${printOutcome(outcome)}`),
       ...this.steps.map(({ event, tasks }) => `  ${printEvent(event)}${tasks < Infinity ? ` (${tasks} tasks)` : ""}`),
       `ending    ${[...this.ending, "close the owner Scope"].join(", ")}`,
@@ -83,15 +101,19 @@ export class Script {
   }
 }
 
-const printOutcome = ({ close, closeCalls, connect, drop, prepare, protocol, uninterruptible }: Outcome): string =>
-  [
+const printOutcome = (outcome: Outcome): string => {
+  const { close, closeCalls, closeDies, connect, drop, prepare, probes, protocol, uninterruptible } = outcome
+  return [
     `connect ${printPart(connect)}${uninterruptible ? " uninterruptibly" : ""}`,
     ...(protocol === fine ? [] : [`protocol ${printPart(protocol)}`]),
     ...(prepare === fine ? [] : [`prepare ${printPart(prepare)}`]),
+    ...probes.map((probe) => `probe ${printPart(probe)}${probe.uninterruptible ? " uninterruptibly" : ""}`),
     ...(drop === undefined ? [] : [`dropped after ${drop.after}${drop.error ? " with an error" : ""}`]),
     ...(close === 0 ? [] : [`close takes ${close}`]),
-    ...(closeCalls === undefined ? [] : [`close calls ${closeCalls}`])
+    ...(closeCalls === undefined ? [] : [`close calls ${closeCalls}`]),
+    ...(closeDies ? ["close dies"] : [])
   ].join("; ")
+}
 
 const printPart = ({ calls, ends, takes, turns }: Part): string =>
   [
@@ -115,12 +137,16 @@ export const accepted: Outcome = {
   uninterruptible: false,
   protocol: fine,
   prepare: fine,
+  probes: [],
   drop: undefined,
   close: 0,
-  closeCalls: undefined
+  closeCalls: undefined,
+  closeDies: false
 }
 
 const command = fc.constantFrom<Command>("start", "stop", "reconnect")
+
+const callback = fc.constantFrom<Callback>("start", "stop", "reconnect", "whenConnected")
 
 const sometimes = <A>(arbitrary: fc.Arbitrary<A>) => fc.option(arbitrary, { nil: undefined, freq: 4 })
 
@@ -129,18 +155,26 @@ const rarely = <A>(usual: A, arbitrary: fc.Arbitrary<A>): fc.Arbitrary<A> =>
 
 const takes = fc.constantFrom(0, 10, 500, 999, 1000, 1001, 5000, Infinity)
 
-const part: fc.Arbitrary<Part> = rarely(
-  fine,
-  fc.record({
-    takes: fc.oneof(fc.constant(0), takes),
-    turns: fc.constantFrom(0, 0, 0, 1, 2, 3),
-    calls: sometimes(command),
-    ends: fc.oneof(
-      { arbitrary: fc.constant<Part["ends"]>("ok"), weight: 2 },
-      { arbitrary: fc.constantFrom<Part["ends"]>("fails", "dies"), weight: 1 }
-    )
-  })
+const ends = fc.oneof(
+  { arbitrary: fc.constant<Part["ends"]>("ok"), weight: 2 },
+  { arbitrary: fc.constantFrom<Part["ends"]>("fails", "dies", "throws"), weight: 1 }
 )
+
+const anyPart = {
+  takes: fc.oneof(fc.constant(0), takes),
+  turns: fc.constantFrom(0, 0, 0, 1, 2, 3),
+  calls: sometimes(callback),
+  ends
+}
+
+const part: fc.Arbitrary<Part> = rarely(fine, fc.record(anyPart))
+
+// None takes as long as a heartbeat's timeout, since whichever is first then may be so.
+const probe: fc.Arbitrary<Probe> = fc.record({
+  ...anyPart,
+  takes: fc.constantFrom(0, 0, 0, 10, 999, 2500, Infinity),
+  uninterruptible: rarely(false, fc.boolean())
+})
 
 const refused: Part = { takes: 0, turns: 0, calls: undefined, ends: "fails" }
 
@@ -149,14 +183,16 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
   uninterruptible: rarely(false, fc.boolean()),
   protocol: part,
   prepare: part,
+  probes: fc.array(probe, { maxLength: 4 }),
   drop: sometimes(fc.record({ after: fc.constantFrom(0, 0, 10, 1000, 4999, 5000, 5001, 60_000), error: fc.boolean() })),
   close: rarely(0, takes),
-  closeCalls: rarely(undefined, sometimes(command))
+  closeCalls: rarely(undefined, sometimes(callback)),
+  closeDies: rarely(false, fc.boolean())
 })
 
 const answer: fc.Arbitrary<Answer> = fc.oneof(
   { arbitrary: fc.constantFrom<Answer>(1000, 1, 0, 2500, 60_000), weight: 5 },
-  { arbitrary: fc.constantFrom<Answer>(NaN, -1, Infinity, "dies", "hangs", "done"), weight: 1 }
+  { arbitrary: fc.constantFrom<Answer>(NaN, -1, Infinity, "dies", "throws", "hangs", "done"), weight: 1 }
 )
 
 const states = ["Connecting", "Connected", "Waiting", "Disconnecting", "Restarting", "Stopped", "Exhausted"]
@@ -166,7 +202,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   {
     arbitrary: fc.record({
       _tag: fc.constant("pass" as const),
-      millis: fc.constantFrom(0, 1, 10, 500, 999, 1000, 1001, 5000, 30_000, 3_600_000)
+      millis: fc.constantFrom(0, 1, 10, 500, 999, 1000, 1001, 2000, 5000, 30_000)
     }),
     weight: 6
   },
@@ -182,9 +218,13 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("wait" as const),
       failAfterFailures: fc.constantFrom(undefined, 1, 2, 3),
-      calls: sometimes(command)
+      calls: sometimes(callback)
     }),
     weight: 3
+  },
+  {
+    arbitrary: fc.record({ _tag: fc.constant("reconnects" as const), times: fc.constantFrom(2, 3, 20) }),
+    weight: 1
   },
   { arbitrary: fc.record({ _tag: fc.constant("interruptedStop" as const) }), weight: 1 },
   { arbitrary: fc.record({ _tag: fc.constant("interruptWaiter" as const), waiter: fc.nat(3) }), weight: 1 },
@@ -192,7 +232,8 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("use" as const),
       takes: fc.constantFrom(0, 500, Infinity),
-      fails: fc.boolean()
+      calls: sometimes(callback),
+      ends
     }),
     weight: 2
   },
@@ -201,7 +242,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     arbitrary: fc.record({
       _tag: fc.constant("observe" as const),
       state: fc.constantFrom(...states),
-      calls: command
+      does: fc.constantFrom<Callback | "dies" | "hangs">("start", "stop", "reconnect", "whenConnected", "dies", "hangs")
     }),
     weight: 1
   },
@@ -222,7 +263,13 @@ const options: fc.Arbitrary<Options> = fc.record({
   connectTimeout: fc.constantFrom(1000, 30_000, Infinity),
   closeTimeout: fc.constantFrom(0, 2000, 5000, Infinity),
   resetAfter: fc.constantFrom(0, 5000),
-  policy: fc.array(answer, { minLength: 1, maxLength: 4 })
+  policy: fc.array(answer, { minLength: 1, maxLength: 4 }),
+  policyCalls: rarely(undefined, sometimes(callback)),
+  heartbeat: fc.option(
+    fc.record({ interval: fc.constantFrom(1000, 10_000), timeout: fc.constantFrom(1000, 2000, Infinity) }),
+    { nil: undefined, freq: 2 }
+  ),
+  maxAge: fc.option(fc.constantFrom(5000, 20_000), { nil: undefined, freq: 2 })
 })
 
 /** Most scripts begin with a start, as nearly all that is of interest comes after one. */
@@ -230,8 +277,8 @@ export const script: fc.Arbitrary<Script> = fc
   .record({
     begin: rarely<ReadonlyArray<Step>>([started], fc.constant([])),
     options,
-    outcomes: fc.array(outcome, { maxLength: 6 }),
-    steps: fc.array(step, { maxLength: 16 }),
+    outcomes: fc.array(outcome, { maxLength: 8, size: "max" }),
+    steps: fc.array(step, { maxLength: 16, size: "max" }),
     ending: fc.subarray<"recover" | "stop">(["recover", "stop"])
   })
   .map(({ begin, ending, options, outcomes, steps }) => new Script(options, outcomes, [...begin, ...steps], ending))

@@ -53,13 +53,13 @@ const played = ({ close, connect, drop }: Outcome): TestEndpoint.Outcome<string,
 /** The states that a service goes through on `TestClock`, with the peer that is offered for tests. */
 const statesOnTestClock = ({ options, outcomes, steps }: Script): Effect.Effect<ReadonlyArray<string>> =>
   Effect.gen(function* () {
-    const { policy, ...timeouts } = options
+    const { closeTimeout, connectTimeout, policy, resetAfter } = options
     const states: Array<string> = []
     const owner = yield* Scope.make()
     const peer = yield* TestEndpoint.make<string, string>()
     yield* peer.script(...outcomes.map(played), ...steps.map(() => TestEndpoint.accepted("")))
     const service = yield* ClientService.make({
-      ...timeouts,
+      ...{ closeTimeout, connectTimeout, resetAfter },
       endpoint: peer.endpoint,
       retryPolicy: RetryPolicy.fromFunction((failures) => Number(policy[Math.min(failures, policy.length) - 1]))
     }).pipe(Scope.extend(owner))
