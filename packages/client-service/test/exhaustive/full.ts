@@ -1,0 +1,22 @@
+// Plays all sequences of events up to a length, seven by default: npm run test:exhaustive [-- 7]
+import { play } from "./play.js"
+import { sequences, stateOf } from "./sequences.js"
+
+const length = Number(process.argv[2] ?? 7)
+const began = performance.now()
+const states = new Set<string>()
+let played = 0
+let events = 0
+for (const sequence of sequences(length)) {
+  const problem = play(sequence)
+  if (problem !== undefined) {
+    console.log(problem)
+    process.exitCode = 1
+    break
+  }
+  played += 1
+  events += sequence.events.length
+  for (const model of sequence.models) states.add(stateOf(model))
+}
+const seconds = ((performance.now() - began) / 1000).toFixed(0)
+console.log(`${played} sequences of up to ${length} events (${events} events, ${states.size} states) in ${seconds} s`)
