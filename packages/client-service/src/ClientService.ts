@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -32,6 +33,7 @@ import { makeFork } from "./internal/fork.js"
 import { untilHeartbeatFails } from "./internal/heartbeat.js"
 import { Journal } from "./internal/journal.js"
 import { Machine } from "./internal/machine.js"
+import { Metrics } from "./internal/metrics.js"
 import { defaultPolicy, RetryDriver } from "./internal/retryDriver.js"
 import { subscribe } from "./internal/subscribe.js"
 import type { RetryPolicy } from "./RetryPolicy.js"
@@ -604,6 +606,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
       connect: attempt,
       watch,
       spans: new AttemptSpans(name, endpoint, clock),
+      metrics: new Metrics(name, yield* FiberRef.get(FiberRef.currentMetricLabels)),
       connectTimeout,
       closeTimeout: Duration.toMillis(closeTimeout),
       resetAfter: Duration.toMillis(resetAfter),

@@ -8,11 +8,19 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../ConnectionError.js"
+import {
+  type AttemptError,
+  type ConnectionError,
+  ConnectionLost,
+  ConnectTimeout,
+  HeartbeatTimeout,
+  ServiceStopped
+} from "../ConnectionError.js"
 import type { ConnectionSignal } from "../Endpoint.js"
 import type { AttemptSpans } from "./attemptSpans.js"
 import { AttemptStatus } from "./attemptStatus.js"
 import type { Fork } from "./fork.js"
+import type { DisconnectReason, Metrics } from "./metrics.js"
 import { whenEnded, within } from "./sleep.js"
 import { Waiters, waitUntil } from "./waiters.js"
 
@@ -28,6 +36,7 @@ export interface Settings<P, E, R> {
   readonly clock: Clock.Clock
   readonly fork: Fork<R>
   readonly spans: AttemptSpans
+  readonly metrics: Metrics
 }
 
 /** A connection that is up. */
@@ -61,6 +70,10 @@ export class Connection<P, E, R> {
   #loss: Cause.Cause<ConnectionError<E>> | undefined
   #end: { readonly reason: unknown } | undefined
   #closing: Closing | undefined
+  /** When the attempt began, until its outcome is counted. */
+  #attemptingSince: number | undefined
+  /** When the connection came up, until its end is counted. */
+  #upSince: number | undefined
   #users = 0
   readonly #status = { isEstablished: false }
   #attempt: Fiber.RuntimeFiber<unknown> | undefined
@@ -80,6 +93,7 @@ export class Connection<P, E, R> {
     this.#scope = scope
     this.#span = span
     this.#onFailure = onFailure
+    this.#attemptingSince = this.#now()
     const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
     const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.#status))
     const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
@@ -103,10 +117,20 @@ export class Connection<P, E, R> {
 
   /** Declares the connection up, if the attempt has succeeded. One that is still under way has timed out. */
   establish(generation: number): Exit.Exit<P, AttemptError<E>> {
-    const { connectTimeout: duration, fork, name: service, watch } = this.#settings
-    if (this.#outcome === undefined) return this.#fail(Cause.fail(new ConnectTimeout({ service, duration })))
-    if (Exit.isFailure(this.#outcome)) return this.#outcome
+    const { connectTimeout: duration, fork, metrics, name: service, watch } = this.#settings
+    const since = this.#attemptingSince ?? this.#now()
+    this.#attemptingSince = undefined
+    if (this.#outcome === undefined) {
+      metrics.attempted("timed_out")
+      return this.#fail(Cause.fail(new ConnectTimeout({ service, duration })))
+    }
+    if (Exit.isFailure(this.#outcome)) {
+      metrics.attempted("failed")
+      return this.#outcome
+    }
     const protocol = this.#outcome.value
+    this.#upSince = this.#now()
+    metrics.connected(this.#upSince - since)
     this.#status.isEstablished = true
     this.established = {
       protocol,
@@ -184,7 +208,8 @@ export class Connection<P, E, R> {
     this.established = undefined
     this.#end ??= { reason }
     this.#changes.resumeAll()
-    this.#closing = { since: this.#settings.clock.unsafeCurrentTimeMillis(), fiber: undefined }
+    this.#count()
+    this.#closing = { since: this.#now(), fiber: undefined }
     this.#closing.fiber = this.#settings.fork.now(this.#release)
   }
 
@@ -202,7 +227,7 @@ export class Connection<P, E, R> {
   get closeTimeLeft(): number {
     if (this.#closing === undefined || this.#isClosed) return 0
     // The clock may have been set back.
-    const elapsed = Math.max(0, this.#settings.clock.unsafeCurrentTimeMillis() - this.#closing.since)
+    const elapsed = Math.max(0, this.#now() - this.#closing.since)
     return Math.max(0, this.#settings.closeTimeout - elapsed)
   }
 
@@ -255,6 +280,25 @@ export class Connection<P, E, R> {
     this.#end ??= { reason: Cause.squash(cause) }
     this.#changes.resumeAll()
     this.#onFailure(this)
+  }
+
+  #count(): void {
+    const { metrics } = this.#settings
+    if (this.#attemptingSince !== undefined) metrics.attempted("interrupted")
+    if (this.#upSince !== undefined) metrics.disconnected(this.#disconnectReason, this.#now() - this.#upSince)
+    this.#attemptingSince = undefined
+    this.#upSince = undefined
+  }
+
+  get #disconnectReason(): DisconnectReason {
+    const reason = this.#end?.reason
+    if (reason instanceof ServiceStopped) return "stopped"
+    if (reason instanceof HeartbeatTimeout) return "heartbeat"
+    return this.#loss === undefined ? "replaced" : "lost"
+  }
+
+  #now(): number {
+    return this.#settings.clock.unsafeCurrentTimeMillis()
   }
 
   #within(millis: number, holds: () => boolean): Effect.Effect<boolean> {

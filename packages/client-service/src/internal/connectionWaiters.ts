@@ -8,8 +8,15 @@ import { Waiters } from "./waiters.js"
 export class ConnectionWaiters<A, E, F> {
   #failedAttempts = 0
   #lastFailure: Effect.Effect<never, F> = Effect.never
-  readonly #patient = new Waiters<A, E>()
+  readonly #counted: (more: number) => void
+  readonly #patient: Waiters<A, E>
   readonly #untilFailure = new Map<number, Waiters<A, E | F>>()
+
+  /** The callback is told how many more wait, or fewer. */
+  constructor(counted: (more: number) => void) {
+    this.#counted = counted
+    this.#patient = new Waiters(counted)
+  }
 
   /** Waits to be resumed, unless the condition holds already, and goes on with an Effect. */
   wait(holds: () => boolean, goOn: Effect.Effect<A, E>): Effect.Effect<A, E> {
@@ -22,7 +29,7 @@ export class ConnectionWaiters<A, E, F> {
       // The attempt may have failed while this fiber was held up.
       const isPast = () => number <= this.#failedAttempts
       if (isPast()) return this.#lastFailure
-      const waiters = this.#untilFailure.get(number) ?? new Waiters<A, E | F>()
+      const waiters = this.#untilFailure.get(number) ?? new Waiters<A, E | F>(this.#counted)
       this.#untilFailure.set(number, waiters)
       const forget = Effect.sync(() => {
         if (waiters.size === 0 && this.#untilFailure.get(number) === waiters) this.#untilFailure.delete(number)

@@ -55,12 +55,13 @@ export class Machine<P, E, R> {
   #isPublishing = false
   #published: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>> | undefined
   #unpublished: Array<{ readonly state?: ConnectionState<P, E>; readonly entry: Entry }> = []
-  readonly #waiters = new ConnectionWaiters<Established<P>, ServiceStopped | RetriesExhausted<E>, AttemptError<E>>()
+  readonly #waiters: ConnectionWaiters<Established<P>, ServiceStopped | RetriesExhausted<E>, AttemptError<E>>
   /** Completed when the stop under way is. */
   #stopping: Deferred.Deferred<void> | undefined
 
   constructor(settings: Settings<P, E, R>) {
     this.#settings = settings
+    this.#waiters = new ConnectionWaiters((more) => settings.metrics.waiting(more))
   }
 
   get model(): Model<P, E> {

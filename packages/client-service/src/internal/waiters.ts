@@ -8,6 +8,12 @@ type Resume<A, E> = (effect: Effect.Effect<A, E>) => void
  */
 export class Waiters<A = void, E = never> {
   #waiting: Set<(effect?: Effect.Effect<A, E>) => void> | undefined
+  readonly #counted: ((more: number) => void) | undefined
+
+  /** The callback is told how many more wait, or fewer. */
+  constructor(counted?: (more: number) => void) {
+    this.#counted = counted
+  }
 
   get size(): number {
     return this.#waiting?.size ?? 0
@@ -28,8 +34,9 @@ export class Waiters<A = void, E = never> {
   subscribe(waiter: (effect?: Effect.Effect<A, E>) => void): () => void {
     this.#waiting ??= new Set()
     this.#waiting.add(waiter)
+    this.#counted?.(1)
     return () => {
-      this.#waiting?.delete(waiter)
+      if (this.#waiting?.delete(waiter)) this.#counted?.(-1)
     }
   }
 
@@ -45,6 +52,7 @@ export class Waiters<A = void, E = never> {
 
   #take(): Iterable<(effect?: Effect.Effect<A, E>) => void> {
     const waiting = this.#waiting ?? []
+    if (this.#waiting !== undefined) this.#counted?.(-this.#waiting.size)
     this.#waiting = undefined
     return waiting
   }

@@ -1,0 +1,76 @@
+import * as Metric from "effect/Metric"
+import * as MetricBoundaries from "effect/MetricBoundaries"
+import * as MetricKey from "effect/MetricKey"
+import * as MetricLabel from "effect/MetricLabel"
+
+export type Outcome = "succeeded" | "failed" | "timed_out" | "interrupted"
+
+export type DisconnectReason = "lost" | "heartbeat" | "replaced" | "stopped"
+
+/**
+ * What a service tells of itself, under its name. The labels are those of whoever made it, and its own.
+ */
+export class Metrics {
+  readonly #labels: ReadonlyArray<MetricLabel.MetricLabel>
+  // Effect looks up what a metric counts by the identity of its labels.
+  readonly #labelled = new Map<Outcome | DisconnectReason, ReadonlyArray<MetricLabel.MetricLabel>>()
+
+  constructor(service: string, labels: ReadonlyArray<MetricLabel.MetricLabel>) {
+    this.#labels = [...labels, MetricLabel.make("service", service)]
+  }
+
+  attempted(outcome: Outcome): void {
+    attempts.unsafeUpdate(1, this.#with("outcome", outcome))
+  }
+
+  connected(millis: number): void {
+    this.attempted("succeeded")
+    timeToConnect.unsafeUpdate(millis, this.#labels)
+    openConnections.unsafeModify(1, this.#labels)
+  }
+
+  disconnected(reason: DisconnectReason, millis: number): void {
+    disconnects.unsafeUpdate(1, this.#with("reason", reason))
+    connectionLifetime.unsafeUpdate(millis, this.#labels)
+    openConnections.unsafeModify(-1, this.#labels)
+  }
+
+  waiting(more: number): void {
+    waiters.unsafeModify(more, this.#labels)
+  }
+
+  #with(label: string, value: Outcome | DisconnectReason): ReadonlyArray<MetricLabel.MetricLabel> {
+    const known = this.#labelled.get(value)
+    if (known !== undefined) return known
+    const labels = [...this.#labels, MetricLabel.make(label, value)]
+    this.#labelled.set(value, labels)
+    return labels
+  }
+}
+
+const attempts = Metric.counter("client_service_attempts", {
+  description: "Attempts that ended, by outcome",
+  incremental: true
+})
+
+const disconnects = Metric.counter("client_service_disconnects", {
+  description: "Connections that ended, by reason",
+  incremental: true
+})
+
+const openConnections = Metric.gauge("client_service_open_connections", { description: "Connections that are up" })
+
+const waiters = Metric.gauge("client_service_waiters", { description: "Fibers that wait for a connection" })
+
+// Not Metric.timer, whose label for the unit makes new labels of ours at every update.
+const millis = (name: string, description: string) =>
+  Metric.fromMetricKey(
+    MetricKey.taggedWithLabels(
+      MetricKey.histogram(name, MetricBoundaries.exponential({ start: 0.5, factor: 2, count: 35 }), description),
+      [MetricLabel.make("time_unit", "milliseconds")]
+    )
+  )
+
+const timeToConnect = millis("client_service_time_to_connect", "How long the attempts that succeeded took")
+
+const connectionLifetime = millis("client_service_connection_lifetime", "How long connections were up")
