@@ -47,9 +47,12 @@ export interface Transport {
  */
 export class TransportError extends Data.TaggedError("TransportError")<{
   readonly reason: "Read" | "Write" | "Closed" | "Overflow"
+  /** The bytes that the receive buffer holds, of an `Overflow`. */
+  readonly limit?: number
   readonly cause?: unknown
 }> {
   override get message(): string {
+    if (this.limit !== undefined) return `${messages[this.reason]}: ${this.limit} bytes`
     return this.cause instanceof Error ? `${messages[this.reason]}: ${this.cause.message}` : messages[this.reason]
   }
 }

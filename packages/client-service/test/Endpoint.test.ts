@@ -629,7 +629,7 @@ describe("fromSocket", () => {
   it.scoped("keeps as much as receiveBuffer, and again as much once that is read", () =>
     Effect.gen(function* () {
       const { losses, peer, transport } = yield* makeTransport({ receiveBuffer: 8 })
-      yield* peer.receive("1234", "5678")
+      yield* peer.receive("12345678")
       const received: Array<Uint8Array> = []
       yield* Effect.fork(Stream.runForEach(transport.incoming, (chunk) => Effect.sync(() => received.push(chunk))))
       yield* settle

@@ -9,12 +9,15 @@ import { TransportError } from "../Transport.js"
  * Bytes that arrived and wait to be read, up to a limit, for sources that can't be pushed back.
  */
 export interface ReceiveBuffer {
-  /** Adds a chunk and returns true, or ends the stream with an `Overflow` and returns false. */
-  readonly offer: (chunk: Uint8Array) => boolean
+  /** Adds a chunk, or ends the stream with an `Overflow` and returns that. */
+  readonly offer: (chunk: Uint8Array) => TransportError | undefined
   /** Ends the stream, once what is buffered has been read. The first end counts. */
   readonly end: (error?: TransportError) => void
   readonly stream: Stream.Stream<Uint8Array, TransportError>
 }
+
+/** What a chunk takes besides its bytes: a million empty messages are no less than many bytes. */
+const overhead = 512
 
 export const make = (capacity: number): ReceiveBuffer => {
   const chunks = MutableQueue.unbounded<Uint8Array>()
@@ -41,16 +44,17 @@ export const make = (capacity: number): ReceiveBuffer => {
 
   return {
     offer: (chunk) => {
-      if (ending !== undefined) return true
-      if (bytes + chunk.length > capacity) {
+      if (ending !== undefined) return
+      if (bytes + MutableQueue.length(chunks) * overhead + chunk.length > capacity) {
         MutableQueue.pollUpTo(chunks, MutableQueue.length(chunks))
-        end(new TransportError({ reason: "Overflow" }))
-        return false
+        const overflow = new TransportError({ reason: "Overflow", limit: capacity })
+        end(overflow)
+        return overflow
       }
       MutableQueue.offer(chunks, chunk)
       bytes += chunk.length
       wake()
-      return true
+      return undefined
     },
     end,
     stream: Stream.repeatEffectChunkOption(pull)

@@ -25,7 +25,8 @@ export const socketTransport = (
     let isEnding = false
 
     const receive = (data: Uint8Array) => {
-      if (!buffer.offer(data)) signal.lost(new TransportError({ reason: "Overflow" }))
+      const overflow = buffer.offer(data)
+      if (overflow !== undefined) signal.lost(overflow)
     }
 
     const ended = (exit: Exit.Exit<void, Socket.SocketError>) => {
