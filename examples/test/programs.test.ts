@@ -32,7 +32,8 @@ describe("examples", () => {
       "policies.ts",
       ["RetriesExhausted: vault: gave up after 1 failure: WrongPassword: the vault does not take this password"]
     ],
-    ["resilience.ts", ["1", "2", "3"]]
+    ["resilience.ts", ["1", "2", "3"]],
+    ["websocket.ts", ['{"tick":1}', '{"tick":2}', '"missed some"', '{"tick":3}', '{"tick":4}']]
   ] as const) {
     it.scopedLive(`${file} ends, having said what it should`, () =>
       Effect.gen(function* () {

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as Socket from "@effect/platform/Socket"
+import * as Socket from "@effect/platform/Socket"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -14,7 +14,9 @@ import * as InvalidOption from "./InvalidOption.js"
 import { failover as connectFailover } from "./internal/failover.js"
 import { race } from "./internal/happyEyeballs.js"
 import { socketTransport } from "./internal/socketTransport.js"
+import { webSocketTransport } from "./internal/webSocketTransport.js"
 import type { Transport, TransportError } from "./Transport.js"
+import { type WebSocketError, WebSocketOpenError } from "./WebSocketError.js"
 
 /**
  * How a connection tells its service that it is lost.
@@ -167,7 +169,8 @@ export const tap: {
  *
  * Any end of the socket is a loss, a clean one too. A `Socket` can't push its peer back, so what arrives and is not read
  * is kept, up to `receiveBuffer` bytes (16 MiB by default); beyond that, `incoming` fails with a `TransportError`
- * of reason `Overflow` and the connection is lost.
+ * of reason `Overflow` and the connection is lost. A chunk that waits behind another counts for 512 bytes more, as it takes
+ * that much memory.
  *
  * @since 0.1.0
  * @category constructors
@@ -179,11 +182,94 @@ export const fromSocket = <E, R>(
   options?: { readonly receiveBuffer?: number | undefined }
 ): Endpoint<Transport, E | Socket.SocketError | TransportError, Exclude<R, Scope.Scope>> => {
   const where = "Endpoint.fromSocket"
-  const receiveBuffer = InvalidOption.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
+  const receiveBuffer = receiveBufferOf(where, options)
   return fromConnect(
     InvalidOption.text(where, "name", name),
     (signal: ConnectionSignal<Socket.SocketError | TransportError>) =>
       Effect.flatMap(socket, (socket) => socketTransport(socket, name, receiveBuffer, signal))
+  )
+}
+
+/**
+ * Options of a WebSocket.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface WebSocketOptions {
+  /**
+   * For logs, spans and errors, so it must not hold a secret. Default: the origin of the URL, such as
+   * `wss://example.com:8443`; or `websocket`, if the URL comes from an Effect.
+   */
+  readonly name?: string | undefined
+  /** The subprotocols to offer, the preferred one first. Default: none. */
+  readonly protocols?: string | ReadonlyArray<string> | undefined
+  /** How many bytes of messages are kept until they are read. Default 16 MiB. */
+  readonly receiveBuffer?: number | undefined
+}
+
+/**
+ * Connects by a WebSocket, which the platform's `Socket.WebSocketConstructor` makes. The URL can be an Effect, which then
+ * runs at every attempt, so that a token in it is a fresh one. Neither the URL nor a part of it but the origin is in any
+ * name, error, log or span.
+ *
+ * - Each element of `incoming` is one message, whole, and an empty one too; text comes as UTF-8. It ends when the peer
+ *   closes with 1000 or without a code, and fails with a `TransportError` for any other close.
+ * - A string is sent as one text message, bytes as one binary message. A write completes when no more than 1 MiB waits to
+ *   be sent.
+ * - `end` closes the WebSocket: there is no closing of one side alone.
+ *
+ * An attempt fails with a `WebSocketOpenError`. Any close is a loss, a clean one too, and its error a `WebSocketClosed`
+ * with the code and the reason that the peer gave. A WebSocket can't push its peer back, so messages that are not read are
+ * kept, up to `receiveBuffer` bytes; beyond that, `incoming` fails with a `TransportError` of reason `Overflow`
+ * and the connection is lost. A message that waits behind another counts for 512 bytes more, as it takes that much memory.
+ *
+ * @example
+ * ```ts
+ * import { Socket } from "@effect/platform"
+ * import { Effect } from "effect"
+ * import { ClientService, Endpoint, RetryPolicy, WebSocketError } from "effect-client-service"
+ *
+ * declare const fetchToken: Effect.Effect<string>
+ *
+ * const service = ClientService.make({
+ *   endpoint: Endpoint.webSocket(
+ *     Effect.map(fetchToken, (token) => `wss://example.com/feed?token=${token}`),
+ *     { name: "feed", protocols: "feed.v2" }
+ *   ),
+ *   // The server closes with 4003 when the account is locked.
+ *   retryPolicy: RetryPolicy.fullJitter().pipe(
+ *     RetryPolicy.whileError(
+ *       (error: unknown) => !(error instanceof WebSocketError.WebSocketClosed && error.code === 4003)
+ *     )
+ *   )
+ * }).pipe(Effect.provide(Socket.layerWebSocketConstructorGlobal))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption if a URL that is given as text is not one of `ws:` or `wss:` without a fragment, a protocol is not a
+ * token of HTTP or is there twice, the name is empty, or `receiveBuffer` is not a positive integer
+ */
+export const webSocket = <E = never, R = never>(
+  url: string | Effect.Effect<string, E, R>,
+  options?: WebSocketOptions
+): Endpoint<Transport, E | WebSocketError | TransportError, Exclude<R, Scope.Scope> | Socket.WebSocketConstructor> => {
+  const where = "Endpoint.webSocket"
+  const known =
+    typeof url === "string"
+      ? (webSocketUrl(url) ?? refuseUnseen(where, "url", "a URL of ws: or wss: without a fragment"))
+      : undefined
+  const endpoint = InvalidOption.text(where, "name", options?.name ?? known?.origin ?? "websocket")
+  const protocols = protocolsOf(where, options?.protocols)
+  const receiveBuffer = receiveBufferOf(where, options)
+  const resolve = typeof url === "string" ? Effect.succeed(known) : Effect.map(url, webSocketUrl)
+  return fromConnect(endpoint, (signal: ConnectionSignal<WebSocketError | TransportError>) =>
+    Effect.flatMap(Effect.zip(Socket.WebSocketConstructor, resolve), ([construct, url]) =>
+      url === undefined
+        ? new WebSocketOpenError({ endpoint, reason: "InvalidUrl" })
+        : webSocketTransport(() => construct(url.href, [...protocols]), { endpoint, url, receiveBuffer, signal })
+    )
   )
 }
 
@@ -221,6 +307,30 @@ export const happyEyeballs = <A, E, R>(
   const delay = Duration.toMillis(InvalidOption.duration(where, "delay", options?.delay ?? "250 millis"))
   return fromConnect(namesOf(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
 }
+
+const receiveBufferOf = (where: string, options: { readonly receiveBuffer?: number | undefined } | undefined): number =>
+  InvalidOption.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
+
+const webSocketUrl = (text: string): URL | undefined => {
+  try {
+    const url = new URL(text)
+    return /^wss?:$/.test(url.protocol) && url.hash === "" ? url : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const protocolsOf = (where: string, option: string | ReadonlyArray<string> = []): ReadonlyArray<string> => {
+  const protocols = typeof option === "string" ? [option] : option
+  const isValid = new Set(protocols).size === protocols.length && protocols.every((protocol) => token.test(protocol))
+  return isValid ? protocols : refuseUnseen(where, "protocols", "tokens of HTTP, each but once")
+}
+
+const token = /^[\w!#$%&'*+.^`|~-]+$/
+
+// What holds credentials is not shown.
+const refuseUnseen = (where: string, option: string, expected: string): never =>
+  InvalidOption.refuse(where, option, "(not shown)", expected)
 
 const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): string => {
   if (endpoints.length > 0) return endpoints.map(({ name }) => name).join(", ")

@@ -47,3 +47,8 @@ export * as TestEndpoint from "./TestEndpoint.js"
  * @since 0.1.0
  */
 export * as Transport from "./Transport.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as WebSocketError from "./WebSocketError.js"

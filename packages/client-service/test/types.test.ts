@@ -19,7 +19,8 @@ import {
   Endpoint,
   RetryPolicy,
   TestEndpoint,
-  type Transport
+  type Transport,
+  type WebSocketError
 } from "effect-client-service"
 
 interface Bytes {
@@ -432,6 +433,17 @@ describe("Endpoint", () => {
     >()
     expectTypeOf(Endpoint.fromSocket("ws", socket)).not.toExtend<
       Endpoint.Endpoint<Transport.Transport, Unhealthy | Socket.SocketError | Transport.TransportError>
+    >()
+  })
+
+  it("webSocket needs the WebSocket of the platform, and adds what the Effect of its URL fails with and needs", () => {
+    type Own = WebSocketError.WebSocketError | Transport.TransportError
+    const url: Effect.Effect<string, Unhealthy, Credentials | Scope.Scope> = Effect.die("unused")
+    expectTypeOf(Endpoint.webSocket("ws://127.0.0.1")).toEqualTypeOf<
+      Endpoint.Endpoint<Transport.Transport, Own, Socket.WebSocketConstructor>
+    >()
+    expectTypeOf(Endpoint.webSocket(url)).toEqualTypeOf<
+      Endpoint.Endpoint<Transport.Transport, Own | Unhealthy, Socket.WebSocketConstructor | Credentials>
     >()
   })
 })

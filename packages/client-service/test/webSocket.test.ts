@@ -1,0 +1,444 @@
+import { inspect } from "node:util"
+import { Socket } from "@effect/platform"
+import { describe, expect, it } from "@effect/vitest"
+import { Cause, Chunk, Effect, Fiber, Scope, Stream, TestClock } from "effect"
+import {
+  ClientService,
+  Endpoint,
+  InvalidOption,
+  RetryPolicy,
+  type Transport,
+  WebSocketError
+} from "effect-client-service"
+import { awaitState, settle } from "./support/fixture.js"
+import { withLogs } from "./support/logs.js"
+import { makePlatform } from "./support/memoryWebSocket.js"
+import { withTimers } from "./support/timers.js"
+
+const url = "wss://alice:sesame@example.com:8443/feed/hidden?token=secret"
+
+const secrets = ["alice", "sesame", "hidden", "secret"]
+
+/** The transport of a WebSocket that is open, the WebSocket, and the losses of the connection. */
+const makeTransport = (options?: Endpoint.WebSocketOptions) =>
+  Effect.gen(function* () {
+    const platform = yield* makePlatform
+    const losses: Array<unknown> = []
+    const scope = yield* Scope.make()
+    yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+    const connecting = yield* Endpoint.webSocket(url, options)
+      .connect({ lost: (error) => losses.push(error) })
+      .pipe(platform.provide, Scope.extend(scope), Effect.fork)
+    const webSocket = yield* platform.made
+    yield* Effect.addFinalizer(() => Effect.sync(() => webSocket.closed(1000)))
+    webSocket.open()
+    return { webSocket, transport: yield* Fiber.join(connecting), losses, scope }
+  })
+
+const makeService = (endpoint: ReturnType<typeof Endpoint.webSocket<string>>, refusedCode = 4003) =>
+  Effect.gen(function* () {
+    const platform = yield* makePlatform
+    const service = yield* ClientService.make({
+      endpoint,
+      retryPolicy: RetryPolicy.fromFunction(() => "1 second").pipe(
+        RetryPolicy.whileError(
+          (error: unknown) => !(error instanceof WebSocketError.WebSocketClosed && error.code === refusedCode)
+        )
+      )
+    }).pipe(platform.provide)
+    yield* service.start
+    return { service, made: platform.made }
+  })
+
+const collect = (transport: Transport.Transport) =>
+  Effect.map(Stream.runCollect(transport.incoming), Chunk.toReadonlyArray)
+
+const bytes = (...values: ReadonlyArray<number>) => Uint8Array.from(values)
+
+const utf8 = (text: string) => new TextEncoder().encode(text)
+
+describe("webSocket", () => {
+  it("is named after the origin of its URL, without credentials; or as told", () => {
+    expect(Endpoint.webSocket(url).name).toBe("wss://example.com:8443")
+    expect(Endpoint.webSocket("ws://127.0.0.1/a?b=c").name).toBe("ws://127.0.0.1")
+    expect(Endpoint.webSocket(Effect.succeed(url)).name).toBe("websocket")
+    expect(Endpoint.webSocket(url, { name: "feed" }).name).toBe("feed")
+    expect(Endpoint.webSocket(Effect.succeed(url), { name: "feed" }).name).toBe("feed")
+  })
+
+  for (const invalid of ["", "secret", "https://alice:secret@example.com", "ws://secret:port", "ws://a/?secret#part"]) {
+    it(`refuses the URL ${JSON.stringify(invalid)} at once, without showing it`, () => {
+      const error = caught(() => Endpoint.webSocket(invalid))
+      expect(error).toBeInstanceOf(InvalidOption.InvalidOption)
+      expect(error).toMatchObject({ where: "Endpoint.webSocket", option: "url" })
+      expect(inspect(error, { depth: 9 }).split("\n")[0]).toBe(
+        'InvalidOption: Endpoint.webSocket: url must be a URL of ws: or wss: without a fragment, got "(not shown)"'
+      )
+      expect(JSON.stringify(error)).not.toContain("secret")
+    })
+
+    it.scoped(`fails the attempt if the Effect gives the URL ${JSON.stringify(invalid)}`, () =>
+      Effect.gen(function* () {
+        const { made, service } = yield* makeService(Endpoint.webSocket(Effect.succeed(invalid)))
+        const error = yield* Effect.flip(service.whenConnected({ failAfterFailures: 1 }))
+        expect(error).toEqual(new WebSocketError.WebSocketOpenError({ endpoint: "websocket", reason: "InvalidUrl" }))
+        expect(error).toHaveProperty("message", "websocket: the URL is not one of ws: or wss: without a fragment")
+        yield* service.stop
+        expect((yield* Effect.fork(made)).unsafePoll()).toBeNull()
+      })
+    )
+  }
+
+  for (const protocols of ["", "two words", ["a", "a"], ["a", "b,c"]]) {
+    it(`refuses the protocols ${JSON.stringify(protocols)}`, () => {
+      expect(caught(() => Endpoint.webSocket(url, { protocols }))).toMatchObject({
+        _tag: "InvalidOption",
+        where: "Endpoint.webSocket",
+        option: "protocols"
+      })
+    })
+  }
+
+  it("refuses a blank name and a receiveBuffer of nothing", () => {
+    expect(caught(() => Endpoint.webSocket(url, { name: " " }))).toMatchObject({ option: "name" })
+    expect(caught(() => Endpoint.webSocket(url, { receiveBuffer: 0 }))).toMatchObject({ option: "receiveBuffer" })
+  })
+
+  it.scoped("asks for the URL at every attempt, and offers the protocols", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const fresh = Effect.suspend(() => {
+        attempts += 1
+        return attempts === 2 ? Effect.fail("no token") : Effect.succeed(`ws://example.com/?token=${attempts}`)
+      })
+      const { made, service } = yield* makeService(Endpoint.webSocket(fresh, { protocols: ["v2", "v1"] }))
+      const first = yield* made
+      expect([first.url, first.protocols]).toEqual(["ws://example.com/?token=1", ["v2", "v1"]])
+      first.closed(1006)
+      yield* awaitState(service, "Waiting")
+      yield* TestClock.adjust("1 second")
+      expect(yield* waitingFor(service)).toBe("no token")
+      yield* TestClock.adjust("1 second")
+      const third = yield* made
+      expect(third.url).toBe("ws://example.com/?token=3")
+      third.open()
+      expect((yield* service.whenConnected()).remote).toBe("ws://example.com")
+      third.closed(1000)
+      yield* awaitState(service, "Waiting")
+    })
+  )
+
+  it.scoped("connects only once the WebSocket is open", () =>
+    Effect.gen(function* () {
+      const platform = yield* makePlatform
+      const endpoint = Endpoint.webSocket(url)
+      const connecting = yield* Effect.fork(Effect.scoped(platform.provide(endpoint.connect({ lost: () => {} }))))
+      const webSocket = yield* platform.made
+      yield* settle
+      expect(connecting.unsafePoll()).toBeNull()
+      webSocket.open()
+      yield* settle
+      webSocket.closed(1000)
+      expect((yield* Fiber.join(connecting)).remote).toBe("wss://example.com:8443")
+    })
+  )
+
+  for (const [code, reason] of [
+    [1000, "done"],
+    [1001, "going away"],
+    [1005, ""],
+    [1006, ""],
+    [4000, "no such room"]
+  ] as const) {
+    it.scoped(`keeps the code ${code} of a close and its reason, and connects again`, () =>
+      Effect.gen(function* () {
+        const { made, service } = yield* makeService(Endpoint.webSocket(url))
+        const webSocket = yield* made
+        webSocket.open()
+        const transport = yield* service.whenConnected()
+        const reading = yield* Effect.fork(Effect.exit(collect(transport)))
+        yield* settle
+        webSocket.closed(code, reason)
+        expect(yield* waitingFor(service)).toEqual(
+          new WebSocketError.WebSocketClosed({ endpoint: "wss://example.com:8443", code, reason, detail: undefined })
+        )
+        const read = yield* Fiber.join(reading)
+        expect(read._tag).toBe(code === 1000 || code === 1005 ? "Success" : "Failure")
+        if (read._tag === "Failure")
+          expect(Cause.squash(read.cause)).toMatchObject({ reason: "Read", cause: { _tag: "WebSocketClosed", code } })
+        yield* TestClock.adjust("1 second")
+        const next = yield* made
+        next.open()
+        yield* service.whenConnected()
+        next.closed(1000)
+      })
+    )
+  }
+
+  it.scoped("a policy can end on a code", () =>
+    Effect.gen(function* () {
+      const { made, service } = yield* makeService(Endpoint.webSocket(url), 4003)
+      const webSocket = yield* made
+      webSocket.open()
+      yield* service.whenConnected()
+      webSocket.closed(4003, "locked")
+      yield* awaitState(service, "Exhausted")
+      expect(yield* Effect.flip(service.whenConnected())).toMatchObject({
+        _tag: "RetriesExhausted",
+        message: expect.stringContaining('the WebSocket was closed with code 4003: "locked"')
+      })
+    })
+  )
+
+  it("tells no more of a reason than a close can have, in one line", () => {
+    const closed = new WebSocketError.WebSocketClosed({ endpoint: "e", code: 4000, reason: `\n${"x".repeat(9999)}` })
+    expect(closed.message).toBe(`e: the WebSocket was closed with code 4000: "\\n${"x".repeat(122)}"`)
+  })
+
+  it.scoped("gives each message as one chunk, whole, text as UTF-8 and an empty one too", () =>
+    Effect.gen(function* () {
+      const { transport, webSocket } = yield* makeTransport()
+      expect(webSocket.binaryType).toBe("arraybuffer")
+      webSocket.receive('{"a":1}', bytes(1, 2), "", "über", bytes(), '{"b":2}')
+      webSocket.closed(1000)
+      const messages = ['{"a":1}', bytes(1, 2), "", "über", bytes(), '{"b":2}']
+      expect(yield* collect(transport)).toEqual(
+        messages.map((message) => (typeof message === "string" ? utf8(message) : message))
+      )
+    })
+  )
+
+  it.scoped("sends a string as text and bytes as they are", () =>
+    Effect.gen(function* () {
+      const { transport, webSocket } = yield* makeTransport()
+      yield* transport.write("text")
+      yield* transport.write(bytes(1, 2))
+      yield* transport.write("")
+      expect(webSocket.sent).toEqual(["text", bytes(1, 2), ""])
+    })
+  )
+
+  it.scoped("a write waits until no more than 1 MiB is to be sent, and those after it keep their order", () =>
+    withTimers((timers) =>
+      Effect.gen(function* () {
+        const { transport, webSocket } = yield* makeTransport()
+        webSocket.bufferedAmount = 1024 * 1024 + 1
+        const writing = yield* Effect.fork(Effect.zip(transport.write("1"), transport.write("2"), { concurrent: true }))
+        yield* TestClock.adjust("1 second")
+        expect(writing.unsafePoll()).toBeNull()
+        expect(webSocket.sent).toEqual(["1", "2"])
+        webSocket.bufferedAmount -= 1
+        yield* TestClock.adjust("10 millis")
+        yield* Fiber.join(writing)
+        expect(timers.pending()).toBe(0)
+      })
+    )
+  )
+
+  it.scoped("a write that waits fails with Closed when the WebSocket closes", () =>
+    Effect.gen(function* () {
+      const { transport, webSocket } = yield* makeTransport()
+      webSocket.bufferedAmount = Number.POSITIVE_INFINITY
+      const writing = yield* Effect.fork(transport.write("stuck"))
+      yield* settle
+      webSocket.closed(1006)
+      yield* TestClock.adjust("10 millis")
+      expect(yield* Effect.flip(Fiber.join(writing))).toMatchObject({ reason: "Closed" })
+    })
+  )
+
+  it.scoped("a write fails with Closed while the WebSocket closes, and once it is closed", () =>
+    Effect.gen(function* () {
+      const { transport, webSocket } = yield* makeTransport()
+      webSocket.readyState = 2
+      expect(yield* Effect.flip(transport.write("late"))).toMatchObject({ reason: "Closed" })
+      webSocket.closed(1000)
+      expect(yield* Effect.flip(transport.write("late"))).toMatchObject({ reason: "Closed" })
+      expect(webSocket.sent).toEqual([])
+    })
+  )
+
+  it.scoped("a send that throws is a write that fails", () =>
+    Effect.gen(function* () {
+      const { transport, webSocket } = yield* makeTransport()
+      webSocket.send = () => {
+        throw new Error("no memory")
+      }
+      const error = yield* Effect.flip(transport.write("much"))
+      expect(error).toMatchObject({ reason: "Write", message: "writing to the connection failed: no memory" })
+    })
+  )
+
+  it.scoped("end closes, and nothing can be written after it", () =>
+    Effect.gen(function* () {
+      const { losses, transport, webSocket } = yield* makeTransport()
+      yield* transport.end
+      expect(webSocket.closes).toEqual([1000])
+      expect(yield* Effect.flip(transport.write("late"))).toMatchObject({ reason: "Closed" })
+      webSocket.closed(1000)
+      expect(losses).toMatchObject([{ _tag: "WebSocketClosed", code: 1000 }])
+    })
+  )
+
+  it.scoped("keeps a message as large as receiveBuffer, and is lost with an error that names that beyond it", () =>
+    Effect.gen(function* () {
+      const { losses, transport, webSocket } = yield* makeTransport({ receiveBuffer: 1000 })
+      webSocket.receive("x".repeat(1000))
+      expect(losses).toEqual([])
+      webSocket.receive("y")
+      const overflow = { _tag: "TransportError", reason: "Overflow", limit: 1000 }
+      expect(losses).toMatchObject([overflow])
+      expect(losses[0]).toHaveProperty("message", "the peer sent more than the receive buffer holds: 1000 bytes")
+      webSocket.receive("more")
+      expect(losses).toHaveLength(1)
+      expect(yield* Effect.flip(collect(transport))).toMatchObject(overflow)
+    })
+  )
+
+  it.scoped("counts empty messages too, for what they take", () =>
+    Effect.gen(function* () {
+      const { losses, webSocket } = yield* makeTransport({ receiveBuffer: 512_000 })
+      webSocket.receive(...Array.from({ length: 1001 }, () => ""))
+      expect(losses).toEqual([])
+      webSocket.receive("")
+      expect(losses).toMatchObject([{ reason: "Overflow" }])
+    })
+  )
+
+  it.scoped("closing waits for the peer, but for a second at most, and then does without it", () =>
+    withTimers((timers) =>
+      Effect.gen(function* () {
+        const peer = yield* makeTransport()
+        const reading = yield* Effect.fork(collect(peer.transport))
+        const closing = yield* Effect.fork(Scope.close(peer.scope, yield* Effect.exit(Effect.void)))
+        yield* settle
+        expect(peer.webSocket.closes).toEqual([1000])
+        expect(closing.unsafePoll()).toBeNull()
+        expect(yield* Effect.flip(Fiber.join(reading))).toMatchObject({ reason: "Closed" })
+        peer.webSocket.closed(1000)
+        yield* Fiber.join(closing)
+
+        const gone = yield* makeTransport()
+        const givingUp = yield* Effect.fork(Scope.close(gone.scope, yield* Effect.exit(Effect.void)))
+        yield* TestClock.adjust("999 millis")
+        expect([givingUp.unsafePoll(), gone.webSocket.isTerminated]).toEqual([null, false])
+        yield* TestClock.adjust("1 millis")
+        yield* Fiber.join(givingUp)
+        expect(gone.webSocket.isTerminated).toBe(true)
+        expect(timers.pending()).toBe(0)
+      })
+    )
+  )
+
+  it.scoped("a WebSocket that is already closed takes no time to close", () =>
+    Effect.gen(function* () {
+      const { scope, webSocket } = yield* makeTransport()
+      webSocket.closed(4000)
+      yield* Scope.close(scope, yield* Effect.exit(Effect.void))
+      expect(webSocket.closes).toEqual([])
+    })
+  )
+
+  it.scoped("an attempt that is interrupted closes its WebSocket", () =>
+    Effect.gen(function* () {
+      const { made, service } = yield* makeService(Endpoint.webSocket(url))
+      const webSocket = yield* made
+      const stopping = yield* Effect.fork(service.stop)
+      yield* settle
+      expect(webSocket.closes).toEqual([1000])
+      webSocket.closed(1006)
+      yield* Fiber.join(stopping)
+    })
+  )
+
+  it.scoped("an attempt fails with what the platform tells", () =>
+    Effect.gen(function* () {
+      const { made, service } = yield* makeService(Endpoint.webSocket(url))
+      const failure = yield* Effect.fork(Effect.flip(service.whenConnected({ failAfterFailures: 1 })))
+      const webSocket = yield* made
+      webSocket.fail({ message: "Unexpected server response: 401" })
+      webSocket.closed(1006)
+      const error = yield* Fiber.join(failure)
+      expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason: "Failed" })
+      expect(error).toHaveProperty(
+        "message",
+        "wss://example.com:8443: the WebSocket could not be opened: Unexpected server response: 401"
+      )
+    })
+  )
+
+  for (const [told, detail] of [
+    [{}, undefined],
+    [{ message: "", error: { code: "ECONNREFUSED" } }, "ECONNREFUSED"],
+    [{ message: "x".repeat(999) }, "x".repeat(200)],
+    ...secrets.map((secret) => [{ message: `what is "${secret}"?` }, undefined] as const)
+  ] as const) {
+    it.scoped(`of what went wrong it tells ${detail ?? "nothing"} if told ${JSON.stringify(told)}`, () =>
+      Effect.gen(function* () {
+        const { losses, webSocket } = yield* makeTransport()
+        webSocket.fail(told)
+        expect(webSocket.isTerminated).toBe(true)
+        webSocket.closed(1006)
+        expect(losses).toEqual([
+          new WebSocketError.WebSocketClosed({ endpoint: "wss://example.com:8443", code: 1006, reason: "", detail })
+        ])
+      })
+    )
+  }
+
+  it.scoped("a constructor that throws is an attempt that fails", () =>
+    Effect.gen(function* () {
+      const connect = Endpoint.webSocket(url).connect({ lost: () => {} })
+      const construct = (url: string) => {
+        throw new SyntaxError(url.includes("secret") ? `The URL '${url}' is invalid.` : url)
+      }
+      const error = yield* Effect.flip(
+        Effect.scoped(Effect.provideService(connect, Socket.WebSocketConstructor, construct))
+      )
+      expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason: "Failed", detail: undefined })
+    })
+  )
+
+  it.scoped("shows the URL nowhere", () =>
+    withLogs((logs) =>
+      Effect.gen(function* () {
+        const { made, service } = yield* makeService(Endpoint.webSocket(url))
+        const seen: Array<unknown> = [service]
+        for (const end of ["refused", "broken", "closed"]) {
+          const webSocket = yield* made
+          if (end !== "refused") {
+            webSocket.open()
+            seen.push(yield* service.whenConnected(), yield* service.state.get)
+          }
+          if (end !== "closed") webSocket.fail({ message: `${end} ${url}`, error: new Error(url) })
+          webSocket.closed(end === "closed" ? 4000 : 1006)
+          yield* awaitState(service, "Waiting")
+          const state = yield* service.state.get
+          seen.push(state, state._tag === "Waiting" ? Cause.pretty(state.cause) : undefined)
+          yield* TestClock.adjust("1 second")
+        }
+        yield* Effect.fork(service.stop)
+        const shown = [...seen, ...logs].map((value) => `${inspect(value, { depth: 12 })} ${JSON.stringify(value)}`)
+        expect(shown.filter((text) => text.includes("example.com")).length).toBeGreaterThan(3)
+        expect(shown.filter((text) => secrets.some((secret) => text.includes(secret)))).toEqual([])
+        ;(yield* made).closed(1006)
+      })
+    )
+  )
+})
+
+const caught = (f: () => unknown): unknown => {
+  try {
+    return f()
+  } catch (error) {
+    return error
+  }
+}
+
+/** What a service that waits has failed with. */
+const waitingFor = <E>(service: ClientService.ClientService<Transport.Transport, E>) =>
+  Effect.gen(function* () {
+    yield* awaitState(service, "Waiting")
+    const state = yield* service.state.get
+    return state._tag === "Waiting" ? Cause.squash(state.cause) : state
+  })
