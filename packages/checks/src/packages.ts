@@ -29,7 +29,7 @@ export const checkPackages = async (report: Report): Promise<void> => {
   for (const pkg of packages) await checkPackage(report, pkg, packed, join(directory, "consumers"))
 }
 
-/** What a bundle may weigh with all of a package in it but its test kit, minified and compressed, without its peers. */
+/** What a bundle may weigh with all of a package in it but its test kit, minified and compressed, without what it depends on. */
 const maxBundleKiB = 12
 
 /** Modules for tests, which no application bundles. */
@@ -222,13 +222,14 @@ const checkSize = async ({ manifest: { name }, modules }: Package, project: stri
     .filter((module) => module !== "index" && !testKit.has(module))
     .map((module) => `export * as ${module} from "${name}/${module}"`)
     .join("\n")
+  const { dependencies, peerDependencies } = readManifest(join(project, "node_modules", name))
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: project },
     bundle: true,
     minify: true,
     format: "esm",
     platform: "neutral",
-    external: Object.keys(readManifest(join(project, "node_modules", name)).peerDependencies ?? {}).concat("node:*"),
+    external: [...Object.keys({ ...dependencies, ...peerDependencies }), "node:*"],
     write: false
   })
   const kib = outputFiles.reduce((sum, file) => sum + gzipSync(file.contents, { level: 9 }).length, 0) / 1024

@@ -1,11 +1,13 @@
 /**
- * Endpoints over the sockets of Node.js: TCP, TLS and Unix.
+ * Endpoints over the sockets of Node.js: TCP, TLS, Unix and WebSocket.
  *
  * @since 0.1.0
  */
 
+import * as Http from "node:http"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import * as Socket from "@effect/platform/Socket"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,6 +16,8 @@ import * as Endpoint from "effect-client-service/Endpoint"
 import type * as EndpointsFailed from "effect-client-service/EndpointsFailed"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import type * as Transport from "effect-client-service/Transport"
+import type { WebSocketError } from "effect-client-service/WebSocketError"
+import { WebSocket } from "ws"
 import { type ConnectError, fromNodeError } from "./ConnectError.js"
 import { lookUp } from "./internal/lookUp.js"
 import { type Settings, SocketTransport } from "./internal/socketTransport.js"
@@ -180,6 +184,86 @@ export const tls = (options: TlsOptions): Endpoint.Endpoint<Transport.Transport,
     openEvent: "secureConnect",
     connect: (connection) => Tls.connect({ ...connection, ...secure })
   })
+}
+
+/**
+ * Options of a WebSocket endpoint.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface WebSocketOptions<out E = never, out R = never> extends Endpoint.WebSocketOptions {
+  /** The headers to send, besides those of every WebSocket. An Effect runs at every attempt. Default: none. */
+  readonly headers?: Headers | Effect.Effect<Headers, E, R> | undefined
+}
+
+/**
+ * The headers of a request, by their names.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Headers = Readonly<Record<string, string>>
+
+/**
+ * Connects by a WebSocket, as `Endpoint.webSocket` of `effect-client-service` does, and can send headers with it. It needs
+ * no `WebSocketConstructor`: the WebSocket is that of `ws`, since Node.js 20 has none of its own.
+ *
+ * No value of a header is in any name, error, log or span.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { NodeEndpoint } from "effect-client-service-node"
+ *
+ * declare const fetchToken: Effect.Effect<string>
+ *
+ * const feed = NodeEndpoint.webSocket("wss://example.com/feed", {
+ *   headers: Effect.map(fetchToken, (token) => ({ authorization: `Bearer ${token}` }))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption as `Endpoint.webSocket` does, and if HTTP does not allow a header
+ */
+export const webSocket = <E = never, R = never, E2 = never, R2 = never>(
+  url: string | Effect.Effect<string, E, R>,
+  options?: WebSocketOptions<E2, R2>
+): Endpoint.Endpoint<
+  Transport.Transport,
+  E | E2 | WebSocketError | Transport.TransportError,
+  Exclude<R2, Scope.Scope> | Exclude<Exclude<Exclude<R, Scope.Scope>, Socket.WebSocketConstructor>, Scope.Scope>
+> => {
+  const { headers = {} } = options ?? {}
+  const fresh: Effect.Effect<Headers, E2, R2> = Effect.isEffect(headers)
+    ? headers
+    : Effect.succeed(validHeaders("NodeEndpoint.webSocket", headers))
+  const endpoint = Endpoint.webSocket(url, options)
+  return Endpoint.make({
+    name: endpoint.name,
+    connect: (signal: Endpoint.ConnectionSignal<E | WebSocketError | Transport.TransportError>) =>
+      Effect.flatMap(fresh, (headers) =>
+        Effect.provideService(endpoint.connect(signal), Socket.WebSocketConstructor, (url, protocols) =>
+          domWebSocket(new WebSocket(url, protocols, { headers }))
+        )
+      )
+  })
+}
+
+// Its types differ from those of browsers in what nobody uses here.
+const domWebSocket = (webSocket: unknown) => webSocket as globalThis.WebSocket
+
+const validHeaders = (where: string, headers: Headers): Headers => {
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      Http.validateHeaderName(name)
+      Http.validateHeaderValue(name, value)
+    } catch {
+      throw invalid(where, "headers", [name, "(not shown)"], "headers of HTTP")
+    }
+  }
+  return headers
 }
 
 interface Dial extends Omit<Settings, "signal"> {
