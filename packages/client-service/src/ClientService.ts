@@ -626,7 +626,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
 }
 
 // There may be many services, so what each offers is made when it is asked for.
-class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
+class ClientServiceImpl<P, E, R> extends Inspectable.Class implements ClientService<P, E> {
   readonly [TypeId]: TypeId = TypeId
   // Asked for all the time, by fibers that mostly find a connection.
   readonly #machine: Machine<P, E, R>
@@ -636,6 +636,7 @@ class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
     readonly name: string,
     machine: Machine<P, E, R>
   ) {
+    super()
     this.#machine = machine
     const next = Effect.map(machine.awaitConnection(0), ({ protocol }) => protocol)
     this.#connected = Effect.suspend(() => machine.usable?.succeed ?? next)
@@ -708,14 +709,6 @@ class ClientServiceImpl<P, E, R> implements ClientService<P, E> {
   toJSON() {
     const { attempt, failures, generation, state } = this.#machine.model
     return { _id: "ClientService", name: this.name, state: state._tag, attempt, failures, generation }
-  }
-
-  toString() {
-    return Inspectable.format(this.toJSON())
-  }
-
-  [Inspectable.NodeInspectSymbol]() {
-    return this.toJSON()
   }
 }
 

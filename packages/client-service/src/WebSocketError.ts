@@ -18,7 +18,8 @@ export type WebSocketError = WebSocketOpenError | WebSocketClosed
  *
  * - `InvalidUrl`: what the Effect of the URL gave is no URL of a WebSocket.
  * - `Failed`: there was no connection, or the server did not agree to a WebSocket. `detail` tells what the platform said
- *   of it, such as `connect ECONNREFUSED 127.0.0.1:80` or `Unexpected server response: 401`. Browsers say nothing.
+ *   of it, as far as that can't lead to the URL, such as `ECONNREFUSED` or `Unexpected server response: 401`. Browsers
+ *   say nothing.
  *
  * @since 0.1.0
  * @category errors
@@ -27,7 +28,7 @@ export class WebSocketOpenError extends Data.TaggedError("WebSocketOpenError")<{
   /** The name of the endpoint. */
   readonly endpoint: string
   readonly reason: "InvalidUrl" | "Failed"
-  /** What the platform said, unless a part of the URL is in it. */
+  /** What the platform said. */
   readonly detail?: string | undefined
 }> {
   override get message(): string {
@@ -51,7 +52,7 @@ export class WebSocketClosed extends Data.TaggedError("WebSocketClosed")<{
   readonly code: number
   /** The reason that the peer gave; empty if it gave none. */
   readonly reason: string
-  /** What the platform said of a WebSocket that broke off, unless a part of the URL is in it. */
+  /** What the platform said of a WebSocket that broke off. */
   readonly detail?: string | undefined
 }> {
   override get message(): string {

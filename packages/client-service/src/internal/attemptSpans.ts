@@ -7,14 +7,17 @@ import * as Tracer from "effect/Tracer"
  * A span for each attempt, linked to the one before. A tracer that throws leaves the attempt without its span.
  */
 export class AttemptSpans {
+  readonly #service: string
+  readonly #endpoint: string
+  readonly #clock: Clock.Clock
   // The identity of the last span alone: a link to the span itself would hold on to all the spans before.
-  private last: Tracer.ExternalSpan | undefined
+  #last: Tracer.ExternalSpan | undefined
 
-  constructor(
-    private readonly service: string,
-    private readonly endpoint: string,
-    private readonly clock: Clock.Clock
-  ) {}
+  constructor(service: string, endpoint: string, clock: Clock.Clock) {
+    this.#service = service
+    this.#endpoint = endpoint
+    this.#clock = clock
+  }
 
   begin(attempt: number): Effect.Effect<Tracer.Span | undefined> {
     return Effect.matchCause(
@@ -23,14 +26,14 @@ export class AttemptSpans {
           kind: "client",
           root: true,
           captureStackTrace: false,
-          attributes: { service: this.service, endpoint: this.endpoint, attempt },
-          links: this.last === undefined ? [] : [{ _tag: "SpanLink", span: this.last, attributes: {} }]
+          attributes: { service: this.#service, endpoint: this.#endpoint, attempt },
+          links: this.#last === undefined ? [] : [{ _tag: "SpanLink", span: this.#last, attributes: {} }]
         })
       ),
       {
         onFailure: () => undefined,
         onSuccess: (span) => {
-          this.last = Tracer.externalSpan(span)
+          this.#last = Tracer.externalSpan(span)
           return span
         }
       }
@@ -39,7 +42,7 @@ export class AttemptSpans {
 
   end(span: Tracer.Span | undefined, exit: Exit.Exit<unknown, unknown>): void {
     try {
-      span?.end(this.clock.unsafeCurrentTimeNanos(), exit)
+      span?.end(this.#clock.unsafeCurrentTimeNanos(), exit)
     } catch {}
   }
 }

@@ -23,14 +23,17 @@ export const isLogged = (fiber: Fiber.RuntimeFiber<unknown, unknown>, { level }:
  * What a service logs: an entry for each transition, but no more than one warning a minute.
  */
 export class Journal {
+  readonly #service: string
+  readonly #endpoint: string
+  readonly #clock: Clock.Clock
   #quietUntil = Number.NEGATIVE_INFINITY
   #suppressed = 0
 
-  constructor(
-    private readonly service: string,
-    private readonly endpoint: string,
-    private readonly clock: Clock.Clock
-  ) {}
+  constructor(service: string, endpoint: string, clock: Clock.Clock) {
+    this.#service = service
+    this.#endpoint = endpoint
+    this.#clock = clock
+  }
 
   transition(before: Model<unknown, unknown>, model: Model<unknown, unknown>): Entry {
     const { state } = model
@@ -62,7 +65,7 @@ export class Journal {
     return (
       cause === undefined ? Effect.logWithLevel(level, message()) : Effect.logWithLevel(level, message(), cause)
     ).pipe(
-      Effect.annotateLogs({ service: this.service, endpoint: this.endpoint, attempt, generation }),
+      Effect.annotateLogs({ service: this.#service, endpoint: this.#endpoint, attempt, generation }),
       // A logger that throws must not end the service.
       Effect.catchAllCause(() => Effect.void)
     )
@@ -70,7 +73,7 @@ export class Journal {
 
   /** A warning, or an entry for debugging if there was a warning within the last minute. */
   #warning(model: Model<unknown, unknown>, message: () => string, cause: Cause.Cause<unknown> | undefined): Entry {
-    const now = this.clock.unsafeCurrentTimeMillis()
+    const now = this.#clock.unsafeCurrentTimeMillis()
     if (now < this.#quietUntil) {
       this.#suppressed += 1
       return { level: LogLevel.Debug, model, message, cause }

@@ -48,29 +48,23 @@ export class Metrics {
   }
 }
 
-const attempts = Metric.counter("client_service_attempts", {
-  description: "Attempts that ended, by outcome",
-  incremental: true
-})
+const attempts = Metric.counter("client_service_attempts", { incremental: true })
 
-const disconnects = Metric.counter("client_service_disconnects", {
-  description: "Connections that ended, by reason",
-  incremental: true
-})
+const disconnects = Metric.counter("client_service_disconnects", { incremental: true })
 
-const openConnections = Metric.gauge("client_service_open_connections", { description: "Connections that are up" })
+const openConnections = Metric.gauge("client_service_open_connections")
 
-const waiters = Metric.gauge("client_service_waiters", { description: "Fibers that wait for a connection" })
+const waiters = Metric.gauge("client_service_waiters")
 
 // Not Metric.timer, whose label for the unit makes new labels of ours at every update.
-const millis = (name: string, description: string) =>
+const millis = (name: string) =>
   Metric.fromMetricKey(
     MetricKey.taggedWithLabels(
-      MetricKey.histogram(name, MetricBoundaries.exponential({ start: 0.5, factor: 2, count: 35 }), description),
+      MetricKey.histogram(name, MetricBoundaries.exponential({ start: 0.5, factor: 2, count: 35 })),
       [MetricLabel.make("time_unit", "milliseconds")]
     )
   )
 
-const timeToConnect = millis("client_service_time_to_connect", "How long the attempts that succeeded took")
+const timeToConnect = millis("client_service_time_to_connect")
 
-const connectionLifetime = millis("client_service_connection_lifetime", "How long connections were up")
+const connectionLifetime = millis("client_service_connection_lifetime")

@@ -30,7 +30,7 @@ export const webSocketTransport = (
   Effect.flatMap(Effect.scope, (scope) =>
     Effect.try({
       try: () => new WebSocketTransport(construct(), settings),
-      catch: (error) => openError(settings, error)
+      catch: () => new WebSocketOpenError({ endpoint: settings.endpoint, reason: "Failed" })
     }).pipe(
       Effect.tap((webSocket) => Scope.addFinalizer(scope, webSocket.close)),
       Effect.uninterruptible,
@@ -70,7 +70,7 @@ class WebSocketTransport implements Transport {
     })
     // Always followed by a close, though `ws` may wait for the peer to close as well.
     webSocket.addEventListener("error", (event) => {
-      detail = detailOf(event, url)
+      detail = detailOf(event)
       terminate(webSocket)
     })
     webSocket.addEventListener("close", ({ code, reason }) => {
@@ -134,8 +134,6 @@ const linger = 1000
 /** Bytes that wait to be sent, above which a write waits. */
 const sendBuffer = 1024 * 1024
 
-const maxDetail = 200
-
 const encoder = new TextEncoder()
 
 // Also 1005, which stands for a close without a code.
@@ -146,21 +144,12 @@ const terminate = (webSocket: globalThis.WebSocket): void => {
   if ("terminate" in webSocket && typeof webSocket.terminate === "function") webSocket.terminate()
 }
 
-const openError = ({ endpoint, url }: Settings, error: unknown): WebSocketOpenError =>
-  new WebSocketOpenError({ endpoint, reason: "Failed", detail: detailOf(error, url) })
-
-// Of the error itself nothing is kept: it may lead to the WebSocket, which has the URL.
-const detailOf = (error: unknown, url: URL): string | undefined => {
-  const detail = textOf(error, "message") ?? textOf(propertyOf(error, "error"), "code")
-  const secrets = [...url.pathname.split("/"), url.search, url.username, url.password]
-  url.searchParams.forEach((value) => void secrets.push(value))
-  if (detail === undefined || secrets.some((secret) => secret.length > 1 && detail.includes(secret))) return undefined
-  return detail.slice(0, maxDetail)
-}
-
-const textOf = (value: unknown, property: string): string | undefined => {
-  const text = propertyOf(value, property)
-  return typeof text === "string" && text !== "" ? text : undefined
+// Only what can't lead to the URL: the code of a system error or of `ws`, and the status of an answer.
+const detailOf = (event: unknown): string | undefined => {
+  const code = propertyOf(propertyOf(event, "error"), "code")
+  if (typeof code === "string") return code
+  const message = propertyOf(event, "message")
+  return typeof message === "string" && /^Unexpected server response: \d+$/.test(message) ? message : undefined
 }
 
 const propertyOf = (value: unknown, property: string): unknown =>
