@@ -4,7 +4,7 @@ import { Effect, Random, Stream } from "effect"
 import { RetryPolicy, type Transport } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
-import { echo, forwardTo, listen } from "./support/server.js"
+import { echo, forwardTo, listen, openSockets } from "./support/server.js"
 import { type SocketEndpoint, startService } from "./support/service.js"
 
 const host = "127.0.0.1"
@@ -59,8 +59,6 @@ const killer = (random: Random.Random) => {
   }
   return { kill, kills: () => kills, pick }
 }
-
-const openSockets = () => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
 
 const talk = (transport: Transport.Transport) =>
   Effect.all(

@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue, Stream } from "effect"
 import type { Transport } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
-import { clientSockets, echo, eventOf, listen, receivedBy, type ServerOptions } from "./support/server.js"
+import { clientSockets, echo, eventOf, listen, listeners, receivedBy, type ServerOptions } from "./support/server.js"
 import { readText } from "./support/service.js"
 
 const host = "127.0.0.1"
@@ -19,9 +19,6 @@ const connected = (onConnection?: (socket: Net.Socket) => void, options?: Server
     if (socket === undefined) throw new Error("no socket")
     return { transport, socket, peer }
   })
-
-const listeners = (socket: Net.Socket) =>
-  Object.fromEntries(socket.eventNames().map((name) => [name, socket.listenerCount(name)]))
 
 const chunk = Buffer.alloc(256 * 1024, "x")
 

@@ -132,3 +132,10 @@ export const receivedBy = (socket: Net.Socket): Effect.Effect<Buffer> =>
     yield* Deferred.await(ended)
     return Buffer.concat(chunks)
   })
+
+/** How many TCP sockets this process has open, those of its servers' connections among them. */
+export const openSockets = (): number =>
+  process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length
+
+export const listeners = (emitter: Net.Socket): Record<string, number> =>
+  Object.fromEntries(emitter.eventNames().map((name) => [name, emitter.listenerCount(name)]))
