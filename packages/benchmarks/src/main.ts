@@ -1,8 +1,4 @@
 /** Measures every row, prints one table of all, and writes it as JSON. */
-import * as Fs from "node:fs"
-import * as Os from "node:os"
-import { fileURLToPath } from "node:url"
-import { parseArgs } from "node:util"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -17,7 +13,9 @@ import { reconnectOverTcp } from "./floors/reconnectOverTcp.js"
 import { waiterInterrupted } from "./floors/waiterInterrupted.js"
 import { waitersWoken } from "./floors/waitersWoken.js"
 import { whenConnected } from "./floors/whenConnected.js"
+import { optionsOf } from "./options.js"
 import * as Progress from "./progress.js"
+import { machine, writeResults } from "./results.js"
 import { type Result, type Row, resultOf } from "./row.js"
 import { table } from "./table.js"
 
@@ -40,7 +38,10 @@ packages/benchmarks/build/results.json. It takes a few minutes; rows under way a
 Rows:
 ${sections.map(([title, rows]) => [title, ...rows.map(nameOf)].join("\n  ")).join("\n")}`
 
-const { help, only } = options()
+const { help, only, refuse } = optionsOf(usage, {
+  only: { type: "string", default: "" },
+  help: { type: "boolean", default: false }
+})
 if (help) {
   console.log(usage)
 } else {
@@ -51,7 +52,8 @@ if (help) {
 
   const results = await Effect.runPromise(measureAll(wanted).pipe(Logger.withMinimumLogLevel(LogLevel.None)))
   console.log(table(results))
-  write(results)
+  const rows = results.flatMap(([section, results]) => results.map((result) => ({ section, ...result })))
+  writeResults("results.json", { machine, rows })
 }
 
 function measureAll(wanted: typeof sections) {
@@ -74,35 +76,6 @@ function measureAll(wanted: typeof sections) {
   )
 }
 
-function write(results: ReadonlyArray<readonly [title: string, results: ReadonlyArray<Result>]>) {
-  const build = new URL("../build/", import.meta.url)
-  const file = new URL("results.json", build)
-  const machine = { node: process.version, platform: `${Os.type()} ${Os.release()} ${Os.arch()}`, cpus: cpus() }
-  const rows = results.flatMap(([section, results]) => results.map((result) => ({ section, ...result })))
-  Fs.mkdirSync(build, { recursive: true })
-  Fs.writeFileSync(file, `${JSON.stringify({ machine, rows }, undefined, 2)}\n`)
-  console.error(`written to ${fileURLToPath(file)}`)
-}
-
-function cpus() {
-  const all = Os.cpus()
-  return `${all.length} x ${all[0]?.model ?? "unknown"}`
-}
-
 function nameOf({ against, name }: Row) {
   return against === "" ? name : `${name}, against ${against}`
-}
-
-function options() {
-  try {
-    const { values } = parseArgs({ options: { only: { type: "string", default: "" }, help: { type: "boolean" } } })
-    return values
-  } catch (error) {
-    return refuse(error instanceof Error ? error.message : String(error))
-  }
-}
-
-function refuse(reason: string): never {
-  console.error(`${reason}\n\n${usage}`)
-  process.exit(2)
 }

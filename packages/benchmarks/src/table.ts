@@ -1,3 +1,4 @@
+import { columns } from "./grid.js"
 import type { Result, Row } from "./row.js"
 import type { Spread } from "./spread.js"
 
@@ -5,14 +6,7 @@ import type { Spread } from "./spread.js"
 export const table = (sections: ReadonlyArray<readonly [title: string, results: ReadonlyArray<Result>]>): string => {
   const head = ["", "against", "measured", "against", "ratio (quartiles)", "reach", "holds"]
   const lines = sections.flatMap(([title, results]) => [[title], ...results.map(cells)])
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...lines.map((line) => (line.length === 1 ? 0 : (line[column]?.length ?? 0))))
-  )
-  const rule = widths.map((width) => "-".repeat(width))
-  return [head, rule, ...lines]
-    .map((line) => line.map((cell, column) => cell.padEnd(line.length === 1 ? 0 : (widths[column] ?? 0))).join("  "))
-    .map((line) => line.trimEnd())
-    .join("\n")
+  return columns(head, lines)
 }
 
 const cells = ({ against, floor, holds, measured, name, ratio, reach, unit }: Result): ReadonlyArray<string> => [
