@@ -36,6 +36,8 @@ export interface Attempt {
   readonly outcome: Outcome
   readonly signal: Endpoint.ConnectionSignal<PeerError>
   readonly protocol: Protocol
+  /** Whether it began while there was a connection to replace. */
+  readonly isReplacement: boolean
   /** How many of connect, protocol, prepare and the probes are running. */
   running: number
   probes: number
@@ -151,7 +153,7 @@ export class Peer {
   }
 
   /** Whether the connection may be replaced before it is closed. */
-  mayBeReplaced({ establishedAt, overAt, retiredAt }: Attempt): boolean {
+  private mayBeReplaced({ establishedAt, overAt, retiredAt }: Attempt): boolean {
     const { now } = this.settings.clock
     const age = now - (establishedAt ?? Infinity)
     const isOld = age >= 0.8 * (this.settings.options.maxAge ?? Infinity)
@@ -302,8 +304,9 @@ export class Peer {
 
   private begin(signal: Endpoint.ConnectionSignal<PeerError>): Attempt {
     const number = this.attempts.length + 1
-    for (const other of this.attempts) {
-      if (!Peer.isFinished(other) && !this.mayBeOverdue(other) && !this.mayBeReplaced(other)) {
+    const others = this.attempts.filter((other) => !Peer.isFinished(other) && !this.mayBeOverdue(other))
+    for (const other of others) {
+      if (!this.mayBeReplaced(other)) {
         this.settings.violated(`attempt ${number} began before attempt ${other.number} was closed`)
       }
     }
@@ -313,6 +316,7 @@ export class Peer {
       outcome: this.recovered ? accepted : (this.settings.outcomes[number - 1] ?? accepted),
       signal,
       protocol: new Protocol(number),
+      isReplacement: others.length > 0,
       running: 0,
       probes: 0,
       probeDeadline: Infinity,

@@ -3,7 +3,7 @@ import { ClientService } from "effect-client-service"
 import { FiberCensus } from "./fiberCensus.js"
 import { checkStandstill, immediately, isClosing } from "./invariants.js"
 import type { Consumer, Counts, Job, Use, Waiter } from "./jobs.js"
-import { type Attempt, Peer, type PeerError, type Protocol, ScriptedDefect } from "./peer.js"
+import { Peer, type PeerError, type Protocol, ScriptedDefect } from "./peer.js"
 import { withoutRealTimers } from "./realTimers.js"
 import { Reference, type State } from "./reference.js"
 import type { Callback, Command, Event, Part, Script } from "./script.js"
@@ -374,14 +374,8 @@ export class Run {
     const open = peer.attempts.filter(
       (attempt) => attempt.opened && attempt.closed === 0 && !peer.mayBeOverdue(attempt)
     )
-    const [older] = open
-    if (open.length > 2 || (open.length === 2 && older !== undefined && !this.isGivingWay(older))) {
-      this.violated(`${open.length} connections are open`)
-    }
-  }
-
-  private isGivingWay(attempt: Attempt): boolean {
-    return attempt.retiredAt !== undefined || this.peer.mayBeReplaced(attempt)
+    // One that ignores its interruption may open although it is not to replace the other any more.
+    if (open.length > (open[1]?.isReplacement === true ? 2 : 1)) this.violated(`${open.length} connections are open`)
   }
 
   private pass(millis: number): void {
