@@ -1,6 +1,7 @@
 /**
  * An endpoint in memory, for tests: the test decides how each attempt ends, drops connections, and counts what is opened
- * and closed. With `TestClock`, a test of a service that reconnects is deterministic and takes no time.
+ * and closed. With `TestClock`, a test of a service that reconnects is deterministic and takes no time. And a check of
+ * endpoints of your own.
  *
  * @since 0.1.0
  */
@@ -11,6 +12,9 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { type ConnectionSignal, type Endpoint, make as makeEndpoint } from "./Endpoint.js"
+import type { EndpointRuleBroken } from "./EndpointRuleBroken.js"
+import * as InvalidOption from "./InvalidOption.js"
+import { checkEndpoint as check } from "./internal/checkEndpoint.js"
 
 /**
  * An endpoint under the control of a test.
@@ -250,3 +254,68 @@ export const uninterruptible =
   <P, E>(outcome: Outcome<P, E>): Outcome<P, E> =>
   (signal, open) =>
     Effect.uninterruptible(outcome(signal, open))
+
+/**
+ * How an endpoint is checked.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CheckOptions<in A, R2 = never, R3 = never> {
+  /** What the history is drawn from. Default 1. */
+  readonly seed?: number | undefined
+  /** How many times something is done with the endpoint. Default 50. */
+  readonly runs?: number | undefined
+  /**
+   * How long the endpoint may take to connect, to give up an attempt that is interrupted, and to close. In real time,
+   * under `TestClock` as well. Default 5 seconds.
+   */
+  readonly patience?: Duration.DurationInput | undefined
+  /** How many connections are open, as the peer counts them. Default: not known, and only fibers are looked for. */
+  readonly open?: Effect.Effect<number, never, R2> | undefined
+  /** Uses a connection that is up, for which it must not fail. Default: does nothing. */
+  readonly use?: ((connection: A) => Effect.Effect<unknown, unknown, R3>) | undefined
+}
+
+/**
+ * Checks that an endpoint keeps the rules that a service relies on: it connects time and again, whatever came of the
+ * attempts before; it can be interrupted at any point; it leaves nothing open when its Scope closes; its connections do
+ * not depend on each other; and it does not die. `EndpointRule` lists them.
+ *
+ * It closes connections, interrupts attempts and opens two connections at once, in an order drawn from the seed. The peer
+ * has to accept every connection, and to keep it up. Give the endpoint a protocol by `Endpoint.mapEffect` to check both.
+ *
+ * Fails with an `EndpointRuleBroken` at the first rule that is broken.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Endpoint, TestEndpoint } from "effect-client-service"
+ *
+ * declare const server: { readonly connections: Effect.Effect<number> }
+ * declare const endpoint: Endpoint.Endpoint<{ readonly ping: Effect.Effect<void, Error> }, Error>
+ *
+ * const test = TestEndpoint.checkEndpoint(endpoint, {
+ *   open: server.connections,
+ *   use: (connection) => connection.ping
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category checks
+ * @throws InvalidOption if `seed` is not an integer of zero or more, `runs` not a positive one, or `patience` not more than zero
+ */
+export const checkEndpoint = <A, E, R, R2 = never, R3 = never>(
+  endpoint: Endpoint<A, E, R>,
+  options?: CheckOptions<A, R2, R3>
+): Effect.Effect<void, EndpointRuleBroken, R | R2 | R3> => {
+  const where = "TestEndpoint.checkEndpoint"
+  return check<A, E, R, R2, R3>({
+    endpoint,
+    seed: InvalidOption.integer(where, "seed", options?.seed ?? 1, 0),
+    runs: InvalidOption.integer(where, "runs", options?.runs ?? 50, 1),
+    patience: InvalidOption.positiveDuration(where, "patience", options?.patience ?? "5 seconds"),
+    open: options?.open ?? Effect.succeed(0),
+    use: options?.use ?? (() => Effect.void)
+  })
+}

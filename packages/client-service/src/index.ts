@@ -26,6 +26,11 @@ export * as Endpoint from "./Endpoint.js"
 /**
  * @since 0.1.0
  */
+export * as EndpointRuleBroken from "./EndpointRuleBroken.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as EndpointsFailed from "./EndpointsFailed.js"
 
 /**
