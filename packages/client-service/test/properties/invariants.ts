@@ -240,7 +240,8 @@ const checkUse = (run: Run, { endedAt, exit, protocol, running, runs }: Use): Re
     const isLost = used.some(
       (attempt) =>
         attempt.establishedAt !== undefined &&
-        (run.peer.overAt(attempt) !== undefined || endsAt(attempt) <= (endedAt ?? Infinity))
+        ((run.peer.overAt(attempt) !== undefined && !attempt.isClosedForAge) ||
+          endsAt(attempt) <= (endedAt ?? Infinity))
     )
     return isLost ? [] : ["use fails with a loss, but there was none"]
   }

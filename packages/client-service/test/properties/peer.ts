@@ -51,6 +51,8 @@ export interface Attempt {
   /** Since when the service has had it for its connection, and since when another one in its place. */
   establishedAt: number | undefined
   retiredAt: number | undefined
+  /** Whether it was closed for no other reason. */
+  isClosedForAge: boolean
   opened: boolean
   closings: number
   closed: number
@@ -171,6 +173,14 @@ export class Peer {
       // It was to replace one that is lost.
       (attempt.establishedAt === undefined &&
         this.attempts.some((other) => other.number < attempt.number && other.establishedAt && this.mayBeClosed(other)))
+    )
+  }
+
+  private isClosedForAge(attempt: Attempt): boolean {
+    const { clock, connected } = this.settings
+    const isSilent = attempt.probeFailedAt !== undefined || attempt.probeDeadline <= clock.now
+    return (
+      attempt.retiredAt !== undefined && this.overAt(attempt) === undefined && !isSilent && connected() !== undefined
     )
   }
 
@@ -325,6 +335,7 @@ export class Peer {
       lost: false,
       establishedAt: undefined,
       retiredAt: undefined,
+      isClosedForAge: false,
       opened: false,
       closings: 0,
       closed: 0,
@@ -354,6 +365,7 @@ export class Peer {
       this.settings.trace(`closing ${attempt.number}`)
       if (!this.mayBeClosed(attempt)) this.settings.violated(`${attempt.number} was closed while it was fine`)
       if (attempt.closings > 1) this.settings.violated(`${attempt.number} was closed twice`)
+      attempt.isClosedForAge = this.isClosedForAge(attempt)
       this.over(attempt)
       const { close, closeCalls: calls, closeDies } = attempt.outcome
       const called = calls === undefined ? Effect.void : this.settings.call(calls, "uninterruptible")

@@ -144,7 +144,7 @@ export const accepted: Outcome = {
   closeDies: false
 }
 
-const command = fc.constantFrom<Command>("start", "stop", "reconnect")
+const command = fc.constantFrom<Command>("start", "start", "stop", "reconnect")
 
 const callback = fc.constantFrom<Callback>("start", "stop", "reconnect", "whenConnected")
 
@@ -163,7 +163,7 @@ const ends = fc.oneof(
 const anyPart = {
   takes: fc.oneof(fc.constant(0), takes),
   turns: fc.constantFrom(0, 0, 0, 1, 2, 3),
-  calls: sometimes(callback),
+  calls: fc.option(callback, { nil: undefined, freq: 2 }),
   ends
 }
 
@@ -179,13 +179,16 @@ const probe: fc.Arbitrary<Probe> = fc.record({
 const refused: Part = { takes: 0, turns: 0, calls: undefined, ends: "fails" }
 
 const outcome: fc.Arbitrary<Outcome> = fc.record({
-  connect: fc.oneof(part, part, fc.constant(refused)),
+  connect: fc.oneof(part, part, part, fc.constant(refused)),
   uninterruptible: rarely(false, fc.boolean()),
   protocol: part,
   prepare: part,
   probes: fc.array(probe, { maxLength: 4 }),
-  drop: sometimes(fc.record({ after: fc.constantFrom(0, 0, 10, 1000, 4999, 5000, 5001, 60_000), error: fc.boolean() })),
-  close: rarely(0, takes),
+  drop: rarely(
+    undefined,
+    fc.record({ after: fc.constantFrom(0, 0, 10, 1000, 4999, 5000, 5001, 60_000), error: fc.boolean() })
+  ),
+  close: fc.oneof(fc.constant(0), takes),
   closeCalls: rarely(undefined, sometimes(callback)),
   closeDies: rarely(false, fc.boolean())
 })
@@ -202,9 +205,9 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   {
     arbitrary: fc.record({
       _tag: fc.constant("pass" as const),
-      millis: fc.constantFrom(0, 1, 10, 500, 999, 1000, 1001, 2000, 5000, 30_000)
+      millis: fc.constantFrom(0, 1, 10, 500, 999, 1000, 1001, 2000, 5000, 5000, 30_000, 30_000)
     }),
-    weight: 6
+    weight: 12
   },
   {
     arbitrary: fc.record({
@@ -231,11 +234,11 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   {
     arbitrary: fc.record({
       _tag: fc.constant("use" as const),
-      takes: fc.constantFrom(0, 500, Infinity),
-      calls: sometimes(callback),
+      takes: fc.constantFrom(0, 500, 5000, Infinity),
+      calls: rarely(undefined, callback),
       ends
     }),
-    weight: 2
+    weight: 3
   },
   { arbitrary: fc.record({ _tag: fc.constant("connections" as const) }), weight: 1 },
   {
@@ -269,7 +272,7 @@ const options: fc.Arbitrary<Options> = fc.record({
     fc.record({ interval: fc.constantFrom(1000, 10_000), timeout: fc.constantFrom(1000, 2000, Infinity) }),
     { nil: undefined, freq: 2 }
   ),
-  maxAge: fc.option(fc.constantFrom(5000, 20_000), { nil: undefined, freq: 2 })
+  maxAge: fc.option(fc.constantFrom(1000, 5000, 20_000), { nil: undefined, freq: 2 })
 })
 
 /** Most scripts begin with a start, as nearly all that is of interest comes after one. */
@@ -278,7 +281,7 @@ export const script: fc.Arbitrary<Script> = fc
     begin: rarely<ReadonlyArray<Step>>([started], fc.constant([])),
     options,
     outcomes: fc.array(outcome, { maxLength: 8, size: "max" }),
-    steps: fc.array(step, { maxLength: 16, size: "max" }),
+    steps: fc.array(step, { maxLength: 24, size: "max" }),
     ending: fc.subarray<"recover" | "stop">(["recover", "stop"])
   })
   .map(({ begin, ending, options, outcomes, steps }) => new Script(options, outcomes, [...begin, ...steps], ending))
