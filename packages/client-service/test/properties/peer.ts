@@ -172,7 +172,9 @@ export class Peer {
       attempt.probeDeadline <= now ||
       // It was to replace one that is lost.
       (attempt.establishedAt === undefined &&
-        this.attempts.some((other) => other.number < attempt.number && other.establishedAt && this.mayBeClosed(other)))
+        this.attempts.some(
+          (other) => other.number < attempt.number && other.establishedAt !== undefined && this.mayBeClosed(other)
+        ))
     )
   }
 

@@ -195,7 +195,7 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
 
 const answer: fc.Arbitrary<Answer> = fc.oneof(
   { arbitrary: fc.constantFrom<Answer>(1000, 1, 0, 2500, 60_000), weight: 5 },
-  { arbitrary: fc.constantFrom<Answer>(NaN, -1, Infinity, "dies", "throws", "hangs", "done"), weight: 1 }
+  { arbitrary: fc.constantFrom<Answer>(NaN, -1, Infinity, "dies", "throws", "hangs", "hangs", "done"), weight: 2 }
 )
 
 const states = ["Connecting", "Connected", "Waiting", "Disconnecting", "Restarting", "Stopped", "Exhausted"]
