@@ -3,6 +3,7 @@ import { play } from "./play.js"
 import { sequences, stateOf } from "./sequences.js"
 
 const length = Number(process.argv[2] ?? 7)
+if (!Number.isInteger(length) || length < 1) throw new Error(`${process.argv[2]} is not a length`)
 const began = performance.now()
 const states = new Set<string>()
 let played = 0

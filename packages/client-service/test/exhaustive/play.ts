@@ -1,9 +1,9 @@
-import { Effect, Exit, type Fiber, Logger, LogLevel, Option, Random, Runtime, Schedule, Scope, Stream } from "effect"
+import { Effect, Exit, type Fiber, Option, Runtime, Schedule, Scope, Stream } from "effect"
 import { ClientService, Endpoint, type RetryPolicy } from "effect-client-service"
 import { FiberCensus } from "../properties/fiberCensus.js"
 import { withoutRealTimers } from "../properties/realTimers.js"
 import { ScriptClock } from "../properties/scriptClock.js"
-import { StepScheduler } from "../properties/stepScheduler.js"
+import { StepScheduler, stepRuntime } from "../properties/stepScheduler.js"
 import { closeTimeout, connectTimeout, delay, type Event, type Model, resetAfter, sleeps } from "./model.js"
 import type { Sequence } from "./sequences.js"
 
@@ -46,14 +46,7 @@ class Player {
   private readonly hung: Array<() => void> = []
 
   constructor() {
-    this.runtime = Effect.runSync(
-      Effect.runtime<never>().pipe(
-        Logger.withMinimumLogLevel(LogLevel.None),
-        Effect.withClock(this.clock),
-        Effect.withRandom(Random.make("sequence")),
-        Effect.withScheduler(this.scheduler)
-      )
-    )
+    this.runtime = stepRuntime(this.scheduler, this.clock)
     this.owner = this.evaluate(Scope.make())
     this.service = this.evaluate(
       ClientService.make({

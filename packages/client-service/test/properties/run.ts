@@ -1,4 +1,4 @@
-import { Effect, Exit, Logger, LogLevel, Option, Random, Runtime, Scope, Stream } from "effect"
+import { Effect, Exit, Option, Runtime, Scope, Stream } from "effect"
 import { ClientService } from "effect-client-service"
 import { FiberCensus } from "./fiberCensus.js"
 import { checkStandstill, immediately, isClosing } from "./invariants.js"
@@ -8,7 +8,7 @@ import { withoutRealTimers } from "./realTimers.js"
 import { Reference, type State } from "./reference.js"
 import type { Callback, Command, Event, Part, Script } from "./script.js"
 import { ScriptClock } from "./scriptClock.js"
-import { StepScheduler } from "./stepScheduler.js"
+import { StepScheduler, stepRuntime } from "./stepScheduler.js"
 
 // More than any script needs: only a loop that never lets the clock move reaches it.
 const manyTasks = 50_000
@@ -62,14 +62,7 @@ export class Run {
       trace: (entry) => this.note(entry),
       violated: (what) => this.violated(what)
     })
-    this.runtime = Effect.runSync(
-      Effect.runtime<never>().pipe(
-        Logger.withMinimumLogLevel(LogLevel.None),
-        Effect.withClock(this.clock),
-        Effect.withRandom(Random.make("script")),
-        Effect.withScheduler(this.scheduler)
-      )
-    )
+    this.runtime = stepRuntime(this.scheduler, this.clock)
     this.owner = this.evaluate(Scope.make())
     this.service = this.evaluate(
       ClientService.make({

@@ -1,4 +1,4 @@
-import type { Fiber, Scheduler } from "effect"
+import { type Clock, Effect, type Fiber, Logger, LogLevel, Random, type Runtime, type Scheduler } from "effect"
 
 /**
  * Runs fibers only when told to, in the order in which they became ready. Between two steps everything stands still, so
@@ -29,3 +29,14 @@ export class StepScheduler implements Scheduler.Scheduler {
     return true
   }
 }
+
+/** A runtime that logs nothing, and whose steps, time and chance are those of a test. */
+export const stepRuntime = (scheduler: StepScheduler, clock: Clock.Clock): Runtime.Runtime<never> =>
+  Effect.runSync(
+    Effect.runtime<never>().pipe(
+      Logger.withMinimumLogLevel(LogLevel.None),
+      Effect.withClock(clock),
+      Effect.withRandom(Random.make("step")),
+      Effect.withScheduler(scheduler)
+    )
+  )
