@@ -34,7 +34,7 @@ export const checkPackages = async (report: Report): Promise<void> => {
 const maxBundleKiB = 12
 
 /** Modules for tests, which no application bundles. */
-const testKit = new Set(["TestEndpoint", "FaultProxy"])
+const testKit = new Set(["TestEndpoint", "EndpointRuleBroken", "FaultProxy"])
 
 interface Packed {
   readonly tarball: string

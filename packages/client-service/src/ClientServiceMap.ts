@@ -85,41 +85,48 @@ export const make = <K, P, E, R>(options: {
     const owner = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.parallel))
     const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
     const entries = MutableHashMap.empty<K, Entry<P, E>>()
+    // What is being closed. The next service of a key waits for it.
+    const closings = MutableHashMap.empty<K, Set<Closing>>()
 
     const fork = yield* makeFork<never>()
     let isOpen = true
 
-    const isCurrent = (key: K, entry: Entry<P, E>) => Option.getOrUndefined(MutableHashMap.get(entries, key)) === entry
-
-    const remove = (key: K, entry: Entry<P, E>) => {
-      if (isCurrent(key, entry)) MutableHashMap.remove(entries, key)
-    }
+    const closingOf = (key: K) => Option.getOrElse(MutableHashMap.get(closings, key), () => new Set<Closing>())
 
     // As a fiber of the owner, which waits for it, whoever has asked for the stop.
-    const close = (entry: Entry<P, E>) =>
-      Effect.uninterruptible(Effect.forkIn(Scope.close(entry.scope, Exit.void), owner))
+    const close = (key: K, entry: Entry<P, E>) =>
+      Effect.tap(Effect.forkIn(Scope.close(entry.scope, Exit.void), owner), (closing) => {
+        const all = closingOf(key).add(closing)
+        MutableHashMap.set(closings, key, all)
+        closing.addObserver(() => {
+          all.delete(closing)
+          if (all.size === 0) MutableHashMap.remove(closings, key)
+        })
+      })
 
-    const stop = (entry: Entry<P, E>): Effect.Effect<void> =>
-      Effect.uninterruptible(Effect.flatMap(close(entry), Fiber.join))
-
-    const forget = (key: K, entry: Entry<P, E>): Effect.Effect<void> =>
+    const stop = (key: K, entry: Entry<P, E>): Effect.Effect<unknown> =>
       Effect.suspend(() => {
-        remove(key, entry)
-        return stop(entry)
+        remove(entries, key, entry)
+        return Effect.uninterruptible(Effect.flatMap(close(key, entry), Fiber.await))
       })
 
     // In a fiber of its own, so that whoever asked first can be interrupted while others wait.
     const lookUp = (key: K, entry: Entry<P, E>) =>
-      Effect.suspend(() => options.lookup(key)).pipe(
+      Effect.suspend(() =>
+        Effect.zipRight(
+          Fiber.awaitAll(closingOf(key)),
+          Effect.suspend(() => options.lookup(key))
+        )
+      ).pipe(
         Scope.extend(entry.scope),
         // Not the services of whoever asked first, such as a span.
         Effect.mapInputContext((_: Context.Context<never>) => context),
         Effect.interruptible,
         Effect.exit,
         Effect.flatMap((exit): Effect.Effect<unknown> => {
-          if (Exit.isFailure(exit)) remove(key, entry)
+          if (Exit.isFailure(exit)) remove(entries, key, entry)
           const tell = Deferred.done(entry.service, exit)
-          return Exit.isFailure(exit) ? Effect.zipRight(tell, close(entry)) : tell
+          return Exit.isFailure(exit) ? Effect.zipRight(tell, close(key, entry)) : tell
         }),
         Effect.uninterruptible,
         // A Scope that is closed would interrupt it, and with it whoever waits.
@@ -148,11 +155,11 @@ export const make = <K, P, E, R>(options: {
         )
       }
 
-    const giveBack = (key: K, entry: Entry<P, E>): Effect.Effect<void> =>
+    const giveBack = (key: K, entry: Entry<P, E>): Effect.Effect<unknown> =>
       Effect.suspend(() => {
         entry.users -= 1
         if (entry.users > 0) return Effect.void
-        if (timeToLive === 0 || !isOpen || !isCurrent(key, entry)) return forget(key, entry)
+        if (timeToLive === 0 || !isOpen || !isCurrent(entries, key, entry)) return stop(key, entry)
         entry.expiry = fork.soon(Effect.zipRight(sleep(timeToLive), expire(key, entry)))
         return Effect.void
       })
@@ -162,7 +169,7 @@ export const make = <K, P, E, R>(options: {
         // Somebody may have come just when the time was over.
         if (entry.users > 0) return Effect.void
         entry.expiry = undefined
-        return forget(key, entry)
+        return stop(key, entry)
       })
 
     yield* Effect.addFinalizer(() =>
@@ -180,13 +187,16 @@ export const make = <K, P, E, R>(options: {
       invalidate: (key) =>
         Effect.suspend(() => {
           const entry = Option.getOrUndefined(MutableHashMap.get(entries, key))
-          if (entry !== undefined) remove(key, entry)
-          return entry?.users === 0 ? stop(entry) : Effect.void
+          if (entry?.users === 0) return stop(key, entry)
+          if (entry !== undefined) remove(entries, key, entry)
+          return Effect.void
         }),
       keys: Effect.sync(() => Array.from(MutableHashMap.keys(entries)))
     }
   })
 }
+
+type Closing = Fiber.Fiber<unknown>
 
 interface Entry<in out P, in out E> {
   readonly scope: Scope.CloseableScope
@@ -196,9 +206,15 @@ interface Entry<in out P, in out E> {
   expiry: Fiber.RuntimeFiber<unknown> | undefined
 }
 
+const isCurrent = <K, V>(values: MutableHashMap.MutableHashMap<K, V>, key: K, value: V): boolean =>
+  Option.getOrUndefined(MutableHashMap.get(values, key)) === value
+
+const remove = <K, V>(values: MutableHashMap.MutableHashMap<K, V>, key: K, value: V): void => {
+  if (isCurrent(values, key, value)) MutableHashMap.remove(values, key)
+}
+
 const cancelExpiry = (entry: Pick<Entry<never, never>, "expiry">): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { expiry } = entry
+  Effect.sync(() => {
+    entry.expiry?.unsafeInterruptAsFork(FiberId.none)
     entry.expiry = undefined
-    return expiry === undefined ? Effect.void : Fiber.interruptFork(expiry)
   })

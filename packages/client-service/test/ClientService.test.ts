@@ -967,7 +967,7 @@ describe("start", () => {
         yield* service.start
         yield* service.start
         expect(entries.filter(({ level }) => level === "Warning").map(({ message }) => message)).toEqual([
-          "started again, although it is running"
+          "started while it is running"
         ])
       })
     )

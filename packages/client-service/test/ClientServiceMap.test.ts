@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Context, Data, Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
+import { Chunk, Context, Data, Deferred, Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import { ClientService, ClientServiceMap, Endpoint, RetryPolicy } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { withTimers } from "./support/timers.js"
@@ -100,6 +100,28 @@ describe("ClientServiceMap", () => {
       yield* TestClock.adjust("1 second")
       expect(new Set(yield* Fiber.join(asking))).toEqual(new Set(["a 1"]))
       expect(counts).toEqual({ lookups: 1, opens: 1, closes: 0 })
+    })
+  )
+
+  it.scoped("makes the next service of a key only once all before it are closed", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { counts, map } = yield* make({ close: Deferred.await(gate) })
+      const first = yield* borrow(map, "a")
+      yield* connected(first.service)
+      const leaving = yield* Effect.fork(first.giveBack)
+      yield* settle
+      const givenUp = yield* Effect.fork(Effect.scoped(map.get("a")))
+      yield* settle
+      yield* Fiber.interrupt(givenUp)
+      const asking = yield* Effect.fork(map.get("a"))
+      yield* settle
+      expect(counts).toEqual({ lookups: 1, opens: 1, closes: 0 })
+      expect(yield* connected(yield* map.get("b"))).toBe("b 2")
+      yield* Deferred.succeed(gate, undefined)
+      expect(yield* connected(yield* Fiber.join(asking))).toBe("a 3")
+      yield* Fiber.join(leaving)
+      expect(counts).toEqual({ lookups: 3, opens: 3, closes: 1 })
     })
   )
 

@@ -104,11 +104,11 @@ describe("metrics", () => {
       yield* TestClock.adjust("3 seconds")
       const connection = yield* server.accept("first")
       yield* awaitState(service, "Connected")
-      expect(yield* metricsOf("times")).toMatchObject({ open_connections: 1, time_to_connect: [1, 3000] })
+      expect(yield* metricsOf("times")).toMatchObject({ open_connections: 1, time_to_connect_millis: [1, 3000] })
       yield* TestClock.adjust("20 seconds")
       yield* connection.drop()
       yield* awaitState(service, "Waiting")
-      expect(yield* metricsOf("times")).toMatchObject({ open_connections: 0, connection_lifetime: [1, 20_000] })
+      expect(yield* metricsOf("times")).toMatchObject({ open_connections: 0, connection_lifetime_millis: [1, 20_000] })
     })
   )
 

@@ -54,7 +54,7 @@ export class Journal {
   }
 
   startedTwice(model: Model<unknown, unknown>): Effect.Effect<void> {
-    return this.write({ level: LogLevel.Warning, model, message: () => "started again, although it is running" })
+    return this.write({ level: LogLevel.Warning, model, message: () => "started while it is running" })
   }
 
   warn(model: Model<unknown, unknown>, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {

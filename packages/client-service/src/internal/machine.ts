@@ -308,7 +308,7 @@ export class Machine<P, E, R> {
           return void this.#dispatch("replaced", event)
         }
         successor.close()
-        yield* journal.warn(this.#current, "the connection could not be replaced, and goes on", exit.cause)
+        yield* journal.warn(this.#current, "the connection is not replaced, and goes on", exit.cause)
         const next = replacementRetries.next({ failures, cause: exit.cause })
         const retry = yield* Effect.raceFirst(next, Effect.as(lost, Option.none<Retry>()))
         yield* connection.failed(
@@ -366,7 +366,7 @@ export class Machine<P, E, R> {
         if (open === this.#connection) this.#connection = undefined
         else this.#other = undefined
         const { journal } = this.#settings
-        const message = "connection not closed within closeTimeout, going on without it"
+        const message = "the connection is not closed within closeTimeout"
         return Effect.zipRight(journal.warn(this.#current, message), this.#closed())
       })
     })

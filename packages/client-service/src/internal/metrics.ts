@@ -1,6 +1,5 @@
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
-import * as MetricKey from "effect/MetricKey"
 import * as MetricLabel from "effect/MetricLabel"
 
 export type Outcome = "succeeded" | "failed" | "timed_out" | "interrupted"
@@ -58,13 +57,8 @@ const waiters = Metric.gauge("client_service_waiters")
 
 // Not Metric.timer, whose label for the unit makes new labels of ours at every update.
 const millis = (name: string) =>
-  Metric.fromMetricKey(
-    MetricKey.taggedWithLabels(
-      MetricKey.histogram(name, MetricBoundaries.exponential({ start: 0.5, factor: 2, count: 35 })),
-      [MetricLabel.make("time_unit", "milliseconds")]
-    )
-  )
+  Metric.histogram(name, MetricBoundaries.exponential({ start: 0.5, factor: 2, count: 35 }))
 
-const timeToConnect = millis("client_service_time_to_connect")
+const timeToConnect = millis("client_service_time_to_connect_millis")
 
-const connectionLifetime = millis("client_service_connection_lifetime")
+const connectionLifetime = millis("client_service_connection_lifetime_millis")
