@@ -6,4 +6,9 @@ export * as ConnectError from "./ConnectError.js"
 /**
  * @since 0.1.0
  */
+export * as FaultProxy from "./FaultProxy.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as NodeEndpoint from "./NodeEndpoint.js"

@@ -6,36 +6,10 @@ import { NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
 import { echo, forwardTo, listen, openSockets } from "./support/server.js"
 import { type SocketEndpoint, startService } from "./support/service.js"
+import { after, turns } from "./support/turns.js"
+import { nothingUncaught } from "./support/uncaught.js"
 
 const host = "127.0.0.1"
-
-const after = (turns: number, run: () => void): void => {
-  setImmediate(() => (turns === 0 ? run() : after(turns - 1, run)))
-}
-
-const turns = (n: number): Effect.Effect<void> => Effect.async((resume) => after(n, () => resume(Effect.void)))
-
-/** Fails the test if, until its Scope closes, anything is thrown that nobody catches. */
-const nothingUncaught = Effect.acquireRelease(
-  Effect.sync(() => {
-    const uncaught: Array<unknown> = []
-    const listener = (error: unknown) => uncaught.push(error)
-    process.on("uncaughtException", listener)
-    process.on("unhandledRejection", listener)
-    return { uncaught, listener }
-  }),
-  ({ listener, uncaught }) =>
-    // What was destroyed last tells its error in the next turns.
-    turns(2).pipe(
-      Effect.zipRight(
-        Effect.sync(() => {
-          process.off("uncaughtException", listener)
-          process.off("unhandledRejection", listener)
-          expect(uncaught).toEqual([])
-        })
-      )
-    )
-)
 
 /** Ends each connection in one of several ways, after some turns of the event loop, and counts them. */
 const killer = (random: Random.Random) => {

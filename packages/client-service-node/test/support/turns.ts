@@ -1,0 +1,13 @@
+import { Effect } from "effect"
+
+/** Runs something after so many turns of the event loop. */
+export const after = (turns: number, run: () => void): void => {
+  setImmediate(() => (turns === 0 ? run() : after(turns - 1, run)))
+}
+
+/** Waits for so many turns of the event loop. */
+export const turns = (n: number): Effect.Effect<void> => Effect.async((resume) => after(n, () => resume(Effect.void)))
+
+/** Waits until something holds, and looks at every turn of the event loop. */
+export const until = (holds: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => (holds() ? Effect.void : Effect.zipRight(turns(0), until(holds))))
