@@ -16,6 +16,9 @@ export interface LineServer {
   readonly unref: Effect.Effect<void>
 }
 
+/** A client that sends a longer line is one that never ends it. */
+const longest = 64 * 1024
+
 export interface Peer {
   readonly send: (line: string) => void
   /** Closes the connection once everything is sent. */
@@ -35,6 +38,7 @@ export const make = (onLine: (line: string, peer: Peer) => void): Effect.Effect<
       socket.setEncoding("utf8").on("data", (text: string) => {
         const lines = (rest + text).split("\n")
         rest = lines.pop() ?? ""
+        if (rest.length > longest) socket.destroy()
         for (const line of lines) {
           onLine(line, {
             send: (reply) => void (socket.writable && socket.write(`${reply}\n`)),

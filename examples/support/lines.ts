@@ -2,13 +2,13 @@
  * A small protocol over a `Transport`: each line asked is answered by one line, and one that begins with "-" is a no.
  */
 import { Data, Deferred, Effect, type Scope, Stream } from "effect"
-import { Transport } from "effect-client-service"
+import { type Endpoint, Transport } from "effect-client-service"
 
 export interface Lines {
   readonly ask: (line: string) => Effect.Effect<string, LinesError>
 }
 
-export type LinesError = Rejected | Transport.TransportError
+export type LinesError = Rejected | LineTooLong | Transport.TransportError
 
 export class Rejected extends Data.TaggedError("Rejected")<{ readonly reason: string }> {
   override get message(): string {
@@ -16,7 +16,19 @@ export class Rejected extends Data.TaggedError("Rejected")<{ readonly reason: st
   }
 }
 
-export const make = (transport: Transport.Transport): Effect.Effect<Lines, never, Scope.Scope> =>
+/** What is kept of a line that has no end must have a bound. */
+export class LineTooLong extends Data.TaggedError("LineTooLong") {
+  override get message(): string {
+    return `the peer sent a line of more than ${longest} characters`
+  }
+}
+
+const longest = 64 * 1024
+
+export const make = (
+  transport: Transport.Transport,
+  signal: Endpoint.ConnectionSignal<LineTooLong>
+): Effect.Effect<Lines, never, Scope.Scope> =>
   Effect.gen(function* () {
     const asked: Array<Deferred.Deferred<string, LinesError>> = []
     const closed = new Transport.TransportError({ reason: "Closed" })
@@ -37,8 +49,11 @@ export const make = (transport: Transport.Transport): Effect.Effect<Lines, never
     })
     yield* transport.incoming.pipe(
       Stream.decodeText(),
-      Stream.splitLines,
+      Stream.mapAccumEffect("", wholeLines),
+      Stream.flattenIterables,
       Stream.runForEach(answer),
+      // Nobody reads on, and nobody else would notice.
+      Effect.catchTag("LineTooLong", (error) => Effect.sync(() => signal.lost(error))),
       Effect.ignore,
       Effect.ensuring(hangUp),
       Effect.forkScoped
@@ -54,3 +69,9 @@ export const make = (transport: Transport.Transport): Effect.Effect<Lines, never
         })
     }
   })
+
+const wholeLines = (rest: string, text: string): Effect.Effect<readonly [string, Array<string>], LineTooLong> => {
+  const lines = (rest + text).split(/\r?\n/)
+  const unfinished = lines.pop() ?? ""
+  return unfinished.length > longest ? new LineTooLong() : Effect.succeed([unfinished, lines])
+}

@@ -33,7 +33,8 @@ describe("examples", () => {
       ["RetriesExhausted: vault: gave up after 1 failure: WrongPassword: the vault does not take this password"]
     ],
     ["resilience.ts", ["1", "2", "3"]],
-    ["websocket.ts", ['{"tick":1}', '{"tick":2}', '"missed some"', '{"tick":3}', '{"tick":4}']]
+    ["websocket.ts", ['{"tick":1}', '{"tick":2}', '"missed some"', '{"tick":3}', '{"tick":4}']],
+    ["faults.ts", ["+hello", "the connection is closed"]]
   ] as const) {
     it.scopedLive(`${file} ends, having said what it should`, () =>
       Effect.gen(function* () {
