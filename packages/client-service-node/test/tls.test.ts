@@ -1,14 +1,16 @@
 import type * as Tls from "node:tls"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Option, Queue, Stream } from "effect"
-import { ConnectError, NodeEndpoint } from "effect-client-service-node"
-import { makeAuthority } from "./support/certificates.js"
+import { RetryPolicy } from "effect-client-service"
+import { ConnectError, FaultProxy, NodeEndpoint } from "effect-client-service-node"
+import { makeAuthority, selfSigned, type Validity } from "./support/certificates.js"
 import { echo, listen } from "./support/server.js"
 import { connectOnce, failureOf, readText, startService, stateOf } from "./support/service.js"
+import { until } from "./support/turns.js"
 
 const host = "127.0.0.1"
 
-const serve = (name: string, options?: { readonly isExpired?: boolean } & Tls.TlsOptions) =>
+const serve = (name: string, options?: { readonly validity?: Validity } & Tls.TlsOptions) =>
   Effect.gen(function* () {
     const authority = yield* makeAuthority()
     const certificate = yield* authority.issue(name, options)
@@ -56,16 +58,6 @@ describe("TLS", () => {
       })
       yield* connectOnce(NodeEndpoint.tls({ host, port, rejectUnauthorized: false }))
       yield* connectOnce(NodeEndpoint.tls({ host, port, ca: [other.ca, Buffer.from(authority.ca)] }))
-    })
-  )
-
-  it.scopedLive("refuses a certificate that has expired", () =>
-    Effect.gen(function* () {
-      const { authority, port } = yield* serve(host, { isExpired: true })
-      expect(yield* failureOf(NodeEndpoint.tls({ host, port, ca: authority.ca }))).toMatchObject({
-        reason: "Tls",
-        code: "CERT_HAS_EXPIRED"
-      })
     })
   )
 
@@ -138,4 +130,88 @@ describe("TLS", () => {
       yield* stateOf(service, "Waiting")
     })
   )
+})
+
+describe("nothing of the application is sent to a server whose certificate", () => {
+  /** What a service says that it failed with, which would send a secret as soon as it is connected. */
+  const refusal = (tls: Tls.TlsOptions, options: Partial<NodeEndpoint.TlsOptions> = {}) =>
+    Effect.gen(function* () {
+      let received = ""
+      let open = 0
+      const { port } = yield* listen(
+        (socket) => {
+          open += 1
+          socket.on("data", (data) => {
+            received += data.toString()
+          })
+          socket.on("close", () => {
+            open -= 1
+          })
+        },
+        { tls }
+      )
+      const service = yield* startService(NodeEndpoint.tls({ host, port, ...options }), {
+        prepare: (transport) => transport.write("secret"),
+        retryPolicy: RetryPolicy.fromFunction(() => "1 hour")
+      })
+      const { cause } = yield* stateOf(service, "Waiting")
+      // With TLS 1.3, the handshake of the server may be done before the client has looked at the certificate.
+      yield* until(() => open === 0)
+      expect(received).toBe("")
+      return Option.getOrThrow(Cause.failureOption(cause))
+    })
+
+  it.scopedLive("has expired, or is not valid yet", () =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority()
+      for (const [validity, code] of [
+        ["expired", "CERT_HAS_EXPIRED"],
+        ["not yet valid", "CERT_NOT_YET_VALID"]
+      ] as const) {
+        const error = yield* refusal(yield* authority.issue(host, { validity }), { ca: authority.ca })
+        expect(error).toMatchObject({ _tag: "ConnectError", reason: "Tls", code })
+      }
+    })
+  )
+
+  it.scopedLive("is of another name", () =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority()
+      const error = yield* refusal(yield* authority.issue("other.example.com"), { ca: authority.ca })
+      expect(error).toMatchObject({ _tag: "ConnectError", reason: "Tls", code: "ERR_TLS_CERT_ALTNAME_INVALID" })
+    })
+  )
+
+  it.scopedLive("is of an unknown authority", () =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority()
+      const error = yield* refusal(yield* authority.issue(host))
+      expect(error).toMatchObject({ _tag: "ConnectError", reason: "Tls", code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" })
+    })
+  )
+
+  it.scopedLive("is signed by itself", () =>
+    Effect.gen(function* () {
+      const error = yield* refusal(yield* selfSigned(host))
+      expect(error).toMatchObject({ _tag: "ConnectError", reason: "Tls", code: "DEPTH_ZERO_SELF_SIGNED_CERT" })
+    })
+  )
+
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    it.scopedLive(`never comes, as the handshake does not end, by ${maxVersion}`, () =>
+      Effect.gen(function* () {
+        const { accepted, authority, port } = yield* serve(host, { maxVersion })
+        const proxy = yield* FaultProxy.make({ upstream: { host, port } })
+        // The server's part of the handshake does not come through.
+        yield* proxy.set(FaultProxy.blackHole({ direction: "ToClient" }))
+        const service = yield* startService(NodeEndpoint.tls({ host, port: proxy.port, ca: authority.ca }), {
+          prepare: (transport) => transport.write("secret"),
+          connectTimeout: 50
+        })
+        const { cause } = yield* stateOf(service, "Waiting")
+        expect(Option.getOrThrow(Cause.failureOption(cause))).toMatchObject({ _tag: "ConnectTimeout" })
+        expect(yield* Queue.size(accepted)).toBe(0)
+      })
+    )
+  }
 })

@@ -11,42 +11,52 @@ export interface Certificate {
 /** An authority that is made for a test, and what it certifies. */
 export interface Authority {
   readonly ca: string
-  readonly issue: (name: string, options?: { readonly isExpired?: boolean }) => Effect.Effect<Certificate>
+  readonly issue: (name: string, options?: { readonly validity?: Validity }) => Effect.Effect<Certificate>
 }
+
+export type Validity = "valid" | "expired" | "not yet valid"
 
 export const makeAuthority = (name = "Test CA"): Effect.Effect<Authority> =>
   Effect.promise(async () => {
     const keys = await generateKeys()
     const root = await X509.X509CertificateGenerator.createSelfSigned({
       name: `CN=${name}`,
-      ...validity(false),
+      ...periods.valid,
       keys,
       signingAlgorithm,
       extensions: [new X509.BasicConstraintsExtension(true, 1, true)]
     })
     return {
       ca: root.toString("pem"),
-      issue: (name, { isExpired = false } = {}) =>
+      issue: (name, { validity = "valid" } = {}) =>
         Effect.promise(async () => {
           const own = await generateKeys()
           const certificate = await X509.X509CertificateGenerator.create({
             subject: `CN=${name}`,
             issuer: root.subject,
-            ...validity(isExpired),
+            ...periods[validity],
             publicKey: own.publicKey,
             signingKey: keys.privateKey,
             signingAlgorithm,
-            extensions: [
-              new X509.SubjectAlternativeNameExtension([{ type: isAddress(name) ? "ip" : "dns", value: name }])
-            ]
+            extensions: [alternativeName(name)]
           })
-          const exported = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", own.privateKey))
-          return {
-            cert: certificate.toString("pem"),
-            key: `-----BEGIN PRIVATE KEY-----\n${exported.toString("base64")}\n-----END PRIVATE KEY-----\n`
-          }
+          return inPem(certificate, own)
         })
     }
+  })
+
+/** A certificate that nobody but its owner certifies. */
+export const selfSigned = (name: string): Effect.Effect<Certificate> =>
+  Effect.promise(async () => {
+    const keys = await generateKeys()
+    const certificate = await X509.X509CertificateGenerator.createSelfSigned({
+      name: `CN=${name}`,
+      ...periods.valid,
+      keys,
+      signingAlgorithm,
+      extensions: [alternativeName(name)]
+    })
+    return inPem(certificate, keys)
   })
 
 X509.cryptoProvider.set(webcrypto)
@@ -57,9 +67,22 @@ const generateKeys = () => webcrypto.subtle.generateKey(signingAlgorithm, true, 
 
 const day = 24 * 60 * 60 * 1000
 
-const validity = (isExpired: boolean) => ({
-  notBefore: new Date(Date.now() - 2 * day),
-  notAfter: new Date(Date.now() + (isExpired ? -day : day))
+const period = (from: number, to: number) => ({
+  notBefore: new Date(Date.now() + from * day),
+  notAfter: new Date(Date.now() + to * day)
 })
+
+const periods = { valid: period(-2, 1), expired: period(-2, -1), "not yet valid": period(1, 2) }
+
+const alternativeName = (name: string) =>
+  new X509.SubjectAlternativeNameExtension([{ type: isAddress(name) ? "ip" : "dns", value: name }])
+
+const inPem = async (certificate: X509.X509Certificate, keys: webcrypto.CryptoKeyPair): Promise<Certificate> => {
+  const key = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey))
+  return {
+    cert: certificate.toString("pem"),
+    key: `-----BEGIN PRIVATE KEY-----\n${key.toString("base64")}\n-----END PRIVATE KEY-----\n`
+  }
+}
 
 const isAddress = (name: string): boolean => /^[\d.]+$/.test(name)
