@@ -1,4 +1,3 @@
-import type * as Net from "node:net"
 import { expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Logger, LogLevel, Queue, Random, Stream } from "effect"
 import { ClientService, Endpoint, RetryPolicy } from "effect-client-service"
@@ -51,16 +50,6 @@ const randomFault = ({ below, from }: Picker): FaultProxy.Fault => {
   ])()
 }
 
-/** Answers each line, so that no answer is that of another line. */
-const answer = (socket: Net.Socket): void => {
-  let rest = ""
-  socket.setEncoding("utf8").on("data", (text: string) => {
-    const lines = (rest + text).split("\n")
-    rest = lines.pop() ?? ""
-    for (const line of lines) if (socket.writable) socket.write(`answer to ${line}\n`)
-  })
-}
-
 /** A clock whose time passes faster, for whoever sleeps by it, as long as it is in a hurry. */
 const hurriedClock = (clock: Clock.Clock, isHurried: () => boolean): Clock.Clock => ({
   [Clock.ClockTypeId]: Clock.ClockTypeId,
@@ -75,7 +64,7 @@ const runScript = (seed: number, tls: { readonly ca: string; readonly cert: stri
   Effect.gen(function* () {
     const pick = picker(seed)
     const isTls = pick.below(4) === 0
-    const server = yield* listen(answer, isTls ? { tls } : {})
+    const server = yield* listen(Words.answer, isTls ? { tls } : {})
     const proxy = yield* FaultProxy.make({ upstream: { host, port: server.port } })
     const address = { host, port: proxy.port, linger: "1 second" } as const
     const endpoint = isTls ? NodeEndpoint.tls({ ...address, ca: tls.ca }) : NodeEndpoint.tcp(address)

@@ -1,3 +1,4 @@
+import type * as Net from "node:net"
 import { Data, Deferred, Effect, type Scope, Stream } from "effect"
 import { type Endpoint, Transport } from "effect-client-service"
 
@@ -53,3 +54,13 @@ export const make = (
         })
     }
   })
+
+/** Answers each line, so that no answer is that of another line. */
+export const answer = (socket: Net.Socket): void => {
+  let rest = ""
+  socket.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n")
+    rest = lines.pop() ?? ""
+    for (const line of lines) if (socket.writable) socket.write(`answer to ${line}\n`)
+  })
+}
