@@ -44,6 +44,12 @@ export class ConnectError extends Data.TaggedError("ConnectError")<{
     const code = this.code === undefined ? "" : ` (${this.code})`
     return `${this.address}: ${meanings[this.reason]}${code}${detailOf(this)}`
   }
+
+  // The cause may have the certificate of the peer, which has itself as its issuer and is no JSON.
+  override toJSON(): unknown {
+    const { _tag, address, code, message, reason } = this
+    return { _tag, reason, address, code, message }
+  }
 }
 
 /**

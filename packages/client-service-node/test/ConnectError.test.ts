@@ -49,6 +49,20 @@ describe("ConnectError", () => {
     expect(error.message).toBe("db:5432: the TLS handshake failed (CERT_HAS_EXPIRED): certificate has expired")
   })
 
+  it("is JSON without its cause, which may be none", () => {
+    const certificate: Record<string, unknown> = {}
+    certificate["issuerCertificate"] = certificate
+    const cause = Object.assign(nodeError("ERR_TLS_CERT_ALTNAME_INVALID", "not of db"), { cert: certificate })
+    const error = ConnectError.fromNodeError(cause, "db:5432")
+    expect(JSON.parse(JSON.stringify(error))).toEqual({
+      _tag: "ConnectError",
+      reason: "Tls",
+      address: "db:5432",
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      message: error.message
+    })
+  })
+
   it("takes what has no code for Other", () => {
     expect(ConnectError.fromNodeError("odd", "a").reason).toBe("Other")
     expect(ConnectError.fromNodeError(new Error("odd"), "a").message).toBe("a: the connection failed: odd")
