@@ -1,13 +1,15 @@
-// One kind of check alone: `main.ts packages`, `main.ts documentation` or `main.ts sources`.
+// One kind of check alone: `main.ts packages`, `documentation`, `sources` or `reliability`.
 import { checkDocumentation } from "./documentation.js"
 import { checkPackages } from "./packages.js"
 import * as Report from "./Report.js"
+import { checkReliability } from "./reliability.js"
 import { checkSources } from "./sources.js"
 
 const checks = new Map([
   ["packages", checkPackages],
   ["documentation", checkDocumentation],
-  ["sources", checkSources]
+  ["sources", checkSources],
+  ["reliability", checkReliability]
 ])
 
 const report = Report.make()

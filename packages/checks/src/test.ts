@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url"
 import { checkDocumentation } from "./documentation.js"
 import { checkPackages } from "./packages.js"
 import * as Report from "./Report.js"
+import { checkReliability, failureTests, type MarkedTest } from "./reliability.js"
 import { checkSources } from "./sources.js"
 import { none, root, run, temporaryDirectory } from "./workspace.js"
 
@@ -15,6 +16,7 @@ await report.check("types", async () => void (await run("npm", ["run", "--silent
 await report.check("lint and format", async () => void (await run("npm", ["run", "--silent", "lint"], root)))
 await checkSources(report)
 await checkDocumentation(report)
+await checkReliability(report)
 await checkPackages(report)
 await runTests()
 report.finish()
@@ -39,7 +41,10 @@ async function runTests(): Promise<void> {
     ...(status !== 0 && failed === 0 ? [`vitest ended with ${status}, though no test failed`] : []),
     ...projects
       .filter((project) => !results?.testResults.some((file) => isPassedIn(join(root, project), file)))
-      .map((project) => `not one test of ${project} passed`)
+      .map((project) => `not one test of ${project} passed`),
+    ...failureTests()
+      .filter((test) => !results?.testResults.some((file) => hasRun(test, file)))
+      .map(({ title }) => `the test of a failure was not run: ${title}`)
   ]
   // Said only when it is so: the last words are those of the tests.
   if (problems.length > 0) await report.check("every project has tests", () => none(problems))
@@ -47,6 +52,10 @@ async function runTests(): Promise<void> {
 
 function isPassedIn(directory: string, file: TestFile): boolean {
   return file.name.startsWith(`${directory}/`) && file.assertionResults.some(({ status }) => status === "passed")
+}
+
+function hasRun({ file, title }: MarkedTest, { assertionResults, name }: TestFile): boolean {
+  return name === file && assertionResults.some((test) => test.title === title && /^(passed|failed)$/.test(test.status))
 }
 
 interface Workspace {
@@ -64,5 +73,5 @@ interface VitestResults {
 interface TestFile {
   readonly name: string
   readonly status: string
-  readonly assertionResults: ReadonlyArray<{ readonly status: string }>
+  readonly assertionResults: ReadonlyArray<{ readonly title: string; readonly status: string }>
 }
