@@ -1,18 +1,7 @@
-import { describe, expect, it } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { makeAuthority } from "./support/certificates.js"
-import { type Child, run, startServer } from "./support/child.js"
-import { closedPort } from "./support/server.js"
-
-/** Closes the Scope of a client, after which its process has a second to end by itself. */
-const endsByItself = (client: Child) =>
-  Effect.gen(function* () {
-    yield* client.signal("SIGTERM")
-    yield* client.line("closed")
-    const [elapsed, exited] = yield* Effect.timed(client.exited)
-    expect({ ...exited, errors: client.errors() }).toEqual({ code: 0, signal: null, errors: "" })
-    expect(Duration.toMillis(elapsed)).toBeLessThan(1000)
-  })
+import { endsByItself, run, startServer } from "./support/child.js"
 
 describe("the process", () => {
   it.scopedLive("recovers from a killed server in use", () =>
@@ -94,16 +83,6 @@ describe("the process", () => {
       yield* client.line("answer question")
       yield* server.signal("SIGSTOP")
       yield* client.line("failure TimeoutException")
-      yield* endsByItself(client)
-    })
-  )
-
-  it.scopedLive("stays alive while it waits to connect, and ends when it is closed", () =>
-    Effect.gen(function* () {
-      const port = yield* closedPort
-      const client = yield* run("client.ts", [String(port), "--idle"])
-      for (let i = 0; i < 5; i++) yield* client.line("state Waiting")
-      expect(client.isRunning()).toBe(true)
       yield* endsByItself(client)
     })
   )

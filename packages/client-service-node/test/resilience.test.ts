@@ -40,6 +40,7 @@ const recorder = Effect.gen(function* () {
 describe("heartbeat", () => {
   const heartbeat = { probe: ask("ping"), interval: 20, timeout: 1000 }
 
+  // Failure 41
   it.scopedLive("notices a peer that falls silent and closes nothing, and connects again", () =>
     Effect.gen(function* () {
       const pings = yield* Queue.unbounded<void>()

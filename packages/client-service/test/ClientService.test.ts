@@ -75,29 +75,6 @@ describe("whenConnected", () => {
     })
   )
 
-  it.scoped("fails with the cause of the n-th attempt that fails after it began to wait", () =>
-    Effect.gen(function* () {
-      const { server, service } = yield* make
-      yield* service.start
-      const one = yield* Effect.fork(service.whenConnected({ failAfterFailures: 1 }))
-      const two = yield* Effect.fork(service.whenConnected({ failAfterFailures: 2 }))
-      yield* settle
-      yield* server.refuse("first")
-      expect(yield* Effect.flip(Fiber.join(one))).toBe("first")
-      yield* awaitState(service, "Waiting")
-      const late = yield* Effect.fork(service.whenConnected({ failAfterFailures: 2 }))
-      yield* settle
-      yield* TestClock.adjust("1 second")
-      yield* server.refuse("second")
-      expect(yield* Effect.flip(Fiber.join(two))).toBe("second")
-      yield* awaitState(service, "Waiting")
-      expect(late.unsafePoll()).toBeNull()
-      yield* TestClock.adjust("1 second")
-      yield* server.refuse("third")
-      expect(yield* Effect.flip(Fiber.join(late))).toBe("third")
-    })
-  )
-
   it.scoped("keeps the cause of an attempt that dies", () =>
     Effect.gen(function* () {
       const { server, service } = yield* make
@@ -261,20 +238,6 @@ describe("use", () => {
     })
   )
 
-  it.scoped("interrupts the function and fails with ConnectionLost when the connection is lost", () =>
-    Effect.gen(function* () {
-      const { connection, service } = yield* makeConnected
-      const interrupted = yield* Deferred.make<void>()
-      const use = yield* Effect.fork(
-        service.use(() => Effect.onInterrupt(Effect.never, () => Deferred.succeed(interrupted, undefined)))
-      )
-      yield* settle
-      yield* connection.drop("cut")
-      expect(yield* Effect.flip(Fiber.join(use))).toMatchObject({ _tag: "ConnectionLost", cause: "cut" })
-      yield* Deferred.await(interrupted)
-    })
-  )
-
   it.scoped("fails with ConnectionLost when the service stops, with the reason as the cause", () =>
     Effect.gen(function* () {
       const { service } = yield* makeConnected
@@ -294,28 +257,6 @@ describe("use", () => {
       yield* settle
       yield* service.reconnect
       expect(yield* Effect.flip(Fiber.join(use))).toMatchObject({ _tag: "ConnectionLost" })
-    })
-  )
-
-  it.scoped("never runs its function twice", () =>
-    Effect.gen(function* () {
-      const { connection, server, service } = yield* makeConnected
-      let runs = 0
-      const use = yield* Effect.fork(
-        service.use(() =>
-          Effect.suspend(() => {
-            runs += 1
-            return Effect.never
-          })
-        )
-      )
-      yield* settle
-      yield* connection.drop()
-      yield* Fiber.await(use)
-      yield* TestClock.adjust("1 second")
-      yield* server.accept("second")
-      yield* service.whenConnected()
-      expect(runs).toBe(1)
     })
   )
 
@@ -556,30 +497,6 @@ describe("an attempt", () => {
       expect(error).toMatchObject({ _tag: "ConnectTimeout", service: "test", duration: Duration.seconds(3) })
       expect(yield* connection.closed).toBe(true)
     })
-  )
-
-  it.scoped(
-    "that ignores its interruption does not hold up the next, and what it acquires late is closed at once",
-    () =>
-      Effect.gen(function* () {
-        const server = yield* TestEndpoint.make<string>()
-        const service = yield* ClientService.make({
-          endpoint: server.endpoint,
-          connectTimeout: "1 second",
-          closeTimeout: "1 second",
-          retryPolicy: everySecond
-        })
-        yield* server.script(
-          TestEndpoint.uninterruptible(TestEndpoint.delayed(TestEndpoint.accepted("late"), "1 minute")),
-          TestEndpoint.accepted("second")
-        )
-        yield* service.start
-        yield* TestClock.adjust("3 seconds")
-        expect(yield* service.whenConnected()).toBe("second")
-        yield* TestClock.adjust("1 minute")
-        expect([yield* server.opens, yield* server.closes]).toEqual([2, 1])
-        expect(yield* service.whenConnected()).toBe("second")
-      })
   )
 
   it.scoped("that ignores its interruption holds up the next for ever if closeTimeout is infinite", () =>
@@ -847,22 +764,6 @@ describe("stop", () => {
     })
   )
 
-  it.scoped("completes after closeTimeout if the connection does not close", () =>
-    Effect.gen(function* () {
-      const { server, service } = yield* make
-      yield* service.start
-      yield* server.accept("first", { close: Effect.never })
-      yield* awaitState(service, "Connected")
-      const stop = yield* Effect.fork(service.stop)
-      yield* settle
-      yield* TestClock.adjust("4999 millis")
-      expect(stop.unsafePoll()).toBeNull()
-      yield* TestClock.adjust("1 millis")
-      yield* Fiber.join(stop)
-      expect((yield* service.state.get)._tag).toBe("Stopped")
-    })
-  )
-
   it.scoped("interrupted, goes on stopping", () =>
     Effect.gen(function* () {
       const { server, service } = yield* make
@@ -1086,25 +987,6 @@ describe("logs and spans", () => {
         ])
         expect(entries[3]?.annotations).toEqual({ service: "test", endpoint: "test", attempt: 2, generation: 1 })
         expect(entries[4]?.cause).toEqual(Cause.fail("cut"))
-      })
-    )
-  )
-
-  it.scoped("an hour of outage logs at most one warning a minute", () =>
-    withLogs((entries) =>
-      Effect.gen(function* () {
-        const server = yield* TestEndpoint.make<string, string>()
-        const service = yield* ClientService.make({
-          endpoint: server.endpoint,
-          retryPolicy: RetryPolicy.fromFunction(() => "10 seconds")
-        })
-        yield* server.script(...Array.from({ length: 360 }, () => TestEndpoint.refused("refused")))
-        yield* service.start
-        yield* TestClock.adjust("3599 seconds")
-        expect(yield* server.attempts).toBe(360)
-        const warnings = entries.filter(({ level }) => level === "Warning")
-        expect(warnings).toHaveLength(60)
-        expect(warnings[1]?.message).toBe("attempt failed, next attempt in 10s (5 more warnings since the last)")
       })
     )
   )

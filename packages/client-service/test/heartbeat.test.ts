@@ -88,29 +88,6 @@ describe("heartbeat", () => {
     })
   )
 
-  it.scoped("has one probe in flight at most", () =>
-    Effect.gen(function* () {
-      let flying = 0
-      let most = 0
-      const { probed } = yield* make(() =>
-        Effect.acquireUseRelease(
-          Effect.sync(() => {
-            flying += 1
-            most = Math.max(most, flying)
-          }),
-          () => Effect.sleep("1 second"),
-          () =>
-            Effect.sync(() => {
-              flying -= 1
-            })
-        )
-      )
-      yield* TestClock.adjust("5 minutes")
-      expect(most).toBe(1)
-      expect(probed).toHaveLength(Math.floor(300 / 11))
-    })
-  )
-
   it.scoped("runs one probe after the clock has jumped by hours", () =>
     Effect.gen(function* () {
       const clock = yield* Effect.clock

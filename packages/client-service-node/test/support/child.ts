@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { Deferred, Effect, type Scope } from "effect"
+import { expect } from "@effect/vitest"
+import { Deferred, Duration, Effect, type Scope } from "effect"
 
 export interface Exited {
   readonly code: number | null
@@ -96,4 +97,14 @@ export const startServer = (port = 0, args: ReadonlyArray<string> = [], env: Rec
   Effect.gen(function* () {
     const server = yield* run("server.ts", [String(port), ...args], env)
     return { ...server, port: Number(yield* server.line("listening")) }
+  })
+
+/** Closes the Scope of a client, after which its process has a second to end by itself. */
+export const endsByItself = (client: Child) =>
+  Effect.gen(function* () {
+    yield* client.signal("SIGTERM")
+    yield* client.line("closed")
+    const [elapsed, exited] = yield* Effect.timed(client.exited)
+    expect({ ...exited, errors: client.errors() }).toEqual({ code: 0, signal: null, errors: "" })
+    expect(Duration.toMillis(elapsed)).toBeLessThan(1000)
   })

@@ -1,0 +1,173 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Random, TestClock } from "effect"
+import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { FiberCensus } from "../properties/fiberCensus.js"
+import { settle } from "../support/fixture.js"
+import { withLogs } from "../support/logs.js"
+import { counts, everySecond, halfOpen, held, make, refuseAll, turn } from "./support.js"
+import { World } from "./world.js"
+
+describe("leaks and logs", () => {
+  // Failure 52: Each reconnect leaves a listener or an object behind.
+  // Reported: redis/node-redis#723, newrelic/node-newrelic#725, SignalR/SignalR#3793, kmamykin/aws-mqtt#5,
+  // jaredwray/keyv#2106, redis/ioredis#2030
+  it.effect(
+    "after 10,000 reconnects there are no more fibers, timers, listeners and objects than after the first",
+    () =>
+      Effect.gen(function* () {
+        const world = new World()
+        const fibers = new FiberCensus(() => {})
+        const emitter = new EventTarget()
+        let listeners = 0
+        const protocols: Array<WeakRef<object>> = []
+        let lose = () => {}
+        const service = world.run(
+          ClientService.make({
+            endpoint: Endpoint.make({
+              name: "test",
+              connect: (signal: Endpoint.ConnectionSignal<string>) =>
+                Effect.acquireRelease(
+                  Effect.sync(() => {
+                    const protocol = { lost: () => signal.lost() }
+                    listeners += 1
+                    emitter.addEventListener("lost", protocol.lost)
+                    lose = protocol.lost
+                    protocols.push(new WeakRef(protocol))
+                    return protocol
+                  }),
+                  ({ lost }) =>
+                    Effect.sync(() => {
+                      listeners -= 1
+                      emitter.removeEventListener("lost", lost)
+                    })
+                )
+            }),
+            prepare: () => Effect.addFinalizer(() => Effect.void),
+            heartbeat: { probe: () => Effect.void, interval: 1000, timeout: 1000 },
+            retryPolicy: everySecond
+          }).pipe(Effect.supervised(fibers))
+        )
+        world.run(service.start)
+        const census = () => [fibers.size, world.clock.sleeping, listeners]
+        world.pass(500)
+        const first = census()
+        for (let i = 0; i < 10_000; i++) {
+          lose()
+          world.pass(1500)
+          expect(census()).toEqual(first)
+          if (i % 100 === 0) yield* turn
+        }
+        expect(protocols).toHaveLength(10_001)
+        // The present one, and the one before, of which the tracer's span knows.
+        expect(yield* held(protocols)).toBeLessThanOrEqual(2)
+        world.close()
+      })
+  )
+
+  // Failure 53: The old handle is overwritten before it is closed, until there are no more file descriptors.
+  // Reported: MetPX/sarracenia#1648, Particular/NServiceBus.RabbitMQ#1115, SignalR/SignalR#4412
+  it("every connection that was opened is closed, however its attempt or its life ended", () => {
+    const world = new World()
+    const { open, server, service } = world.run(
+      make({
+        connectTimeout: "1 second",
+        prepare: (protocol) =>
+          protocol === "unprepared" ? Effect.fail("no") : protocol === "stuck" ? Effect.never : Effect.void
+      })
+    )
+    const outcomes: ReadonlyArray<TestEndpoint.Outcome<string, string>> = [
+      TestEndpoint.refused("refused"),
+      halfOpen,
+      TestEndpoint.accepted("unprepared"),
+      TestEndpoint.accepted("stuck"),
+      TestEndpoint.dropped("protocol", 1),
+      TestEndpoint.dropped("protocol", 500),
+      (_, open) => Effect.zipRight(open(), Effect.die("died"))
+    ]
+    const script = world.run(Random.shuffle(Array.from({ length: 150 }, () => outcomes).flat()))
+    world.run(server.script(...script))
+    world.run(service.start)
+    for (let i = 0; world.run(server.attempts) <= 1000; i++) {
+      world.pass(333)
+      if (i % 5 === 0) world.run(service.reconnect)
+      if (i % 7 === 0) world.run(Effect.zipRight(service.stop, service.start))
+    }
+    world.run(service.stop)
+    const { closes, opens } = world.run(counts(server))
+    expect(opens).toBeGreaterThan(500)
+    expect(closes).toBe(opens)
+    expect(open).toEqual({ now: 0, most: 1 })
+    world.close()
+  })
+
+  // Failure 56: The log is flooded while the peer is down.
+  // Reported: ConnectionWatchdog.java@redis/lettuce, larksuite/node-sdk#177
+  it.scoped("an hour of outage logs at most one warning a minute", () =>
+    withLogs((entries) =>
+      Effect.gen(function* () {
+        const { server, service } = yield* make({ retryPolicy: RetryPolicy.fromFunction(() => "10 seconds") })
+        yield* refuseAll(server, 360)
+        yield* service.start
+        yield* TestClock.adjust("3599 seconds")
+        expect(yield* server.attempts).toBe(360)
+        const warnings = entries.filter(({ level }) => level === "Warning")
+        expect(warnings).toHaveLength(60)
+        expect(warnings[1]?.message).toBe("attempt failed, next attempt in 10s (5 more warnings since the last)")
+      })
+    )
+  )
+
+  // Failure 57: The number of the attempt is one too many or too few, in the logs or for the policy.
+  // Reported: dotnet/aspnetcore#34773, Twisted 26.4
+  it.scoped("attempts and failures have these numbers in the log and for the policy", () =>
+    withLogs((entries) =>
+      Effect.gen(function* () {
+        const asked: Array<number> = []
+        const { server, service } = yield* make({
+          retryPolicy: RetryPolicy.fromFunction((failures) => {
+            asked.push(failures)
+            return `${failures} seconds`
+          })
+        })
+        yield* server.script(
+          TestEndpoint.refused("refused"),
+          TestEndpoint.refused("refused"),
+          TestEndpoint.dropped("early", "1 second"),
+          TestEndpoint.refused("refused"),
+          TestEndpoint.dropped("late", "1 hour"),
+          TestEndpoint.refused("refused"),
+          TestEndpoint.refused("refused")
+        )
+        yield* service.start
+        yield* TestClock.adjust("3612 seconds")
+        yield* service.stop
+        yield* service.start
+        yield* settle
+        const ladder = entries.map(
+          ({ annotations, message }) => `${annotations["attempt"]} ${message.replace(/ \(.*/, "")}`
+        )
+        expect(ladder).toEqual([
+          "1 connecting",
+          "1 attempt failed, next attempt in 1s",
+          "2 connecting",
+          "2 attempt failed, next attempt in 2s",
+          "3 connecting",
+          "3 connected",
+          "3 connection lost, next attempt in 3s",
+          "4 connecting",
+          "4 attempt failed, next attempt in 4s",
+          "5 connecting",
+          "5 connected",
+          "5 connection lost, next attempt in 1s",
+          "6 connecting",
+          "6 attempt failed, next attempt in 2s",
+          "6 stopped",
+          "1 connecting",
+          "1 attempt failed, next attempt in 1s"
+        ])
+        expect(asked).toEqual([1, 2, 3, 4, 1, 2, 1])
+        expect(service.toJSON()).toMatchObject({ attempt: 1, failures: 1, generation: 2 })
+      })
+    )
+  )
+})
