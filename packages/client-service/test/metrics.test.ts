@@ -1,27 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Metric, MetricState, Schedule, TestClock } from "effect"
+import { Effect, Fiber, Metric, Schedule, TestClock } from "effect"
 import { ClientService, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
-
-/** What the metrics of a service say, by name and by the label that tells them apart. */
-const metricsOf = (service: string): Effect.Effect<Record<string, number | ReadonlyArray<number>>> =>
-  Effect.map(Metric.snapshot, (pairs) =>
-    Object.fromEntries(
-      pairs.flatMap(({ metricKey: { name, tags }, metricState }) => {
-        if (!tags.some(({ key, value }) => key === "service" && value === service)) return []
-        const kind = tags.find(({ key }) => key === "outcome" || key === "reason")?.value
-        const key = name.replace("client_service_", "") + (kind === undefined ? "" : ` ${kind}`)
-        return [[key, valueOf(metricState)]]
-      })
-    )
-  )
-
-const valueOf = (state: MetricState.MetricState.Untyped): number | ReadonlyArray<number> => {
-  if (MetricState.isCounterState(state)) return Number(state.count)
-  if (MetricState.isGaugeState(state)) return Number(state.value)
-  if (MetricState.isHistogramState(state)) return [state.count, state.sum]
-  throw new Error("a metric of another kind")
-}
+import { metricsOf } from "./support/metrics.js"
 
 const second = Schedule.spaced("1 second")
 

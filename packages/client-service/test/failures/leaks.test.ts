@@ -1,9 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Random, TestClock } from "effect"
+import { Effect, type Fiber, FiberId, Random, Stream, TestClock } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { FiberCensus } from "../properties/fiberCensus.js"
 import { settle } from "../support/fixture.js"
 import { withLogs } from "../support/logs.js"
+import { metricsOf } from "../support/metrics.js"
 import { counts, everySecond, halfOpen, held, make, refuseAll, turn } from "./support.js"
 import { World } from "./world.js"
 
@@ -97,6 +98,71 @@ describe("leaks and logs", () => {
     expect(opens).toBeGreaterThan(500)
     expect(closes).toBe(opens)
     expect(open).toEqual({ now: 0, most: 1 })
+    world.close()
+  })
+
+  // Failure 55: Gauges drift: what was cancelled counts as failed, and what was closed as open.
+  // Reported: A94@grpc/proposal, grpc/grpc-go#7862
+  it("the gauges and counts are those of the states and the waiters, at all times", () => {
+    const world = new World()
+    const upTo = (limit: number) => world.run(Random.nextIntBetween(0, limit))
+    const { server, service } = world.run(make({ name: "gauges", connectTimeout: "1 second" }))
+    const outcomes: ReadonlyArray<TestEndpoint.Outcome<string, string>> = [
+      TestEndpoint.refused("refused"),
+      TestEndpoint.hung,
+      TestEndpoint.accepted("protocol"),
+      TestEndpoint.dropped("protocol", 100),
+      TestEndpoint.died("died")
+    ]
+    world.run(server.script(...world.run(Random.shuffle(Array.from({ length: 200 }, () => outcomes).flat()))))
+    const steps = new Map<string, number>()
+    let last = "Init"
+    world.fork(
+      Stream.runForEach(Stream.drop(service.state.changes, 1), ({ _tag }) =>
+        Effect.sync(() => {
+          const step = `${last} to ${_tag}`
+          steps.set(step, (steps.get(step) ?? 0) + 1)
+          last = _tag
+        })
+      )
+    )
+    const sum = (from: RegExp) => [...steps].reduce((sum, [step, times]) => sum + (from.test(step) ? times : 0), 0)
+    let waiters: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+    const events = [
+      () => world.pass(upTo(1000)),
+      () => world.pass(upTo(1000)),
+      () => world.run(service.reconnect),
+      () => world.run(Effect.zipRight(service.stop, service.start)),
+      () => void waiters.push(world.fork(service.whenConnected({ failAfterFailures: 2 }))),
+      () => waiters[upTo(waiters.length + 1)]?.unsafeInterruptAsFork(FiberId.none)
+    ]
+    world.run(service.start)
+    for (let i = 0; i < 1000; i++) {
+      events[upTo(events.length)]?.()
+      world.settle()
+      waiters = waiters.filter((waiter) => waiter.unsafePoll() === null)
+      const metrics = world.run(metricsOf("gauges"))
+      const count = (prefix: string) =>
+        Object.entries(metrics).reduce((sum, [name, value]) => sum + (name.startsWith(prefix) ? Number(value) : 0), 0)
+      expect({
+        open: count("open_connections"),
+        waiters: count("waiters"),
+        succeeded: count("attempts succeeded"),
+        failed: count("attempts failed") + count("attempts timed_out"),
+        interrupted: count("attempts interrupted"),
+        ended: count("disconnects")
+      }).toEqual({
+        open: last === "Connected" ? 1 : 0,
+        waiters: waiters.length,
+        succeeded: sum(/to Connected/),
+        failed: sum(/Connecting to Waiting/),
+        interrupted: sum(/Connecting to Disconnecting/),
+        ended: sum(/Connected to/)
+      })
+    }
+    expect(
+      Math.min(sum(/to Connected/), sum(/Connecting to Waiting/), sum(/Connecting to Disconnecting/))
+    ).toBeGreaterThan(20)
     world.close()
   })
 
