@@ -57,19 +57,27 @@ export const withTable = (text: string): string => {
   return text.replace(pattern, (_, begin, end) => `${begin}\n${table(readFailures().failures)}\n${end}`)
 }
 
-const table = (failures: ReadonlyArray<Failure>): string =>
-  [
+// Aligned, as the formatter wants it.
+const table = (failures: ReadonlyArray<Failure>): string => {
+  const rows = [
     ["", "what goes wrong", "reported at", "our test"],
-    ["---:", "---", "---", "---"],
     ...failures.map(({ failure, number, reported, tests }) => [
       String(number),
       failure,
       reported.map(link).join(", "),
       tests.map(({ file, title }) => `[${title}](${relative(join(document, ".."), file)})`).join("; ")
     ])
-  ]
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`)
+  ].map((cells) => cells.map((cell) => cell.replaceAll("|", "\\|")))
+  const widths = [0, 1, 2, 3].map((column) => Math.max(3, ...rows.map((cells) => cells[column]?.length ?? 0)))
+  rows.splice(
+    1,
+    0,
+    widths.map((width) => "-".repeat(width))
+  )
+  return rows
+    .map((cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |\n`)
     .join("")
+}
 
 // An issue or a pull request, or a file of a repository, or the name of what has no such place.
 const link = (place: string): string => {
