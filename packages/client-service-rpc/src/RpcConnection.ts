@@ -1,0 +1,277 @@
+/**
+ * `@effect/rpc` over the connection of a `ClientService`.
+ *
+ * @since 0.1.0
+ */
+import type * as Rpc from "@effect/rpc/Rpc"
+import * as RpcClient from "@effect/rpc/RpcClient"
+import type * as RpcGroup from "@effect/rpc/RpcGroup"
+import { RpcSerialization } from "@effect/rpc/RpcSerialization"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as ClientService from "effect-client-service/ClientService"
+import type { ConnectionSignal, Endpoint } from "effect-client-service/Endpoint"
+import * as InvalidOption from "effect-client-service/InvalidOption"
+import type { Transport, TransportError } from "effect-client-service/Transport"
+import { Exchange } from "./internal/exchange.js"
+import { protocolOver } from "./internal/protocol.js"
+import { NotConnected, type RpcConnectionError } from "./RpcConnectionError.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-client-service-rpc/RpcConnection")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * One connection that carries `@effect/rpc`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RpcConnection {
+  readonly [TypeId]: TypeId
+  /**
+   * Asks the server for a sign of life, and waits for it. Fails with a `TransportError` if the connection closes before
+   * that.
+   */
+  readonly ping: Effect.Effect<void, TransportError>
+  /** @internal */
+  readonly exchange: Exchange
+}
+
+/**
+ * Makes a connection that carries `@effect/rpc` of a transport, as the `protocol` of a `ClientService`.
+ *
+ * A `RpcSerialization` that has no framing of its own, such as `json`, needs a transport that keeps messages apart, as a
+ * WebSocket does.
+ *
+ * @example
+ * ```ts
+ * import { Rpc, RpcClient, RpcGroup, RpcSerialization } from "@effect/rpc"
+ * import { Layer, Schema } from "effect"
+ * import { ClientService } from "effect-client-service"
+ * import { type ConnectError, NodeEndpoint } from "effect-client-service-node"
+ * import { RpcConnection, type RpcConnectionError } from "effect-client-service-rpc"
+ *
+ * class Rates extends RpcGroup.make(Rpc.make("Rate", { payload: { currency: Schema.String }, success: Schema.Number })) {}
+ *
+ * class Server extends ClientService.Tag("app/Server")<
+ *   Server,
+ *   RpcConnection.RpcConnection,
+ *   ConnectError.ConnectError | RpcConnectionError.RpcConnectionError
+ * >() {}
+ *
+ * const ServerLive = Server.layer({
+ *   endpoint: NodeEndpoint.tcp({ host: "rates.example.com", port: 4000 }),
+ *   protocol: RpcConnection.make,
+ *   heartbeat: RpcConnection.heartbeat()
+ * })
+ *
+ * const client = RpcClient.make(Rates)
+ *
+ * const ProtocolLive = RpcConnection.layerProtocol(Server).pipe(
+ *   Layer.provideMerge(ServerLive),
+ *   Layer.provide(RpcSerialization.layerNdjson)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  transport: Transport,
+  signal: ConnectionSignal<RpcConnectionError>
+): Effect.Effect<RpcConnection, never, RpcSerialization | Scope.Scope> =>
+  Effect.gen(function* () {
+    const exchange = new Exchange(yield* RpcSerialization, transport, yield* Effect.scope, signal)
+    yield* Effect.addFinalizer(() => Effect.sync(() => exchange.close()))
+    yield* Effect.forkScoped(Effect.interruptible(exchange.receive))
+    return { [TypeId]: TypeId, ping: exchange.ping, exchange }
+  })
+
+/**
+ * Probes a connection by its `ping`, as the `heartbeat` of a `ClientService`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const heartbeat = (options?: {
+  /** How long after the connection is up, or the last answer, the next ping is due. Default 10 seconds. */
+  readonly interval?: Duration.DurationInput | undefined
+  /** How long an answer may take. Default 10 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+}): ClientService.Heartbeat<RpcConnection, TransportError> => ({
+  probe: (connection) => connection.ping,
+  interval: options?.interval ?? "10 seconds",
+  timeout: options?.timeout ?? "10 seconds"
+})
+
+/**
+ * Makes a client of this connection alone, for `prepare`: to authenticate on a connection that nobody has yet. It is of
+ * no use once the connection is closed: its calls fail with a `RpcClientError` then.
+ *
+ * @example
+ * ```ts
+ * import { Rpc, RpcGroup } from "@effect/rpc"
+ * import { Effect, Redacted, Schema } from "effect"
+ * import { RpcConnection } from "effect-client-service-rpc"
+ *
+ * class Api extends RpcGroup.make(Rpc.make("Login", { payload: { token: Schema.Redacted(Schema.String) } })) {}
+ *
+ * const prepare = (connection: RpcConnection.RpcConnection) =>
+ *   Effect.flatMap(RpcConnection.client(connection, Api), (client) => client.Login({ token: Redacted.make("secret") }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category clients
+ */
+export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: RpcGroup.RpcGroup<Rpcs>) =>
+  Effect.provideService(
+    RpcClient.make(group),
+    RpcClient.Protocol,
+    protocolOver((call) => call(connection.exchange))
+  )
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ProtocolOptions {
+  /**
+   * What becomes of a call that is made while there is no connection: it waits for one, or it fails at once with a
+   * `RpcClientError` whose cause is a `NotConnected`. Default `"wait"`.
+   */
+  readonly whenDown?: "wait" | "fail" | undefined
+}
+
+/**
+ * Makes the protocol of `RpcClient` over the connections of a service, for any number of clients.
+ *
+ * A call is sent once, on one connection. It fails with a `RpcClientError` of reason `Protocol` whose `cause` tells why:
+ *
+ * - `ConnectionLost`: the connection was lost before the answer. The server may have run the call, or may not.
+ * - `ServiceStopped` or `RetriesExhausted`: the service is stopped or has given up. The call was not sent.
+ * - `NotConnected`: there was no connection, and `whenDown` is `"fail"`. The call was not sent.
+ *
+ * A call with `discard: true` completes when the server has answered it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const makeProtocol = <E>(
+  service: ClientService.ClientService<RpcConnection, E>,
+  options?: ProtocolOptions
+): RpcClient.Protocol["Type"] => {
+  const whenDown = whenDownOf("RpcConnection.makeProtocol", options)
+  return protocolOver((call) => {
+    const whenUp = service.use(({ exchange }) => call(exchange))
+    if (whenDown === "wait") return whenUp
+    const refused = new NotConnected({ service: service.name })
+    return Effect.flatMap(isDown(service), (isDown): Effect.Effect<void, Error> => (isDown ? refused : whenUp))
+  })
+}
+
+/**
+ * Makes a Layer of the protocol of `RpcClient` over the connections of a service, as `makeProtocol` does.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption
+ */
+export const layerProtocol = <Id, E>(
+  tag: Context.Tag<Id, ClientService.ClientService<RpcConnection, E>>,
+  options?: ProtocolOptions
+): Layer.Layer<RpcClient.Protocol, never, Id> => {
+  whenDownOf("RpcConnection.layerProtocol", options)
+  return Layer.effect(
+    RpcClient.Protocol,
+    Effect.map(tag, (service) => makeProtocol(service, options))
+  )
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface LayerOptions<E1, R1, E3, R3, R4, E4, R5, W extends ClientService.WaitForConnection>
+  extends ProtocolOptions,
+    ClientService.CommonOptions<RpcConnection, E1 | RpcConnectionError | E3 | E4, E3, R3, R4, E4, R5> {
+  /** Where to connect to. */
+  readonly endpoint: Endpoint<Transport, E1, R1>
+  /** As `waitForConnection` of `ClientService.layer`. */
+  readonly waitForConnection?: W | undefined
+}
+
+/**
+ * Makes a Layer of the protocol of `RpcClient` and of the service under it, for when nobody else needs the service. By
+ * default its `heartbeat` is that of `RpcConnection.heartbeat()`.
+ *
+ * @example
+ * ```ts
+ * import { RpcSerialization } from "@effect/rpc"
+ * import { Layer } from "effect"
+ * import { NodeEndpoint } from "effect-client-service-node"
+ * import { RpcConnection } from "effect-client-service-rpc"
+ *
+ * const ProtocolLive = RpcConnection.layer({
+ *   endpoint: NodeEndpoint.tcp({ host: "rates.example.com", port: 4000 }),
+ *   whenDown: "fail"
+ * }).pipe(Layer.provide(RpcSerialization.layerMsgPack))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption
+ */
+export const layer = <
+  E1,
+  R1,
+  E3 = never,
+  R3 = never,
+  R4 = never,
+  E4 = never,
+  R5 = never,
+  W extends ClientService.WaitForConnection = never
+>(
+  options: LayerOptions<E1, R1, E3, R3, R4, E4, R5, W>
+): Layer.Layer<
+  RpcClient.Protocol,
+  ClientService.WaitError<W, E1 | RpcConnectionError | E3 | E4>,
+  RpcSerialization | R1 | Exclude<R3, Scope.Scope> | R4 | R5
+> => {
+  type E = E1 | RpcConnectionError | E3 | E4
+  const tag = Context.GenericTag<Service, ClientService.ClientService<RpcConnection, E>>(TypeId.toString())
+  const probed: ClientService.Heartbeat<RpcConnection, E4 | TransportError, R5> = options.heartbeat ?? heartbeat()
+  const service = ClientService.layer(tag, { ...options, protocol: make, heartbeat: probed })
+  return Layer.provide(layerProtocol(tag, options), service)
+}
+
+interface Service {
+  readonly _: unique symbol
+}
+
+const whenDownOf = (where: string, options: ProtocolOptions | undefined): "wait" | "fail" => {
+  const whenDown = options?.whenDown ?? "wait"
+  if (whenDown === "wait" || whenDown === "fail") return whenDown
+  return InvalidOption.refuse(where, "whenDown", whenDown, '"wait" or "fail"')
+}
+
+// One that is stopped or has given up has errors of its own.
+const isDown = <E>(service: ClientService.ClientService<RpcConnection, E>): Effect.Effect<boolean> =>
+  Effect.zipWith(
+    service.protocol.get,
+    service.state.get,
+    (protocol, { _tag }) => Option.isNone(protocol) && _tag !== "Stopped" && _tag !== "Exhausted"
+  )

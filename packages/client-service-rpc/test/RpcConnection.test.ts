@@ -1,0 +1,672 @@
+import { runInNewContext } from "node:vm"
+import { setFlagsFromString } from "node:v8"
+import { RpcClient, type RpcClientError, RpcSerialization } from "@effect/rpc"
+import { describe, expect, it } from "@effect/vitest"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream, TestClock } from "effect"
+import {
+  ClientService,
+  ConnectionError,
+  InvalidOption,
+  RetryPolicy,
+  TestEndpoint,
+  Transport
+} from "effect-client-service"
+import { RpcConnection, RpcConnectionError } from "effect-client-service-rpc"
+import { makePeer } from "./support/peer.js"
+import { causeOf, clientOf, makeFixture, Rpcs, settle } from "./support/service.js"
+
+const { ConnectionLost, HeartbeatTimeout, RetriesExhausted, ServiceStopped } = ConnectionError
+
+describe("a connection that is lost", () => {
+  it.scoped("fails every call in flight at once, with why it was lost", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const calls = yield* Effect.forEach([1, 2, 3], (n) => Effect.fork(causeOf(client.Double({ n }))))
+      yield* Effect.repeatN(peer.request, 2)
+      yield* peer.drop("broken")
+      for (const call of calls) {
+        const cause = yield* Fiber.join(call)
+        expect(cause).toBeInstanceOf(ConnectionLost)
+        expect(cause).toMatchObject({ service: "test", cause: "broken" })
+      }
+    })
+  )
+
+  it.scoped("ends a stream with the error, after what came before", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const ticks: Array<number> = []
+      const end = yield* Effect.fork(
+        causeOf(Stream.runForEach(client.Ticks(), (tick) => Effect.sync(() => ticks.push(tick))))
+      )
+      yield* peer.emit(yield* peer.request, 1, 2)
+      yield* peer.next
+      yield* peer.drop()
+      expect(yield* Fiber.join(end)).toBeInstanceOf(ConnectionLost)
+      expect(ticks).toEqual([1, 2])
+    })
+  )
+
+  it.scoped("ends a stream whose consumer is slow only after all that came", () =>
+    Effect.gen(function* () {
+      const { accept, client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const ticks = yield* client.Ticks(undefined, { asMailbox: true, streamBufferSize: 1 })
+      yield* peer.emit(yield* peer.request, 1, 2, 3)
+      yield* settle
+      yield* peer.drop()
+      yield* TestClock.adjust("1 second")
+      const next = yield* accept
+      for (const n of [1, 2, 3]) expect(yield* ticks.take).toBe(n)
+      expect(yield* causeOf(ticks.take)).toBeInstanceOf(ConnectionLost)
+      // What was taken late is not acknowledged to a server that knows nothing of it.
+      expect(yield* next.rest).toEqual([])
+    })
+  )
+
+  it.scoped("leaves nothing of its calls to the next one", () =>
+    Effect.gen(function* () {
+      const { accept, client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const call = yield* Effect.fork(Effect.exit(client.Double({ n: 1 })))
+      const old = yield* peer.request
+      yield* peer.drop()
+      yield* Fiber.join(call)
+      yield* TestClock.adjust("1 second")
+      const next = yield* accept
+      const later = yield* Effect.fork(client.Double({ n: 2 }))
+      const request = yield* next.request
+      expect(request.payload).toEqual({ n: 2 })
+      yield* next.answer(old, 100)
+      yield* next.answer(request, 4)
+      expect(yield* Fiber.join(later)).toBe(4)
+      expect(yield* next.rest).toEqual([])
+    })
+  )
+
+  it.scoped("fails a call that discards its result", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const call = yield* Effect.fork(causeOf(client.Double({ n: 1 }, { discard: true })))
+      yield* peer.request
+      yield* peer.drop()
+      expect(yield* Fiber.join(call)).toBeInstanceOf(ConnectionLost)
+    })
+  )
+
+  it.scoped("fails the calls of a client of its own", () =>
+    Effect.gen(function* () {
+      const { connect, service } = yield* makeFixture()
+      const peer = yield* connect
+      const client = yield* RpcConnection.client(yield* service.whenConnected(), Rpcs)
+      const call = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      yield* peer.request
+      yield* peer.drop()
+      expect(yield* Fiber.join(call)).toEqual(new Transport.TransportError({ reason: "Closed" }))
+    })
+  )
+
+  it.scoped("fails a ping", () =>
+    Effect.gen(function* () {
+      const { connect, service } = yield* makeFixture()
+      const peer = yield* connect
+      const ping = yield* Effect.fork(Effect.flip((yield* service.whenConnected()).ping))
+      expect(yield* peer.next).toEqual({ _tag: "Ping" })
+      yield* peer.drop()
+      expect(yield* Fiber.join(ping)).toEqual(new Transport.TransportError({ reason: "Closed" }))
+    })
+  )
+
+  it.scoped("lets go of what the client knows of its calls", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      class Mark extends Context.Tag("test/Mark")<Mark, object>() {}
+      // In a function of its own, so that no variable holds the mark.
+      const marked = Effect.gen(function* () {
+        const mark = {}
+        const call = yield* Effect.fork(Effect.provideService(Effect.exit(client.Double({ n: 1 })), Mark, mark))
+        yield* peer.request
+        yield* peer.drop()
+        yield* Fiber.join(call)
+        return new WeakRef(mark)
+      })
+      const mark = yield* marked
+      yield* settle
+      expect(yield* isCollected(mark)).toBe(true)
+    })
+  )
+})
+
+describe("a connection is lost", () => {
+  const lostBy = (breaking: (peer: Effect.Effect.Success<typeof makePeer>) => Effect.Effect<unknown>) =>
+    Effect.gen(function* () {
+      const { client, connect, service } = yield* makeFixture({ retryPolicy: Schedule.stop })
+      const peer = yield* connect
+      const call = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      yield* peer.request
+      yield* breaking(peer)
+      const lost = yield* Fiber.join(call)
+      yield* settle
+      const state = yield* service.state.get
+      return { lost, cause: state._tag === "Exhausted" ? Cause.squash(state.cause) : state }
+    })
+
+  for (const [reason, text] of [
+    ["Undecodable", "a secret that is not JSON\n"],
+    ["Unexpected", "{}\n"],
+    ["Unexpected", "null\n"],
+    ["Unexpected", '{"_tag":"Chunk","requestId":"1","values":[]}\n'],
+    ["Unexpected", '{"_tag":"Chunk","values":[1]}\n'],
+    ["Unexpected", '{"_tag":"Exit","requestId":"1"}\n'],
+    ["Unexpected", '{"_tag":"Exit","requestId":1,"exit":{}}\n'],
+    ["Unexpected", '{"_tag":"Defect"}\n'],
+    ["Unexpected", '{"_tag":"ClientProtocolError"}\n'],
+    ["TooLarge", "x".repeat(16 * 1024 * 1024 + 1)]
+  ] as const) {
+    it.scoped(`by a peer that sends ${text.slice(0, 60).trim()}`, () =>
+      Effect.gen(function* () {
+        const { cause, lost } = yield* lostBy((peer) => peer.sendText(text))
+        expect(cause).toEqual(new RpcConnectionError.MalformedResponse({ reason }))
+        expect(lost).toMatchObject({ _tag: "ConnectionLost", cause })
+        expect(String(lost)).not.toContain("secret")
+      })
+    )
+  }
+
+  it.scoped("by a peer that ends, though its endpoint does not tell", () =>
+    Effect.gen(function* () {
+      const { cause } = yield* lostBy((peer) => peer.end)
+      expect(cause).toEqual(new ConnectionLost({ service: "test" }))
+    })
+  )
+
+  for (const [error, expected] of [
+    [new Transport.TransportError({ reason: "Write" }), new Transport.TransportError({ reason: "Write" })],
+    [new Transport.TransportError({ reason: "Closed" }), new ConnectionLost({ service: "test" })]
+  ] as const) {
+    it.scoped(`by a write that fails as ${error.reason}`, () =>
+      Effect.gen(function* () {
+        const { client, connect, service } = yield* makeFixture({ retryPolicy: Schedule.stop })
+        const peer = yield* connect
+        peer.failWrites(error)
+        expect(yield* causeOf(client.Double({ n: 1 }))).toBeInstanceOf(ConnectionLost)
+        yield* settle
+        const state = yield* service.state.get
+        expect(state._tag === "Exhausted" && Cause.squash(state.cause)).toEqual(expected)
+      })
+    )
+  }
+})
+
+describe("while there is no connection", () => {
+  it.scoped("a call waits, and is sent once", () =>
+    Effect.gen(function* () {
+      const { accept, client, server, service } = yield* makeFixture()
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* settle
+      yield* service.start
+      yield* server.refuse("refused")
+      yield* TestClock.adjust("1 second")
+      const peer = yield* accept
+      yield* peer.answer(yield* peer.request, 2)
+      expect(yield* Fiber.join(call)).toBe(2)
+      expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  it.scoped("a stream waits", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const ticks = yield* Effect.fork(Stream.runHead(client.Ticks()))
+      yield* settle
+      const peer = yield* connect
+      yield* peer.emit(yield* peer.request, 1)
+      expect(yield* Effect.flatten(Fiber.join(ticks))).toBe(1)
+    })
+  )
+
+  it.scoped("a call that was interrupted is not sent later", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* settle
+      yield* Fiber.interrupt(call)
+      const peer = yield* connect
+      yield* settle
+      expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  it.scoped("a call fails at once if it is not one that waits", () =>
+    Effect.gen(function* () {
+      const { accept, client, server, service } = yield* makeFixture({ whenDown: "fail" })
+      const notConnected = new RpcConnectionError.NotConnected({ service: "test" })
+      const expectDown = Effect.gen(function* () {
+        expect(yield* causeOf(client.Double({ n: 1 }))).toEqual(notConnected)
+        expect(yield* causeOf(Stream.runDrain(client.Ticks()))).toEqual(notConnected)
+      })
+      yield* expectDown
+      yield* service.start
+      yield* expectDown
+      yield* server.refuse("refused")
+      yield* expectDown
+      yield* TestClock.adjust("1 second")
+      const peer = yield* accept
+      yield* service.whenConnected()
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* peer.answer(yield* peer.request, 2)
+      expect(yield* Fiber.join(call)).toBe(2)
+      expect(yield* peer.rest).toEqual([])
+      yield* peer.drop()
+      yield* expectDown
+    })
+  )
+
+  for (const whenDown of ["wait", "fail"] as const) {
+    it.scoped(`every caller learns that the service is stopped (${whenDown})`, () =>
+      Effect.gen(function* () {
+        const { client, connect, service } = yield* makeFixture({ whenDown })
+        const peer = yield* connect
+        const inFlight = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+        yield* peer.request
+        yield* service.stop
+        expect(yield* Fiber.join(inFlight)).toBeInstanceOf(ConnectionLost)
+        const stopped = new ServiceStopped({ service: "test" })
+        expect(yield* causeOf(client.Double({ n: 1 }))).toEqual(stopped)
+        expect(yield* causeOf(Stream.runDrain(client.Ticks()))).toEqual(stopped)
+        expect(yield* causeOf(client.Double({ n: 1 }, { discard: true }))).toEqual(stopped)
+      })
+    )
+
+    it.scoped(`every caller learns that the retry policy has ended (${whenDown})`, () =>
+      Effect.gen(function* () {
+        const { client, server, service } = yield* makeFixture({ whenDown, retryPolicy: Schedule.recurs(1) })
+        yield* service.start
+        yield* server.refuse("refused")
+        yield* server.refuse("refused")
+        yield* settle
+        for (const call of [client.Double({ n: 1 }), Stream.runDrain(client.Ticks())]) {
+          const cause = yield* causeOf(call as Effect.Effect<unknown, RpcClientError.RpcClientError>)
+          expect(cause).toBeInstanceOf(RetriesExhausted)
+          expect(cause).toMatchObject({ service: "test", failures: 2, cause: Cause.fail("refused") })
+        }
+      })
+    )
+  }
+
+  it.scoped("callers that wait learn that the retry policy has ended, and that the service is stopped", () =>
+    Effect.gen(function* () {
+      const { client, server, service } = yield* makeFixture({ retryPolicy: Schedule.stop })
+      const early = yield* Effect.forEach([1, 2], (n) => Effect.fork(causeOf(client.Double({ n }))))
+      yield* service.start
+      yield* server.refuse("refused")
+      for (const call of early) expect(yield* Fiber.join(call)).toBeInstanceOf(RetriesExhausted)
+
+      yield* service.start
+      const late = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      yield* settle
+      yield* service.stop
+      expect(yield* Fiber.join(late)).toBeInstanceOf(ServiceStopped)
+    })
+  )
+})
+
+describe("the retry policy", () => {
+  it.scoped("begins afresh after each of 50 connections of an hour, under calls that wait", () =>
+    Effect.gen(function* () {
+      const { accept, client, connect, server } = yield* makeFixture({
+        retryPolicy: RetryPolicy.fromFunction((failures) => `${failures} seconds`)
+      })
+      let peer = yield* connect
+      for (let cycle = 0; cycle < 50; cycle++) {
+        yield* TestClock.adjust("1 hour")
+        yield* peer.drop()
+        const call = yield* Effect.fork(client.Double({ n: cycle }))
+        yield* TestClock.adjust("999 millis")
+        expect(yield* server.attempts).toBe(cycle + 1)
+        yield* TestClock.adjust("1 millis")
+        expect(yield* server.attempts).toBe(cycle + 2)
+        peer = yield* accept
+        yield* peer.answer(yield* peer.request, 2 * cycle)
+        expect(yield* Fiber.join(call)).toBe(2 * cycle)
+      }
+    })
+  )
+})
+
+describe("a call", () => {
+  it.scoped("is interrupted at the server when it is interrupted, once", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      const { id: requestId } = yield* peer.request
+      yield* Fiber.interrupt(call)
+      yield* settle
+      expect(yield* peer.rest).toEqual([{ _tag: "Interrupt", requestId }])
+    })
+  )
+
+  it.scoped("is not interrupted at the server once it is answered", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* peer.answer(yield* peer.request, 2)
+      yield* Fiber.join(call)
+      const ticks = yield* Effect.fork(Stream.runCollect(client.Ticks()))
+      yield* peer.answer(yield* peer.request, undefined)
+      yield* Fiber.join(ticks)
+      yield* settle
+      expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  it.scoped("that discards its result completes when it is answered", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const call = yield* Effect.fork(client.Double({ n: 1 }, { discard: true }))
+      const request = yield* peer.request
+      yield* settle
+      expect(call.unsafePoll()).toBe(null)
+      yield* peer.answer(request, 2)
+      expect(yield* Fiber.join(call)).toBe(undefined)
+    })
+  )
+
+  it.scoped("acknowledges the elements of a stream when there is room for more", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const ticks = yield* client.Ticks(undefined, { asMailbox: true, streamBufferSize: 2 })
+      const request = yield* peer.request
+      const ack = { _tag: "Ack", requestId: request.id }
+      yield* peer.emit(request, 1, 2)
+      expect(yield* peer.next).toEqual(ack)
+      yield* peer.emit(request, 3)
+      yield* settle
+      expect(yield* peer.rest).toEqual([])
+      expect(yield* ticks.take).toBe(1)
+      expect(yield* peer.next).toEqual(ack)
+    })
+  )
+
+  it.scoped("is held up by no stream that nobody reads, and neither is a ping", () =>
+    Effect.gen(function* () {
+      const { client, connect, service } = yield* makeFixture()
+      const peer = yield* connect
+      yield* client.Ticks(undefined, { asMailbox: true, streamBufferSize: 1 })
+      const stream = yield* peer.request
+      yield* peer.emit(stream, 1, 2, 3)
+      yield* peer.emit(stream, 4, 5, 6)
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* peer.answer(yield* peer.request, 2)
+      expect(yield* Fiber.join(call)).toBe(2)
+      const ping = yield* Effect.fork((yield* service.whenConnected()).ping)
+      yield* peer.next
+      yield* peer.send({ _tag: "Pong" })
+      yield* Fiber.join(ping)
+    })
+  )
+
+  it.scoped("gets the elements of a stream in order, though it is slow and the server does not wait", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const ticks = yield* client.Ticks(undefined, { asMailbox: true, streamBufferSize: 1 })
+      const stream = yield* peer.request
+      for (let n = 0; n < 10; n++) yield* peer.emit(stream, 2 * n, 2 * n + 1)
+      yield* peer.answer(stream, undefined)
+      yield* settle
+      for (let n = 0; n < 20; n++) expect(yield* ticks.take).toBe(n)
+      expect(Exit.isFailure(yield* Effect.exit(ticks.take))).toBe(true)
+    })
+  )
+
+  it.scoped("that gets an answer of another type dies alone, and its stream is interrupted at the server", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const other = yield* Effect.fork(client.Double({ n: 1 }))
+      const otherRequest = yield* peer.request
+      const call = yield* Effect.fork(Effect.exit(client.Double({ n: 2 })))
+      yield* peer.answer(yield* peer.request, "four")
+      const exit = yield* Fiber.join(call)
+      expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
+
+      const ticks = yield* Effect.fork(Effect.exit(Stream.runDrain(client.Ticks())))
+      const stream = yield* peer.request
+      yield* peer.emit(stream, "tick")
+      const end = yield* Fiber.join(ticks)
+      expect(Exit.isFailure(end) && Cause.isDie(end.cause)).toBe(true)
+      expect(yield* peer.next).toEqual({ _tag: "Interrupt", requestId: stream.id })
+
+      yield* peer.answer(otherRequest, 2)
+      expect(yield* Fiber.join(other)).toBe(2)
+    })
+  )
+
+  it.scoped("dies of a defect of the server, as every other one in flight", () =>
+    Effect.gen(function* () {
+      const { client, connect, service } = yield* makeFixture()
+      const another = yield* clientOf(service)
+      const peer = yield* connect
+      const calls = yield* Effect.forEach([client, another, client], (client) =>
+        Effect.fork(Effect.exit(client.Double({ n: 1 })))
+      )
+      yield* Effect.repeatN(peer.request, 2)
+      yield* peer.send({ _tag: "Defect", defect: "boom" })
+      for (const call of calls) expect(yield* Fiber.join(call)).toEqual(Exit.die("boom"))
+      yield* settle
+      expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  it.scoped("that can't be encoded dies, and leaves the connection alone", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const exit = yield* Effect.exit(client.Keep({ value: 1n }))
+      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toBeInstanceOf(TypeError)
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* peer.answer(yield* peer.request, 2)
+      expect(yield* Fiber.join(call)).toBe(2)
+    })
+  )
+
+  it.scoped("in flight on a connection that is replaced for its age goes on there, and a later one does not", () =>
+    Effect.gen(function* () {
+      const { accept, client, connect, server } = yield* makeFixture({ maxAge: "1 hour", closeTimeout: "10 minutes" })
+      const old = yield* connect
+      const early = yield* Effect.fork(client.Double({ n: 1 }))
+      const earlyRequest = yield* old.request
+      const accepting = yield* Effect.fork(accept)
+      yield* TestClock.adjust("1 hour")
+      const next = yield* Fiber.join(accepting)
+      yield* settle
+      expect(yield* server.closes).toBe(0)
+
+      const late = yield* Effect.fork(client.Double({ n: 2 }))
+      yield* next.answer(yield* next.request, 4)
+      expect(yield* Fiber.join(late)).toBe(4)
+      yield* old.answer(earlyRequest, 2)
+      expect(yield* Fiber.join(early)).toBe(2)
+      yield* old.awaitClosed
+      expect(yield* old.rest).toEqual([])
+      expect(yield* next.rest).toEqual([])
+    })
+  )
+
+  it.scoped("that is not done when its connection is too old fails alone", () =>
+    Effect.gen(function* () {
+      const { accept, client, connect } = yield* makeFixture({ maxAge: "1 hour", closeTimeout: "10 minutes" })
+      const old = yield* connect
+      const early = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      yield* old.request
+      const accepting = yield* Effect.fork(accept)
+      yield* TestClock.adjust("1 hour")
+      const next = yield* Fiber.join(accepting)
+      yield* settle
+      const late = yield* Effect.fork(client.Double({ n: 2 }))
+      const request = yield* next.request
+      yield* TestClock.adjust("10 minutes")
+      expect(yield* Fiber.join(early)).toBeInstanceOf(ConnectionLost)
+      yield* next.answer(request, 4)
+      expect(yield* Fiber.join(late)).toBe(4)
+    })
+  )
+})
+
+describe("prepare", () => {
+  it.scoped("authenticates on each connection, before anyone has it", () =>
+    Effect.gen(function* () {
+      const { accept, client, connect, service } = yield* makeFixture({
+        prepare: (connection) =>
+          Effect.flatMap(RpcConnection.client(connection, Rpcs), (client) => client.Login({ user: "alice" }))
+      })
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      let peer = yield* connect
+
+      // The server refuses it at first.
+      const refused = yield* peer.request
+      expect(refused).toMatchObject({ tag: "Login", payload: { user: "alice" } })
+      yield* peer.send({
+        _tag: "Exit",
+        requestId: refused.id,
+        exit: { _tag: "Failure", cause: { _tag: "Fail", error: "wrong" } }
+      })
+      yield* settle
+      const state = yield* service.state.get
+      expect(state._tag === "Waiting" && Cause.squash(state.cause)).toBe("wrong")
+
+      // Then the connection is lost while it waits.
+      yield* TestClock.adjust("1 second")
+      peer = yield* accept
+      expect(yield* peer.request).toMatchObject({ tag: "Login" })
+      yield* peer.drop("broken")
+      yield* settle
+      expect((yield* service.state.get)._tag).toBe("Waiting")
+
+      for (const n of [1, 2]) {
+        yield* TestClock.adjust("1 second")
+        peer = yield* accept
+        const login = yield* peer.request
+        expect(login.tag).toBe("Login")
+        yield* settle
+        expect(yield* peer.rest).toEqual([])
+        yield* peer.answer(login, undefined)
+        if (n === 1) {
+          yield* peer.answer(yield* peer.request, 2)
+          expect(yield* Fiber.join(call)).toBe(2)
+        } else yield* service.whenConnected()
+        yield* peer.drop()
+      }
+    })
+  )
+})
+
+describe("the heartbeat", () => {
+  it.scoped("pings, and keeps a connection whose server answers", () =>
+    Effect.gen(function* () {
+      const { connect, service } = yield* makeFixture({ heartbeat: RpcConnection.heartbeat() })
+      const peer = yield* connect
+      for (let beat = 0; beat < 3; beat++) {
+        yield* TestClock.adjust("9999 millis")
+        expect(yield* peer.rest).toEqual([])
+        yield* TestClock.adjust("1 millis")
+        expect(yield* peer.next).toEqual({ _tag: "Ping" })
+        yield* TestClock.adjust("9999 millis")
+        yield* peer.send({ _tag: "Pong" })
+        yield* settle
+      }
+      expect((yield* service.state.get)._tag).toBe("Connected")
+    })
+  )
+
+  it.scoped("loses a connection whose server is silent, and fails the calls in flight with that", () =>
+    Effect.gen(function* () {
+      const heartbeat = RpcConnection.heartbeat({ interval: "30 seconds", timeout: "5 seconds" })
+      const { client, connect } = yield* makeFixture({ heartbeat })
+      const peer = yield* connect
+      const call = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      yield* peer.request
+      yield* TestClock.adjust("30 seconds")
+      expect(yield* peer.next).toEqual({ _tag: "Ping" })
+      yield* TestClock.adjust("4999 millis")
+      expect(call.unsafePoll()).toBe(null)
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Fiber.join(call)).toMatchObject({ _tag: "ConnectionLost", cause: expect.any(HeartbeatTimeout) })
+    })
+  )
+})
+
+describe("the Layer of the protocol and its service", () => {
+  const makeLayer = <W extends ClientService.WaitForConnection = never>(waitForConnection?: W) =>
+    Effect.map(TestEndpoint.make<Transport.Transport, "refused">(), (server) => ({
+      server,
+      layer: RpcConnection.layer({ endpoint: server.endpoint, waitForConnection, whenDown: "fail" }).pipe(
+        Layer.provide(RpcSerialization.layerNdjson)
+      )
+    }))
+
+  it.scoped("has a heartbeat, passes on its options, and stops its service when it is released", () =>
+    Effect.gen(function* () {
+      const { layer, server } = yield* makeLayer()
+      const scope = yield* Scope.make()
+      const context = yield* Scope.extend(Layer.build(layer), scope)
+      const client = yield* Effect.provide(RpcClient.make(Rpcs), context)
+      expect(yield* causeOf(client.Double({ n: 1 }))).toBeInstanceOf(RpcConnectionError.NotConnected)
+      const peer = yield* makePeer
+      const connection = yield* server.accept(peer.transport)
+      yield* settle
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* peer.answer(yield* peer.request, 2)
+      expect(yield* Fiber.join(call)).toBe(2)
+      yield* TestClock.adjust("10 seconds")
+      expect(yield* peer.next).toEqual({ _tag: "Ping" })
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* connection.closed).toBe(true)
+    })
+  )
+
+  it.scoped("is built once there is a connection, or fails as an attempt does, if told to wait", () =>
+    Effect.gen(function* () {
+      const { layer, server } = yield* makeLayer({ failAfterFailures: 1 })
+      yield* server.script(TestEndpoint.refused("refused"))
+      expect(yield* Effect.flip(Layer.build(layer))).toBe("refused")
+      const building = yield* Effect.fork(Layer.build(Layer.fresh(layer)))
+      yield* settle
+      expect(building.unsafePoll()).toBe(null)
+      yield* server.accept((yield* makePeer).transport)
+      yield* Fiber.join(building)
+    })
+  )
+})
+
+describe("options that make no sense are refused", () => {
+  it("whenDown", () => {
+    // @ts-expect-error: it is neither "wait" nor "fail".
+    const options: RpcConnection.ProtocolOptions = { whenDown: "queue" }
+    class Tag extends ClientService.Tag("test/Tag")<Tag, RpcConnection.RpcConnection>() {}
+    expect(() => RpcConnection.layerProtocol(Tag, options)).toThrow(InvalidOption.InvalidOption)
+    expect(() => RpcConnection.layerProtocol(Tag, options)).toThrow(
+      'RpcConnection.layerProtocol: whenDown must be "wait" or "fail", got "queue"'
+    )
+  })
+})
+
+// The collector runs when it likes, unless it is made to.
+const isCollected = (reference: WeakRef<object>) =>
+  Effect.sync(() => {
+    setFlagsFromString("--expose-gc")
+    runInNewContext("gc")()
+    return reference.deref() === undefined
+  }).pipe(
+    Effect.zipLeft(Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))),
+    Effect.repeat({ until: (isCollected) => isCollected, times: 10 })
+  )
