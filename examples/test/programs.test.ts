@@ -26,6 +26,21 @@ describe("examples", () => {
     })
   )
 
+  it.scopedLive("rpc calls, loses its connection, and calls again", () =>
+    Effect.gen(function* () {
+      const program = yield* run("rpc.ts")
+      expect(yield* program.ended).toBe(0)
+      const lines = program.stdout
+        .text()
+        .split("\n")
+        .filter((line) => /^(rate|change|lost):/.test(line))
+        .map((line) => line.replace(/127\.0\.0\.1:\d+/g, "there"))
+      const lost = "lost: tcp://there: the connection was lost: there: the peer broke the connection off (ECONNRESET)"
+      expect(lines).toEqual(["rate: 1.25", "change: 1.25", "change: 1.26", "change: 1.27", lost, "rate: 1.25"])
+      expect(program.stderr.text()).toBe("")
+    })
+  )
+
   for (const [file, lines] of [
     ["waiting.ts", ["impatient: refused", "patient: hello", "use: 5", "connections: hello"]],
     [

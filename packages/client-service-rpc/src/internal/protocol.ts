@@ -58,7 +58,8 @@ export const protocolOver = (use: Use): RpcClient.Protocol["Type"] => {
     run: (client) =>
       Effect.acquireUseRelease(
         Effect.sync(() => clients.add(client)),
-        () => Effect.never,
+        // `Effect.never` has a timer, which keeps the process alive.
+        () => Effect.async<never>(() => {}),
         () => Effect.sync(() => clients.delete(client))
       ),
     send: (message) => {
