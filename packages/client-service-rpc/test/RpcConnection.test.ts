@@ -2,7 +2,7 @@ import { runInNewContext } from "node:vm"
 import { setFlagsFromString } from "node:v8"
 import { RpcClient, type RpcClientError, RpcSerialization } from "@effect/rpc"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream, TestClock } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream, Supervisor, TestClock } from "effect"
 import {
   ClientService,
   ConnectionError,
@@ -414,6 +414,35 @@ describe("a call", () => {
     })
   )
 
+  for (const isLost of [false, true]) {
+    it.scoped(
+      `that is a stream leaves no fiber when it is given up${isLost ? ", its connection being lost" : ""}`,
+      () =>
+        Effect.gen(function* () {
+          const supervisor = yield* Supervisor.track
+          yield* Effect.gen(function* () {
+            const { client, connect, service } = yield* makeFixture()
+            const peer = yield* connect
+            const scope = yield* Scope.make()
+            yield* settle
+            const before = (yield* supervisor.value).length
+            yield* Scope.extend(client.Ticks(undefined, { asMailbox: true, streamBufferSize: 1 }), scope)
+            yield* peer.emit(yield* peer.request, 1, 2, 3)
+            yield* settle
+            if (isLost) {
+              yield* peer.drop()
+              yield* settle
+            }
+            yield* Scope.close(scope, Exit.void)
+            if (isLost) yield* service.stop
+            yield* settle
+            // Without the connection, there is that of the client alone.
+            expect((yield* supervisor.value).length).toBe(isLost ? 1 : before)
+          }).pipe(Effect.supervised(supervisor))
+        })
+    )
+  }
+
   it.scoped("gets the elements of a stream in order, though it is slow and the server does not wait", () =>
     Effect.gen(function* () {
       const { client, connect } = yield* makeFixture()
@@ -471,8 +500,17 @@ describe("a call", () => {
     Effect.gen(function* () {
       const { client, connect } = yield* makeFixture()
       const peer = yield* connect
-      const exit = yield* Effect.exit(client.Keep({ value: 1n }))
-      expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toBeInstanceOf(TypeError)
+      // In a function of its own, so that no variable holds the value.
+      const keep = Effect.suspend(() => {
+        const value = { big: 1n }
+        return Effect.map(Effect.exit(client.Keep({ value })), (exit) => {
+          expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toBeInstanceOf(TypeError)
+          return new WeakRef(value)
+        })
+      })
+      const value = yield* keep
+      yield* settle
+      expect(yield* isCollected(value)).toBe(true)
       const call = yield* Effect.fork(client.Double({ n: 1 }))
       yield* peer.answer(yield* peer.request, 2)
       expect(yield* Fiber.join(call)).toBe(2)
@@ -481,7 +519,7 @@ describe("a call", () => {
 
   it.scoped("in flight on a connection that is replaced for its age goes on there, and a later one does not", () =>
     Effect.gen(function* () {
-      const { accept, client, connect, server } = yield* makeFixture({ maxAge: "1 hour", closeTimeout: "10 minutes" })
+      const { accept, client, connect, server } = yield* makeFixture({ maxAge: "1 hour", closeTimeout: "30 minutes" })
       const old = yield* connect
       const early = yield* Effect.fork(client.Double({ n: 1 }))
       const earlyRequest = yield* old.request
@@ -504,7 +542,7 @@ describe("a call", () => {
 
   it.scoped("that is not done when its connection is too old fails alone", () =>
     Effect.gen(function* () {
-      const { accept, client, connect } = yield* makeFixture({ maxAge: "1 hour", closeTimeout: "10 minutes" })
+      const { accept, client, connect } = yield* makeFixture({ maxAge: "1 hour", closeTimeout: "30 minutes" })
       const old = yield* connect
       const early = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
       yield* old.request
@@ -514,7 +552,7 @@ describe("a call", () => {
       yield* settle
       const late = yield* Effect.fork(client.Double({ n: 2 }))
       const request = yield* next.request
-      yield* TestClock.adjust("10 minutes")
+      yield* TestClock.adjust("30 minutes")
       expect(yield* Fiber.join(early)).toBeInstanceOf(ConnectionLost)
       yield* next.answer(request, 4)
       expect(yield* Fiber.join(late)).toBe(4)
