@@ -1,9 +1,8 @@
 import { createServer } from "node:http"
-import { HttpRouter, HttpServer, Socket, SocketServer } from "@effect/platform"
-import { NodeHttpServer, NodeSocket, NodeSocketServer } from "@effect/platform-node"
+import { HttpRouter, HttpServer, SocketServer } from "@effect/platform"
+import { NodeHttpServer, NodeSocketServer } from "@effect/platform-node"
 import { RpcServer } from "@effect/rpc"
 import { Context, Effect, Layer } from "effect"
-import { Endpoint } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
 
 const host = "127.0.0.1"
@@ -36,9 +35,5 @@ export const webSocket = {
       Layer.provideMerge(RpcServer.layerProtocolWebsocket({ path: "/rpc" })),
       Layer.provide(NodeHttpServer.layer(createServer, { port, host }))
     ),
-  endpoint: (port: number) =>
-    Endpoint.fromSocket(
-      `ws://${host}:${port}`,
-      Socket.makeWebSocket(`ws://${host}:${port}/rpc`).pipe(Effect.provide(NodeSocket.layerWebSocketConstructor))
-    )
+  endpoint: (port: number) => NodeEndpoint.webSocket(`ws://${host}:${port}/rpc`)
 }
