@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { build } from "esbuild"
 import { Deferred, Effect, Queue, type Scope } from "effect"
+import { build } from "esbuild"
 
 /** A server in a process of its own. */
 export interface Child {

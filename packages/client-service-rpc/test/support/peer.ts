@@ -1,6 +1,6 @@
 import { type RpcMessage, RpcSerialization } from "@effect/rpc"
 import { Effect, Option, Queue, Stream } from "effect"
-import { Transport } from "effect-client-service"
+import type { Transport } from "effect-client-service"
 
 type Request = RpcMessage.RequestEncoded
 
