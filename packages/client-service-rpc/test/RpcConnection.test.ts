@@ -101,11 +101,15 @@ describe("a connection that is lost", () => {
     Effect.gen(function* () {
       const { connect, service } = yield* makeFixture()
       const peer = yield* connect
-      const client = yield* RpcConnection.client(yield* service.whenConnected(), Rpcs)
+      const connection = yield* service.whenConnected()
+      const client = yield* RpcConnection.client(connection, Rpcs)
       const call = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
       yield* peer.request
       yield* peer.drop()
-      expect(yield* Fiber.join(call)).toEqual(new Transport.TransportError({ reason: "Closed" }))
+      const closed = new Transport.TransportError({ reason: "Closed" })
+      expect(yield* Fiber.join(call)).toEqual(closed)
+      expect(yield* causeOf(client.Double({ n: 2 }))).toEqual(closed)
+      expect(yield* Effect.flip(connection.ping)).toEqual(closed)
     })
   )
 
@@ -181,6 +185,14 @@ describe("a connection is lost", () => {
     Effect.gen(function* () {
       const { cause } = yield* lostBy((peer) => peer.end)
       expect(cause).toEqual(new ConnectionLost({ service: "test" }))
+    })
+  )
+
+  it.scoped("by a transport that dies", () =>
+    Effect.gen(function* () {
+      const { cause, lost } = yield* lostBy((peer) => peer.die("boom"))
+      expect(cause).toEqual(new Transport.TransportError({ reason: "Read", cause: "boom" }))
+      expect(lost).toBeInstanceOf(ConnectionLost)
     })
   )
 

@@ -140,7 +140,7 @@ describe("a server in a process of its own", () => {
     it.scopedLive(`is paused for longer than the heartbeat waits, and goes on (${transport})`, () =>
       Effect.gen(function* () {
         const server = yield* serve({ transport })
-        const heartbeat = RpcConnection.heartbeat({ interval: "50 millis", timeout: "500 millis" })
+        const heartbeat = RpcConnection.heartbeat({ interval: "50 millis", timeout: "2 seconds" })
         const client = yield* connectTo(server.port, { transport, heartbeat })
         const call = yield* Effect.fork(causeOf(client.Never()))
         expect(yield* server.line).toBe("never")

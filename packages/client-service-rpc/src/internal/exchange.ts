@@ -18,6 +18,10 @@ export type Respond = (response: RpcMessage.FromServerEncoded) => Effect.Effect<
 /** A response that a server sends. */
 type Response = Exclude<RpcMessage.FromServerEncoded, RpcMessage.ClientProtocolError>
 
+interface Signal {
+  readonly lost: (error?: RpcConnectionError) => void
+}
+
 /**
  * The messages of one connection: requests, and what answers them.
  */
@@ -26,28 +30,37 @@ export class Exchange {
   readonly #pings = new Set<Deferred.Deferred<void, TransportError>>()
   readonly #parser: RpcSerialization.Parser
   readonly #text: TextDecoder | undefined
+  readonly #transport: Transport
+  readonly #scope: Scope.Scope
+  readonly #signal: Signal
+  #closed: TransportError | undefined
 
   constructor(
     serialization: RpcSerialization.RpcSerialization["Type"],
-    private readonly transport: Transport,
-    private readonly scope: Scope.Scope,
-    private readonly signal: { readonly lost: (error?: RpcConnectionError) => void }
+    transport: Transport,
+    scope: Scope.Scope,
+    signal: Signal
   ) {
     this.#parser = serialization.unsafeMake()
+    this.#transport = transport
+    this.#scope = scope
+    this.#signal = signal
     // A serialization of text takes each chunk for whole characters, which the peer may have been cut off in.
     this.#text = typeof this.#parser.encode(ping) === "string" ? new TextDecoder() : undefined
   }
 
   /** Takes what the peer sends, until that ends. */
   get receive(): Effect.Effect<void> {
-    return Stream.runForEach(this.transport.incoming, (bytes) => this.#receive(bytes)).pipe(
-      Effect.match({ onSuccess: () => this.signal.lost(), onFailure: (error) => this.#lost(error) })
+    return Stream.runForEach(this.#transport.incoming, (bytes) => this.#receive(bytes)).pipe(
+      Effect.catchAllDefect((cause) => new TransportError({ reason: "Read", cause })),
+      Effect.match({ onSuccess: () => this.#signal.lost(), onFailure: (error) => this.#lost(error) })
     )
   }
 
   /** Ends everything that waits for the peer. */
   close(): void {
     const closed = new TransportError({ reason: "Closed" })
+    this.#closed = closed
     for (const call of this.#calls.values()) call.fail(closed)
     for (const ping of this.#pings) Deferred.unsafeDone(ping, closed)
     this.#calls.clear()
@@ -58,12 +71,13 @@ export class Exchange {
     return Effect.suspend(() => {
       const encoded = this.#parser.encode(message)
       if (encoded === undefined) return Effect.void
-      return Effect.catchAll(this.transport.write(encoded), (error) => Effect.sync(() => this.#lost(error)))
+      return Effect.catchAll(this.#transport.write(encoded), (error) => Effect.sync(() => this.#lost(error)))
     })
   }
 
   get ping(): Effect.Effect<void, TransportError> {
     return Effect.suspend(() => {
+      if (this.#closed !== undefined) return this.#closed
       const pong = Deferred.unsafeMake<void, TransportError>(FiberId.none)
       this.#pings.add(pong)
       return Effect.zipRight(this.send(ping), Deferred.await(pong)).pipe(
@@ -75,7 +89,8 @@ export class Exchange {
   /** Begins a call, whose request is sent once it is run. */
   begin(request: RpcMessage.RequestEncoded, respond: Respond): Call {
     const call = new Call(this, request, respond)
-    this.#calls.set(request.id, call)
+    if (this.#closed === undefined) this.#calls.set(request.id, call)
+    else call.fail(this.#closed)
     return call
   }
 
@@ -86,13 +101,13 @@ export class Exchange {
 
   /** Sends a message without waiting for that, if the connection is still there. */
   sendSoon(message: RpcMessage.FromClientEncoded): Effect.Effect<void> {
-    return Effect.asVoid(Effect.forkIn(Effect.interruptible(this.send(message)), this.scope))
+    return Effect.asVoid(Effect.forkIn(Effect.interruptible(this.send(message)), this.#scope))
   }
 
   // A transport that is closed tells no more than that the connection is lost.
   #lost(error: RpcConnectionError): void {
-    if (error._tag === "TransportError" && error.reason === "Closed") this.signal.lost()
-    else this.signal.lost(error)
+    if (error._tag === "TransportError" && error.reason === "Closed") this.#signal.lost()
+    else this.#signal.lost(error)
   }
 
   #receive(bytes: Uint8Array): Effect.Effect<void, MalformedResponse> {

@@ -1,5 +1,5 @@
 import { type RpcMessage, RpcSerialization } from "@effect/rpc"
-import { Effect, Option, Queue, Stream } from "effect"
+import { Effect, Exit, Option, Queue, Stream } from "effect"
 import type { Transport } from "effect-client-service"
 
 type Request = RpcMessage.RequestEncoded
@@ -21,6 +21,8 @@ export interface Peer {
   readonly emit: (request: Request, ...values: readonly [unknown, ...ReadonlyArray<unknown>]) => Effect.Effect<void>
   /** Sends no more, as a clean close does. */
   readonly end: Effect.Effect<void>
+  /** Has reading die. */
+  readonly die: (defect: unknown) => Effect.Effect<void>
   /** Has every write fail from now on. */
   readonly failWrites: (error: Transport.TransportError) => void
 }
@@ -28,18 +30,15 @@ export interface Peer {
 export const makePeer: Effect.Effect<Peer> = Effect.gen(function* () {
   const parser = RpcSerialization.ndjson.unsafeMake()
   const received = yield* Queue.unbounded<RpcMessage.FromClientEncoded>()
-  const bytes = yield* Queue.unbounded<Option.Option<Uint8Array>>()
+  const bytes = yield* Queue.unbounded<Exit.Exit<Uint8Array, Option.Option<never>>>()
   let writeError: Transport.TransportError | undefined
 
   const next = Queue.take(received)
-  const sendText = (text: string) => Queue.offer(bytes, Option.some(new TextEncoder().encode(text)))
+  const sendText = (text: string) => Queue.offer(bytes, Exit.succeed(new TextEncoder().encode(text)))
   const send = (message: RpcMessage.FromServerEncoded) => sendText(`${JSON.stringify(message)}\n`)
   return {
     transport: {
-      incoming: Stream.fromQueue(bytes).pipe(
-        Stream.takeWhile(Option.isSome),
-        Stream.map(({ value }) => value)
-      ),
+      incoming: Stream.repeatEffectOption(Effect.flatten(Queue.take(bytes))),
       write: (chunk) =>
         Effect.suspend((): Effect.Effect<void, Transport.TransportError> => {
           if (writeError !== undefined) return writeError
@@ -59,7 +58,8 @@ export const makePeer: Effect.Effect<Peer> = Effect.gen(function* () {
     sendText,
     answer: ({ id: requestId }, value) => send({ _tag: "Exit", requestId, exit: { _tag: "Success", value } }),
     emit: ({ id: requestId }, ...values) => send({ _tag: "Chunk", requestId, values }),
-    end: Queue.offer(bytes, Option.none()),
+    end: Queue.offer(bytes, Exit.fail(Option.none())),
+    die: (defect) => Queue.offer(bytes, Exit.die(defect)),
     failWrites: (error) => {
       writeError = error
     }
