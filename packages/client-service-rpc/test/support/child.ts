@@ -31,15 +31,14 @@ export const serve = (options: {
 }): Effect.Effect<Child, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { port = 0, transport = "tcp", serialization = "ndjson", file = "/dev/null" } = options
-    const program = yield* server
+    const code = yield* program
     const lines = yield* Queue.unbounded<string>()
     const exited = yield* Deferred.make<void>()
     let errors = ""
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const child = spawn(process.execPath, [program, String(port), transport, serialization, file], {
-          stdio: ["ignore", "pipe", "pipe"]
-        })
+        const child = spawn(process.execPath, ["-", String(port), transport, serialization, file])
+        child.stdin.on("error", () => {}).end(code)
         child.once("exit", () => Deferred.unsafeDone(exited, Effect.void))
         child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()))
         createInterface({ input: child.stdout }).on("line", (line) => lines.unsafeOffer(line))
@@ -65,15 +64,17 @@ export const serve = (options: {
   })
 
 // In one file, a server starts in a fraction of the time.
-const server = Effect.runSync(
+const program = Effect.runSync(
   Effect.cached(
     Effect.promise(async () => {
-      const directory = mkdtempSync(join(tmpdir(), "client-service-rpc-"))
-      process.once("exit", () => rmSync(directory, { recursive: true }))
-      const outfile = join(directory, "server.cjs")
-      const entryPoints = [join(import.meta.dirname, "../fixtures/server.ts")]
-      await build({ entryPoints, outfile, bundle: true, platform: "node", external: ["bufferutil", "utf-8-validate"] })
-      return outfile
+      const { outputFiles } = await build({
+        entryPoints: [join(import.meta.dirname, "../fixtures/server.ts")],
+        bundle: true,
+        platform: "node",
+        external: ["bufferutil", "utf-8-validate"],
+        write: false
+      })
+      return outputFiles.map(({ text }) => text).join()
     })
   )
 )
