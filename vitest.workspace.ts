@@ -4,6 +4,7 @@ export default defineWorkspace([
   "packages/client-service",
   "packages/client-service-node",
   "packages/client-service-rpc",
+  "packages/client-service-redis",
   "packages/benchmarks",
   "examples"
 ])

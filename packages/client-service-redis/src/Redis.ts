@@ -1,0 +1,305 @@
+/**
+ * Commands, pipelines, transactions and subscriptions over one connection that is kept alive.
+ *
+ * @since 0.1.0
+ */
+import type { RedisArgument } from "@redis/client"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import * as ClientService from "effect-client-service/ClientService"
+import * as InvalidOption from "effect-client-service/InvalidOption"
+import { messages } from "./internal/messages.js"
+import type { Client, RedisConnection } from "./RedisConnection.js"
+import * as RedisEndpoint from "./RedisEndpoint.js"
+import type { RedisError } from "./RedisError.js"
+
+/**
+ * All that a command can fail with.
+ *
+ * - `RedisError`: the server or the client refused it.
+ * - `ConnectionLost`: the connection was lost before the answer. It may have been run, or may not, and is not sent again.
+ * - `ServiceStopped` and `RetriesExhausted`: there is no connection and there will be none. It was not sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CommandError = RedisError | ClientService.ConnectionLost | SubscriptionEnd
+
+/**
+ * What can end a subscription, apart from what the server refuses it with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SubscriptionEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<RedisError>
+
+/**
+ * What was published to a channel.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Message {
+  readonly channel: string
+  readonly message: string
+}
+
+/**
+ * What was published to a channel whose name matches a pattern.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PatternMessage extends Message {
+  readonly pattern: string
+}
+
+/**
+ * Redis over one connection that is kept alive.
+ *
+ * While there is no connection, callers wait for one. Nothing of theirs is queued, so whoever is interrupted, or is given
+ * a timeout, leaves nothing behind.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** The service under it: its state, its connections, `reconnect` and `stop`. */
+  readonly service: ClientService.ClientService<RedisConnection, RedisError>
+  /**
+   * Waits for a connection and runs commands on its client, once. If the connection is lost before they are answered,
+   * fails with `ConnectionLost`. A command of a caller that is interrupted is not sent if it was not yet.
+   */
+  readonly use: <A>(f: (client: Client) => Promise<A>) => Effect.Effect<A, CommandError>
+  /** Sends one command, for those that the client has no method of, and gives the server's answer as it is. */
+  readonly command: (name: string, ...args: ReadonlyArray<RedisArgument>) => Effect.Effect<unknown, CommandError>
+  /**
+   * Sends several commands at once and gives their answers; or fails as the first of them that does. The others are run
+   * all the same.
+   */
+  readonly pipeline: <Replies>(
+    f: (client: Client) => { readonly execAsPipelineTyped: () => Promise<Replies> }
+  ) => Effect.Effect<Replies, CommandError>
+  /**
+   * Runs several commands as one (`MULTI` and `EXEC`) and gives their answers. After `ConnectionLost`, either all were run
+   * or none.
+   */
+  readonly transaction: <Replies>(
+    f: (client: Client) => { readonly execTyped: () => Promise<Replies> }
+  ) => Effect.Effect<Replies, CommandError>
+  /**
+   * What is published to channels, across connections: on each, it subscribes anew. It fails with what the server refuses
+   * the subscription with.
+   *
+   * @throws InvalidOption if there is no channel, or an option makes no sense
+   */
+  readonly subscribe: <Subscribed = never, Gap = never>(
+    channels: string | ReadonlyArray<string>,
+    options?: SubscribeOptions<Subscribed, Gap>
+  ) => Stream.Stream<Message | Subscribed | Gap, RedisError | SubscriptionEnd>
+  /**
+   * What is published to channels whose names match patterns such as `news.*`, as `subscribe` has it.
+   *
+   * @throws InvalidOption if there is no pattern, or an option makes no sense
+   */
+  readonly psubscribe: <Subscribed = never, Gap = never>(
+    patterns: string | ReadonlyArray<string>,
+    options?: SubscribeOptions<Subscribed, Gap>
+  ) => Stream.Stream<PatternMessage | Subscribed | Gap, RedisError | SubscriptionEnd>
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface SubscribeOptions<Subscribed, Gap> {
+  /** Gives the first element, which comes once the server has confirmed: all that is published after it is seen. */
+  readonly subscribed?: (() => Subscribed) | undefined
+  /**
+   * Gives the element that tells that messages may be missing here. It comes when a later connection has subscribed anew:
+   * all that is published after it is seen. It comes too in the place of messages that `bufferSize` had no room for.
+   */
+  readonly gap?: (() => Gap) | undefined
+  /**
+   * How many messages wait for a consumer that is slow. When there are as many, those that come are dropped until the
+   * consumer has taken all of them. Default 10,000.
+   */
+  readonly bufferSize?: number | undefined
+}
+
+/**
+ * The tag of a `Service`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Redis extends Context.Tag("effect-client-service-redis/Redis")<Redis, Service>() {}
+
+/**
+ * Those of `ClientService` but for the heartbeat, which is a `PING` here.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R1, R3, R4>
+  extends Omit<
+    ClientService.EndpointOptions<RedisConnection, RedisError, R1, RedisError, R3, R4, never, never>,
+    "heartbeat"
+  > {
+  /**
+   * How often a `PING` is sent, 10 seconds by default, and how long its answer may take, 5 seconds by default; or `false`
+   * for none. A command that blocks, such as `BLPOP`, keeps its answer back, so it needs a connection of its own.
+   */
+  readonly heartbeat?:
+    | { readonly interval?: Duration.DurationInput | undefined; readonly timeout?: Duration.DurationInput | undefined }
+    | false
+    | undefined
+}
+
+/**
+ * Options of a service that a Layer makes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnection> extends Options<R1, R3, R4> {
+  /** As `waitForConnection` of `ClientService.layer`. */
+  readonly waitForConnection?: W | undefined
+}
+
+/**
+ * Makes Redis of a service, such as one that `ClientServiceMap` has made.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromService = (service: ClientService.ClientService<RedisConnection, RedisError>): Service => {
+  const use: Service["use"] = (f) => service.use((connection) => connection.run(f))
+  const streamOf = <A, Subscribed, Gap>(
+    kind: "subscribe" | "pSubscribe",
+    names: string | ReadonlyArray<string>,
+    element: (name: string, channel: string, message: string) => A,
+    options: SubscribeOptions<Subscribed, Gap> = {}
+  ) => {
+    const where = `Redis.${kind.toLowerCase()}`
+    const all = [...new Set(typeof names === "string" ? [names] : names)]
+    if (all.length === 0) InvalidOption.refuse(where, "names", names, "one name at least")
+    const capacity = InvalidOption.integer(where, "bufferSize", options.bufferSize ?? 10_000, 1)
+    const { gap, subscribed } = options
+    return messages(service, { kind, names: all, element, capacity, subscribed, gap })
+  }
+  return {
+    service,
+    use,
+    command: (name, ...args) => use((client) => client.sendCommand<unknown>([name, ...args])),
+    pipeline: (f) => use((client) => f(client).execAsPipelineTyped()),
+    transaction: (f) => use((client) => f(client).execTyped()),
+    subscribe: (channels, options) =>
+      streamOf("subscribe", channels, (_, channel, message): Message => ({ channel, message }), options),
+    psubscribe: (patterns, options) =>
+      streamOf(
+        "pSubscribe",
+        patterns,
+        (pattern, channel, message): PatternMessage => ({ pattern, channel, message }),
+        options
+      )
+  }
+}
+
+/**
+ * Makes Redis in the Scope of the caller and starts it. It stops for good when the Scope closes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const make = <R1 = never, R3 = never, R4 = never>(
+  options: Options<R1, R3, R4>
+): Effect.Effect<Service, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4> =>
+  ClientService.make(withHeartbeat(options)).pipe(
+    Effect.tap((service) => service.start),
+    Effect.map(fromService)
+  )
+
+/**
+ * Makes a Layer of Redis, which connects when the Layer is built and stops when it is released.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Redis, RedisEndpoint } from "effect-client-service-redis"
+ *
+ * const RedisLive = Redis.layer({ endpoint: RedisEndpoint.make({ host: "redis.example.com" }) })
+ *
+ * const program = Effect.gen(function* () {
+ *   const redis = yield* Redis.Redis
+ *   const visits: number = yield* redis.use((client) => client.incr("visits"))
+ *   return visits
+ * }).pipe(Effect.provide(RedisLive))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption
+ */
+export const layer = <R1 = never, R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
+  options: LayerOptions<R1, R3, R4, W>
+): Layer.Layer<Redis, ClientService.WaitError<W, RedisError>, R1 | Exclude<R3, Scope.Scope> | R4> =>
+  Layer.provide(Layer.effect(Redis, Effect.map(Connection, fromService)), connectionLayer(options))
+
+/**
+ * Makes a Layer of Redis as `layer` does, with an endpoint that is read from the configuration. What makes no sense there
+ * is a `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { Redis } from "effect-client-service-redis"
+ *
+ * const RedisLive = Redis.layerConfig({ url: Config.redacted("REDIS_URL") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption if one of `options` makes no sense
+ */
+export const layerConfig = <R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
+  server: Config.Config.Wrap<RedisEndpoint.ServerOptions>,
+  options?: Omit<LayerOptions<never, R3, R4, W>, "endpoint">
+): Layer.Layer<
+  Redis,
+  ConfigError.ConfigError | ClientService.WaitError<W, RedisError>,
+  Exclude<R3, Scope.Scope> | R4
+> => {
+  const endpoint = Config.unwrap(server).pipe(Config.mapAttempt((server) => RedisEndpoint.make(server)))
+  return Layer.unwrapEffect(Effect.map(endpoint, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint })))
+}
+
+class Connection extends Context.Tag("effect-client-service-redis/Redis/Connection")<
+  Connection,
+  ClientService.ClientService<RedisConnection, RedisError>
+>() {}
+
+const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
+  ClientService.layer(Connection, { ...withHeartbeat(options), waitForConnection: options.waitForConnection })
+
+const withHeartbeat = <R1, R3, R4>(
+  options: Options<R1, R3, R4>
+): ClientService.EndpointOptions<RedisConnection, RedisError, R1, RedisError, R3, R4, RedisError, never> => {
+  const { heartbeat } = options
+  if (heartbeat === false) return { ...options, heartbeat: undefined }
+  const ping = {
+    // Ahead of what is not sent yet, and of what waits for a place.
+    probe: ({ client, errorOf }: RedisConnection) =>
+      Effect.tryPromise({ try: () => client.asap().ping(), catch: errorOf }),
+    interval: heartbeat?.interval ?? "10 seconds",
+    timeout: heartbeat?.timeout ?? "5 seconds"
+  }
+  return { ...options, heartbeat: ping }
+}

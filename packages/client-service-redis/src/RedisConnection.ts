@@ -1,0 +1,50 @@
+/**
+ * One connection to a Redis server.
+ *
+ * @since 0.1.0
+ */
+import type { RedisClientType } from "@redis/client"
+import type * as Effect from "effect/Effect"
+import type { Subscriptions } from "./internal/subscriptions.js"
+import type { RedisError } from "./RedisError.js"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("effect-client-service-redis/RedisConnection")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * A client of `@redis/client`, which speaks RESP3 and has a method for every command.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Client = RedisClientType
+
+/**
+ * One connection to a Redis server: a client that is connected once, and never again when it is lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RedisConnection {
+  readonly [TypeId]: TypeId
+  /** The client itself. It must not be closed, and its commands are not counted by `maxInFlight`. */
+  readonly client: Client
+  /**
+   * Runs commands on this connection, as `Redis.use` does on that of the moment. When the connection is lost, fails with
+   * a `RedisError` of reason `Lost`.
+   */
+  readonly run: <A>(f: (client: Client) => Promise<A>) => Effect.Effect<A, RedisError>
+  /** @internal */
+  readonly subscriptions: Subscriptions
+  /** @internal */
+  readonly errorOf: (error: unknown) => RedisError
+}

@@ -1,0 +1,175 @@
+/**
+ * Redis servers as endpoints of a `ClientService`.
+ *
+ * @since 0.1.0
+ */
+import type { ConnectionOptions } from "node:tls"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Endpoint from "effect-client-service/Endpoint"
+import * as InvalidOption from "effect-client-service/InvalidOption"
+import { connect, type Settings } from "./internal/connection.js"
+import type { RedisConnection } from "./RedisConnection.js"
+import { RedisError } from "./RedisError.js"
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ServerOptions {
+  /**
+   * `redis://[[username][:password]@]host[:port][/database]`, or `rediss://` for TLS. Other options take the place of
+   * what it says.
+   */
+  readonly url?: string | Redacted.Redacted<string> | undefined
+  /** A name or an IP address. Default `localhost`. */
+  readonly host?: string | undefined
+  /** Default 6379. */
+  readonly port?: number | undefined
+  /** The path of a Unix socket, instead of `host` and `port`. */
+  readonly path?: string | undefined
+  /** The user of the server's ACL. Default: the server's default user. */
+  readonly username?: string | undefined
+  readonly password?: Redacted.Redacted<string> | undefined
+  /** The number of the database. Default 0. */
+  readonly database?: number | undefined
+  /** What the server calls the connection, in `CLIENT LIST`. */
+  readonly clientName?: string | undefined
+  /** The name of the endpoint, in logs, spans and errors. Default: its URL, without credentials. */
+  readonly name?: string | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never> extends Omit<ServerOptions, "password"> {
+  /**
+   * The password. An Effect that gives it runs at every attempt; if it fails, the attempt fails by a `RedisError` of
+   * reason `Authentication`.
+   */
+  readonly password?: Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted<string>, unknown, R> | undefined
+  /** TLS, with the options of `node:tls` if any. Default: as the URL says, or false. */
+  readonly tls?: boolean | ConnectionOptions | undefined
+  /** How long closing waits for the answers to what was sent. Default 1 second. */
+  readonly linger?: Duration.DurationInput | undefined
+  /**
+   * How many commands, pipelines and transactions may be without their answer at a time. Beyond that, callers wait.
+   * Default 10,000.
+   */
+  readonly maxInFlight?: number | undefined
+}
+
+/**
+ * Connects to a server of Redis 6 or later, or one that speaks its protocol (RESP3). An attempt connects, logs in, and
+ * has a `PING` answered: a server that still loads its data makes it fail, by a `RedisError` of reason `NotReady`.
+ *
+ * @example
+ * ```ts
+ * import { Redacted } from "effect"
+ * import { RedisEndpoint } from "effect-client-service-redis"
+ *
+ * const cache = RedisEndpoint.make({ host: "redis.example.com", password: Redacted.make("secret") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<RedisConnection, RedisError, R> => {
+  const { password, settings } = settingsOf(options)
+  return Endpoint.make({
+    name: settings.name,
+    connect: (signal: Endpoint.ConnectionSignal<RedisError>) =>
+      Effect.flatMap(passwordOf(password, settings.name), (password) => connect(settings, password, signal))
+  })
+}
+
+const where = "RedisEndpoint.make"
+
+const passwordOf = <R>(
+  password: Options<R>["password"],
+  endpoint: string
+): Effect.Effect<string | undefined, RedisError, R> => {
+  if (password === undefined) return Effect.succeed(undefined)
+  if (Redacted.isRedacted(password)) return Effect.succeed(Redacted.value(password))
+  return Effect.mapBoth(password, {
+    onSuccess: Redacted.value,
+    onFailure: (cause) =>
+      new RedisError({ reason: "Authentication", endpoint, detail: "there is no password to be had", cause })
+  })
+}
+
+const settingsOf = <R>(
+  options: Options<R>
+): { readonly password: Options<R>["password"]; readonly settings: Settings } => {
+  const url = options.url === undefined ? undefined : parsed(options.url)
+  const port = InvalidOption.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
+  const host = InvalidOption.text(where, "host", options.host ?? url?.host ?? "localhost")
+  const database = options.database ?? url?.database
+  const { path } = options
+  if (path !== undefined) InvalidOption.text(where, "path", path)
+  const tls = options.tls ?? url?.isTls ?? false
+  return {
+    password: options.password ?? url?.password,
+    settings: {
+      name: InvalidOption.text(where, "name", options.name ?? nameOf({ host, port, path, database, tls })),
+      socket: socketOf({ host, port, path, tls }),
+      username: options.username ?? url?.username,
+      database: database === undefined ? undefined : InvalidOption.integer(where, "database", database, 0),
+      clientName: options.clientName,
+      linger: InvalidOption.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
+      maxInFlight: InvalidOption.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1)
+    }
+  }
+}
+
+interface Address {
+  readonly host: string
+  readonly port: number
+  readonly path: string | undefined
+  readonly tls: boolean | ConnectionOptions
+}
+
+const nameOf = ({ database, host, path, port, tls }: Address & { readonly database: number | undefined }): string => {
+  if (path !== undefined) return `unix://${path}`
+  const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+  return `${tls === false ? "redis" : "rediss"}://${authority}${database === undefined ? "" : `/${database}`}`
+}
+
+const socketOf = ({ host, path, port, tls }: Address): Settings["socket"] => {
+  if (path !== undefined) return { path, tls: false }
+  return tls === false ? { host, port } : { ...(tls === true ? {} : tls), host, port, tls: true }
+}
+
+interface Parsed {
+  readonly host: string
+  readonly port: number | undefined
+  readonly isTls: boolean
+  readonly username: string | undefined
+  readonly password: Redacted.Redacted<string> | undefined
+  readonly database: number | undefined
+}
+
+const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
+  try {
+    const { hostname, password, pathname, port, protocol, username } = new URL(
+      typeof url === "string" ? url : Redacted.value(url)
+    )
+    const database = /^\/(\d+)$/.exec(pathname)?.[1]
+    const isRedis = protocol === "redis:" || protocol === "rediss:"
+    if (isRedis && hostname !== "" && (database !== undefined || pathname === "" || pathname === "/"))
+      return {
+        host: hostname.replace(/^\[(.*)\]$/, "$1"),
+        port: port === "" ? undefined : Number(port),
+        isTls: protocol === "rediss:",
+        username: username === "" ? undefined : decodeURIComponent(username),
+        password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
+        database: database === undefined ? undefined : Number(database)
+      }
+  } catch {
+    // What is wrong with it may be next to the password, so that is not told.
+  }
+  return InvalidOption.refuse(where, "url", "<redacted>", "redis://[[username][:password]@]host[:port][/database]")
+}

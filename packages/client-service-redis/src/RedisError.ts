@@ -1,0 +1,140 @@
+/**
+ * Why a server could not be connected to, a connection was lost, or a command failed.
+ *
+ * @since 0.1.0
+ */
+import {
+  AbortError,
+  ClientClosedError,
+  ClientOfflineError,
+  DisconnectsClientError,
+  ErrorReply,
+  SocketClosedUnexpectedlyError,
+  WatchError
+} from "@redis/client"
+import * as Data from "effect/Data"
+
+/**
+ * The kinds of failures.
+ *
+ * - `Authentication`: the server does not take the credentials, or demands some, or they could not be had.
+ * - `Refused`: nothing listens there.
+ * - `Unreachable`: no connection could be made for another reason, such as a name that has no address, no route or a TLS
+ *   handshake that failed.
+ * - `NotReady`: the server can't do this now: it loads its data, is a replica, has no primary, or runs a script.
+ * - `Lost`: the connection is lost or closed. A command may have been run, or may not.
+ * - `Command`: the server answered the command with another error.
+ * - `Other`: the client did not take the command, such as for an argument that is no string.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reason = "Authentication" | "Refused" | "Unreachable" | "NotReady" | "Lost" | "Command" | "Other"
+
+/**
+ * A server could not be connected to, a connection was lost, or a command failed.
+ *
+ * It never has the password, and never what a server repeats of the arguments of a command.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RedisError extends Data.TaggedError("RedisError")<{
+  readonly reason: Reason
+  /** The name of the endpoint. */
+  readonly endpoint: string
+  /** The first word of the server's answer, such as `WRONGTYPE`, or the code of Node.js, such as `ECONNREFUSED`. */
+  readonly code?: string | undefined
+  /** What the server, the client or Node.js says. */
+  readonly detail?: string | undefined
+  /** The error of the client or of Node.js. */
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const detail = this.detail === undefined || this.detail === "" ? "" : `: ${this.detail}`
+    return `${this.endpoint}: ${meanings[this.reason]}${detail}`
+  }
+}
+
+/**
+ * Makes a `RedisError` of what `@redis/client` or a socket failed with.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromClientError = (error: unknown, endpoint: string): RedisError => {
+  if (!(error instanceof Error)) return new RedisError({ reason: "Other", endpoint, detail: String(error) })
+  if (error instanceof ErrorReply) return fromReply(error, endpoint)
+  const { code, syscall } = nodeErrorOf(error)
+  return new RedisError({ reason: reasonOf(error, code, syscall), endpoint, code, detail: error.message, cause: error })
+}
+
+/**
+ * Whether trying again is of no use: the server does not take the credentials.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "effect-client-service"
+ * import { RedisError } from "effect-client-service-redis"
+ *
+ * const policy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !RedisError.isFatal(error)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category classification
+ */
+export const isFatal = (error: unknown): boolean => error instanceof RedisError && error.reason === "Authentication"
+
+const meanings: Record<Reason, string> = {
+  Authentication: "the server does not accept these credentials",
+  Refused: "nothing accepts connections there; is the server running, and is this its address?",
+  Unreachable: "no connection could be made",
+  NotReady: "the server can't do this now",
+  Lost: "the connection was lost",
+  Command: "the command failed",
+  Other: "the client did not take the command"
+}
+
+const replyReasons: ReadonlyMap<string, Reason> = new Map([
+  ["WRONGPASS", "Authentication"],
+  ["NOAUTH", "Authentication"],
+  ["LOADING", "NotReady"],
+  ["READONLY", "NotReady"],
+  ["MASTERDOWN", "NotReady"],
+  ["BUSY", "NotReady"]
+])
+
+const fromReply = (reply: ErrorReply, endpoint: string): RedisError => {
+  const code = /^[A-Z]+(?= |$)/.exec(reply.message)?.[0]
+  const reason = replyReasons.get(code ?? "") ?? "Command"
+  // A server that knows no HELLO would repeat the password that came with it.
+  const detail = reply.message.replace(/,? with args beginning with:.*$/s, "")
+  return new RedisError({ reason, endpoint, code, detail, cause: detail === reply.message ? reply : undefined })
+}
+
+const lossesOfClient = [
+  AbortError,
+  ClientClosedError,
+  ClientOfflineError,
+  DisconnectsClientError,
+  SocketClosedUnexpectedlyError
+]
+
+const codesOfLoss = ["ECONNRESET", "ECONNABORTED", "EPIPE", "ABORT_ERR"]
+
+// Of a Unix socket, ENOENT is that there is none, and EAGAIN that too many connections wait.
+const codesOfRefusal = ["ECONNREFUSED", "ENOENT", "EAGAIN"]
+
+const reasonOf = (error: Error, code: string | undefined, syscall: string | undefined): Reason => {
+  if (error instanceof WatchError) return "Command"
+  if (lossesOfClient.some((loss) => error instanceof loss)) return "Lost"
+  if (code === undefined) return "Other"
+  if (codesOfLoss.includes(code) || syscall === "read" || syscall === "write") return "Lost"
+  if (codesOfRefusal.includes(code)) return "Refused"
+  return code === "ERR_INVALID_ARG_TYPE" ? "Other" : "Unreachable"
+}
+
+const nodeErrorOf = (error: Error): { readonly code: string | undefined; readonly syscall: string | undefined } => ({
+  code: "code" in error && typeof error.code === "string" ? error.code : undefined,
+  syscall: "syscall" in error && typeof error.syscall === "string" ? error.syscall : undefined
+})

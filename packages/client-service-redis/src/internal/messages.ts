@@ -1,0 +1,87 @@
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as ClientService from "effect-client-service/ClientService"
+import type { RedisConnection } from "../RedisConnection.js"
+import type { RedisError } from "../RedisError.js"
+import { MessageBuffer } from "./messageBuffer.js"
+import type { Kind } from "./subscriptions.js"
+
+export interface Settings<A, Subscribed, Gap> {
+  readonly kind: Kind
+  readonly names: ReadonlyArray<string>
+  readonly element: (name: string, channel: string, message: string) => A
+  readonly capacity: number
+  readonly subscribed: (() => Subscribed) | undefined
+  readonly gap: (() => Gap) | undefined
+}
+
+/** What is published to some channels or patterns, across connections. */
+export const messages = <A, Subscribed, Gap>(
+  service: ClientService.ClientService<RedisConnection, RedisError>,
+  settings: Settings<A, Subscribed, Gap>
+) =>
+  Stream.unwrapScoped(
+    Effect.gen(function* () {
+      type Failure = RedisError | ClientService.ServiceStopped | ClientService.RetriesExhausted<RedisError>
+      const buffer = new MessageBuffer<A | Subscribed | Gap, Failure>(settings.capacity, settings.gap)
+      let isFirst = true
+      const deliver = (elements: ReadonlyArray<A | Subscribed | Gap>): void => {
+        isFirst = false
+        for (const element of elements) buffer.offer(element)
+      }
+      const onConnection = (connection: RedisConnection) =>
+        Stream.unwrapScoped(
+          Effect.suspend(() => {
+            const mark = isFirst ? settings.subscribed : settings.gap
+            const subscribed = subscribe<A, Subscribed | Gap>(connection, settings, mark, deliver)
+            return Effect.as(subscribed, Stream.never)
+          })
+        )
+      yield* Stream.runDrain(ClientService.stream(service, onConnection)).pipe(
+        Effect.catchAllCause((cause) => Effect.sync(() => buffer.end(cause))),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
+      return Stream.repeatEffectChunkOption(Effect.mapError(buffer.take, Option.some))
+    })
+  )
+
+// What comes before all of the names are confirmed waits for the mark of that, which is to come first.
+const subscribe = <A, Mark>(
+  { errorOf, subscriptions }: RedisConnection,
+  { capacity, element, kind, names }: Pick<Settings<A, Mark, Mark>, "capacity" | "element" | "kind" | "names">,
+  mark: (() => Mark) | undefined,
+  deliver: (elements: ReadonlyArray<A | Mark>) => void
+): Effect.Effect<void, RedisError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const begin = mark === undefined ? [] : [yield* Effect.sync(mark)]
+    let early: Array<A> | undefined = []
+    const receive = (message: A): void => {
+      if (early === undefined) deliver([message])
+      // One more than there is room for, for the buffer to notice.
+      else if (early.length <= capacity) early.push(message)
+    }
+    let isOver = false
+    const all = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        names.map((name) =>
+          subscriptions.add(kind, name, (message, channel) => receive(element(name, channel, message)))
+        )
+      ),
+      (all) =>
+        Effect.sync(() => {
+          isOver = true
+          for (const { remove } of all) remove()
+        })
+    )
+    // At once when the server has confirmed, not when a fiber gets to it.
+    const confirmed = () =>
+      Promise.all(all.map(({ confirmed }) => confirmed)).then(() => {
+        if (isOver) return
+        deliver([...begin, ...(early ?? [])])
+        early = undefined
+      })
+    yield* Effect.tryPromise({ try: confirmed, catch: errorOf })
+  })

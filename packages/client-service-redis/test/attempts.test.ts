@@ -1,0 +1,217 @@
+import { once } from "node:events"
+import { writeFile } from "node:fs/promises"
+import { type AddressInfo, createServer, type Socket } from "node:net"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { type Cause, Deferred, Effect, Either, Fiber, FiberId, Logger, LogLevel, Queue, Redacted } from "effect"
+import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { Redis, type RedisConnection, RedisEndpoint, RedisError } from "effect-client-service-redis"
+import * as serverProcess from "test-servers/serverProcess"
+import { makeAuthority } from "../../client-service-node/test/support/certificates.js"
+import { connectTo, isMissing, retryPolicy, startServer, until } from "./support/servers.js"
+
+/** A policy that gives up when trying again is of no use. */
+const whileOfUse = RetryPolicy.whileError(retryPolicy, (error) => !RedisError.isFatal(error))
+
+const failureOf = (redis: Redis.Service) => Effect.flip(redis.service.whenConnected({ failAfterFailures: 1 }))
+
+/** A server that is none of Redis, and gives its connections. */
+const listen = (onSocket: (socket: Socket) => void) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const sockets = new Set<Socket>()
+      const server = createServer((socket) => {
+        sockets.add(socket)
+        socket.on("error", () => {}).resume()
+        onSocket(socket)
+      })
+      await once(server.listen(0, "127.0.0.1"), "listening")
+      return { server, sockets, port: (server.address() as AddressInfo).port }
+    }),
+    ({ server, sockets }) =>
+      Effect.promise(async () => {
+        for (const socket of sockets) socket.destroy()
+        await once(server.close(), "close")
+      })
+  )
+
+describe.skipIf(isMissing)("an attempt", () => {
+  it.scopedLive("logs in by a URL, over TLS", () =>
+    Effect.gen(function* () {
+      const directory = yield* serverProcess.temporaryDirectory
+      const { ca, issue } = yield* makeAuthority()
+      const files = { ca, ...(yield* issue("127.0.0.1")) }
+      for (const [name, content] of Object.entries(files))
+        yield* Effect.promise(() => writeFile(join(directory, name), content))
+      const port = yield* serverProcess.freePort
+      yield* startServer({
+        port,
+        settings: {
+          port: "0",
+          "tls-port": String(port),
+          "tls-auth-clients": "no",
+          "tls-ca-cert-file": join(directory, "ca"),
+          "tls-cert-file": join(directory, "cert"),
+          "tls-key-file": join(directory, "key"),
+          user: "alice on >p@ss ~* +@all"
+        }
+      })
+      const url = Redacted.make(`rediss://alice:p%40ss@127.0.0.1:${port}/2`)
+      const redis = yield* Redis.make({ endpoint: RedisEndpoint.make({ url, tls: { ca } }), retryPolicy })
+      expect(yield* redis.command("CLIENT", "INFO")).toMatch(/ db=2 .* user=alice /)
+      const distrustful = yield* Redis.make({ endpoint: RedisEndpoint.make({ url }), retryPolicy })
+      expect(yield* failureOf(distrustful)).toMatchObject({ reason: "Unreachable" })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scopedLive("connects to a Unix socket", () =>
+    Effect.gen(function* () {
+      const path = join(yield* serverProcess.temporaryDirectory, "redis.sock")
+      const redis = yield* Redis.make({ endpoint: RedisEndpoint.make({ path }), retryPolicy })
+      expect(yield* failureOf(redis)).toMatchObject({ reason: "Refused", code: "ENOENT", endpoint: `unix://${path}` })
+      yield* startServer({ settings: { unixsocket: path } })
+      expect(yield* redis.use((client) => client.incr("count"))).toBe(1)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scopedLive("keeps the rules that a service relies on, interrupted at any point", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const clients = control.use((client) => client.info("clients")).pipe(Effect.orDie)
+      const open = Effect.map(clients, (info) => Number(/connected_clients:(\d+)/.exec(info)?.[1]) - 1)
+      const endpoint = RedisEndpoint.make({ host: "127.0.0.1", port: server.port, maxInFlight: 1 })
+      const use = (connection: RedisConnection.RedisConnection) => connection.run((client) => client.incr("count"))
+      yield* TestEndpoint.checkEndpoint(endpoint, { open, use })
+    })
+  )
+
+  for (const [what, password, code] of [
+    ["a wrong password", Redacted.make("wrong"), "WRONGPASS"],
+    ["no password", undefined, "NOAUTH"]
+  ] as const) {
+    it.scopedLive(`with ${what} can end the policy`, () =>
+      Effect.gen(function* () {
+        const server = yield* startServer({ settings: { requirepass: "right" } })
+        const redis = yield* connectTo(server.port, { password, retryPolicy: whileOfUse })
+        const error = yield* Effect.flip(redis.use((client) => client.get("key")))
+        expect(error).toMatchObject({ _tag: "RetriesExhausted", failures: 1 })
+        expect(error.message).toContain(code)
+        const state = yield* redis.service.state.get
+        const failure = { _tag: "Fail", error: { reason: "Authentication", code } }
+        expect(state).toMatchObject({ _tag: "Exhausted", cause: failure })
+      })
+    )
+  }
+
+  it.scopedLive("takes the password of the moment", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { requirepass: "new" } })
+      let reads = 0
+      const password = Effect.suspend(() => {
+        reads += 1
+        return reads === 1 ? Effect.fail("sealed") : Effect.succeed(Redacted.make(reads === 2 ? "old" : "new"))
+      })
+      const endpoint = RedisEndpoint.make({ host: "127.0.0.1", port: server.port, password })
+      const redis = yield* Redis.make({ endpoint, retryPolicy })
+      const causes: Array<unknown> = []
+      yield* Effect.repeat(
+        Effect.tap(Effect.either(redis.service.whenConnected({ failAfterFailures: 1 })), (either) => {
+          if (either._tag === "Left") causes.push(either.left)
+        }),
+        { until: ({ _tag }) => _tag === "Right" }
+      )
+      expect(reads).toBe(3)
+      expect(causes[0]).toMatchObject({ reason: "Authentication", cause: "sealed" })
+      expect(causes[1]).toMatchObject({ reason: "Authentication", code: "WRONGPASS" })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scopedLive("fails while the server loads its data", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { "key-load-delay": "200" } })
+      const redis = yield* connectTo(server.port)
+      yield* redis.use((client) => client.eval("for i = 1, 6000 do redis.call('SET', i, i) end"))
+      const isNotReady = (either: Either.Either<unknown, unknown>) =>
+        Either.isLeft(either) && either.left instanceof RedisError.RedisError && either.left.reason === "NotReady"
+      const restart = Effect.gen(function* () {
+        yield* server.kill
+        yield* until(redis, "Waiting")
+        const start = yield* Effect.fork(server.start)
+        const outcome = yield* Effect.repeat(Effect.either(redis.service.whenConnected({ failAfterFailures: 1 })), {
+          until: (either) => isNotReady(either) || Either.isRight(either)
+        })
+        yield* Fiber.join(start)
+        return outcome
+      })
+      // It may be done before it is asked.
+      const loading = yield* Effect.repeat(restart, { until: Either.isLeft })
+      expect(loading).toMatchObject({ left: { code: "LOADING" } })
+      expect(yield* redis.use((client) => client.get("6000"))).toBe("6000")
+    })
+  )
+
+  it.scopedLive("fails while the server is a replica, where prepare asks for more", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      yield* control.command("REPLICAOF", "127.0.0.1", "1")
+      const redis = yield* connectTo(server.port, {
+        prepare: (connection) => connection.run((client) => client.set("key", "value"))
+      })
+      expect(yield* failureOf(redis)).toMatchObject({ _tag: "RedisError", reason: "NotReady", code: "READONLY" })
+      yield* control.command("REPLICAOF", "NO", "ONE")
+      expect(yield* redis.use((client) => client.get("key"))).toBe("value")
+    })
+  )
+
+  it.scopedLive("never tells the password", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { requirepass: "right" } })
+      // One that knows no HELLO repeats what came with it.
+      const old = yield* listen((socket) =>
+        socket.on("data", (data) => {
+          const [, , command, , ...args] = data.toString().split("\r\n")
+          const words = args.filter((_, index) => index % 2 === 0)
+          socket.write(`-ERR unknown command '${command}', with args beginning with: ${words.join(" ")}\r\n`)
+        })
+      )
+      const told: Array<unknown> = []
+      const logger = Logger.make(({ annotations, cause, message }) => void told.push(message, cause, [...annotations]))
+      const logged = Logger.replace(Logger.defaultLogger, logger)
+      for (const { port } of [server, old]) {
+        const redis = yield* Redis.make({
+          endpoint: RedisEndpoint.make({ url: `redis://default:hunter2@127.0.0.1:${port}` }),
+          retryPolicy
+        }).pipe(Effect.provide(logged), Logger.withMinimumLogLevel(LogLevel.All))
+        const error = yield* failureOf(redis)
+        told.push(error, `${error}`, error.stack, redis.service, redis.service.name, yield* redis.service.state.get)
+        yield* redis.service.stop
+      }
+      expect(told.filter((value): value is Cause.Cause<unknown> => value !== undefined).length).toBeGreaterThan(8)
+      const text = told.map((value) => `${String(value)} ${JSON.stringify(value)}`).join("\n")
+      expect(text).toContain("WRONGPASS")
+      expect(text).toContain("unknown command 'HELLO'")
+      expect(text).not.toContain("hunter2")
+    })
+  )
+
+  for (const tls of [false, true]) {
+    it.scopedLive(`with a server that says nothing is given up, and leaves no socket${tls ? " (TLS)" : ""}`, () =>
+      Effect.gen(function* () {
+        const opened = yield* Queue.unbounded<Deferred.Deferred<void>>()
+        const { port } = yield* listen((socket) => {
+          const closed = Deferred.unsafeMake<void>(FiberId.none)
+          socket.once("close", () => Deferred.unsafeDone(closed, Effect.void))
+          Queue.unsafeOffer(opened, closed)
+        })
+        const redis = yield* connectTo(port, { tls, connectTimeout: "100 millis" })
+        expect(yield* failureOf(redis)).toBeInstanceOf(ConnectionError.ConnectTimeout)
+        yield* Deferred.await(yield* Queue.take(opened))
+        const next = yield* Queue.take(opened)
+        yield* redis.service.stop
+        yield* Deferred.await(next)
+      })
+    )
+  }
+})

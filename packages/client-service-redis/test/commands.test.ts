@@ -1,0 +1,90 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import type { RedisError } from "effect-client-service-redis"
+import { blocked, connectTo, isMissing, startServer, turns } from "./support/servers.js"
+
+describe.skipIf(isMissing)("commands", () => {
+  it.scopedLive("are answered, one by one, in a pipeline and in a transaction", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port, { database: 3, clientName: "tester" })
+      const count: number = yield* redis.use((client) => client.incr("count"))
+      expect(count).toBe(1)
+      expect(yield* redis.command("SET", "greeting", "hello")).toBe("OK")
+      const replies: [number, string | null] = yield* redis.pipeline((client) =>
+        client.multi().incr("count").get("greeting")
+      )
+      expect(replies).toEqual([2, "hello"])
+      const both: [number, number] = yield* redis.transaction((client) => client.multi().incr("count").incr("count"))
+      expect(both).toEqual([3, 4])
+      expect(yield* redis.command("CLIENT", "INFO")).toMatch(/ name=tester .* db=3 .* resp=3\b/)
+    })
+  )
+
+  it.scopedLive("fail with what the server or the client refuses them with, and the connection stays", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      yield* redis.use((client) => client.set("text", "hello"))
+      const command = { _tag: "RedisError", reason: "Command" }
+      const wrongType = { ...command, code: "WRONGTYPE", endpoint: `redis://127.0.0.1:${server.port}` }
+      expect(yield* Effect.flip(redis.use((client) => client.lPush("text", "a")))).toMatchObject(wrongType)
+      const pipeline = redis.pipeline((client) => client.multi().lPush("text", "a").incr("count"))
+      expect(yield* Effect.flip(pipeline)).toMatchObject(wrongType)
+      const transaction = redis.transaction((client) => client.multi().lPush("text", "a").incr("count"))
+      expect(yield* Effect.flip(transaction)).toMatchObject(command)
+      expect(yield* redis.use((client) => client.get("count"))).toBe("2")
+      // @ts-expect-error: a number is no argument.
+      expect(yield* Effect.flip(redis.command("SET", "text", 1))).toMatchObject({ reason: "Other" })
+      const thrown = redis.use(() => {
+        throw new Error("no command at all")
+      })
+      expect(yield* Effect.flip(thrown)).toMatchObject({ reason: "Other", detail: "no command at all" })
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
+  it.scopedLive("are told without the arguments that a server repeats", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const error = (yield* Effect.flip(redis.command("UNHEARD-OF", "hunter2"))) as RedisError.RedisError
+      expect(error.message).toContain("unknown command 'UNHEARD-OF'")
+      expect(`${error} ${error.stack} ${JSON.stringify(error)}`).not.toContain("hunter2")
+    })
+  )
+
+  it.scopedLive("are not sent if their caller is interrupted before", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      yield* redis.service.whenConnected()
+      let isCalled = false
+      const caller = yield* Effect.fork(
+        redis.use((client) => {
+          isCalled = true
+          return client.incr("count")
+        })
+      )
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => isCalled })
+      yield* Fiber.interrupt(caller)
+      expect(yield* redis.use((client) => client.get("count"))).toBe(null)
+    })
+  )
+
+  it.scopedLive("beyond maxInFlight wait as their callers, also for those whose callers have left", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port, { maxInFlight: 1, heartbeat: false })
+      const first = yield* blocked(redis, control, "list")
+      yield* Fiber.interrupt(first)
+      const second = yield* Effect.fork(redis.use((client) => client.incr("count")))
+      yield* turns(20)
+      yield* Fiber.interrupt(second)
+      const third = yield* Effect.fork(redis.use((client) => client.get("count")))
+      yield* control.use((client) => client.rPush("list", "element"))
+      expect(yield* Fiber.join(third)).toBe(null)
+    })
+  )
+})

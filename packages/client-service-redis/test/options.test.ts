@@ -1,0 +1,79 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Config, ConfigProvider, Effect, Layer, Redacted } from "effect"
+import { TestEndpoint } from "effect-client-service"
+import { Redis, type RedisConnection, RedisEndpoint, type RedisError } from "effect-client-service-redis"
+
+const nameOf = (options: RedisEndpoint.Options): string => RedisEndpoint.make(options).name
+
+describe("the name of an endpoint", () => {
+  for (const [options, name] of [
+    [{}, "redis://localhost:6379"],
+    [{ host: "::1", port: 1, database: 2 }, "redis://[::1]:1/2"],
+    [{ tls: true, host: "a" }, "rediss://a:6379"],
+    [{ path: "/run/redis.sock" }, "unix:///run/redis.sock"],
+    [{ url: "redis://u:p@a:1/3" }, "redis://a:1/3"],
+    [{ url: Redacted.make("rediss://:p@[::1]") }, "rediss://[::1]:6379"],
+    [{ url: "redis://a", host: "b", name: "cache" }, "cache"],
+    [{ url: "redis://a:1/2", host: "b", port: 3, database: 4 }, "redis://b:3/4"]
+  ] as const) {
+    it(`is ${name}`, () => {
+      expect(nameOf(options)).toBe(name)
+    })
+  }
+})
+
+describe("an option that makes no sense", () => {
+  for (const [options, option] of [
+    [{ url: "http://hunter2@a" }, "url"],
+    [{ url: "redis://:hunter2@a/b" }, "url"],
+    [{ url: "redis://:hunter2%@a" }, "url"],
+    [{ url: Redacted.make("hunter2") }, "url"],
+    [{ host: "" }, "host"],
+    [{ port: 0 }, "port"],
+    [{ path: " " }, "path"],
+    [{ database: -1 }, "database"],
+    [{ name: "" }, "name"],
+    [{ linger: -1 }, "linger"],
+    [{ maxInFlight: 0 }, "maxInFlight"]
+  ] as const) {
+    it(`is refused: ${option} ${JSON.stringify(options)}`, () => {
+      expect(() => RedisEndpoint.make(options)).toThrow(expect.objectContaining({ _tag: "InvalidOption", option }))
+      expect(() => RedisEndpoint.make(options)).not.toThrow(/hunter2/)
+    })
+  }
+
+  it("is refused of a service", () => {
+    const endpoint = RedisEndpoint.make({})
+    const layer = () => Redis.layer({ endpoint, waitForConnection: { failAfterFailures: 0 } })
+    expect(layer).toThrow(expect.objectContaining({ option: "waitForConnection.failAfterFailures" }))
+    const redis = () => Redis.make({ endpoint, heartbeat: { interval: 0 } })
+    expect(redis).toThrow(expect.objectContaining({ option: "heartbeat.interval" }))
+  })
+
+  it.scoped("is refused of a subscription", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* TestEndpoint.make<RedisConnection.RedisConnection, RedisError.RedisError>()
+      const redis = yield* Redis.make({ endpoint })
+      expect(() => redis.subscribe([])).toThrow(expect.objectContaining({ where: "Redis.subscribe" }))
+      expect(() => redis.psubscribe("*", { bufferSize: 0 })).toThrow(expect.objectContaining({ option: "bufferSize" }))
+    })
+  )
+})
+
+describe("layerConfig", () => {
+  const build = (values: ReadonlyArray<readonly [string, string]>) =>
+    Layer.build(Redis.layerConfig({ url: Config.redacted("REDIS_URL") })).pipe(
+      Effect.map((context) => [...context.unsafeMap.keys()].length),
+      Effect.scoped,
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(values)))
+    )
+
+  it.effect("tells what is missing and what makes no sense as a ConfigError, without the password", () =>
+    Effect.gen(function* () {
+      expect(yield* Effect.flip(build([]))).toMatchObject({ _op: "MissingData" })
+      const invalid = yield* Effect.flip(build([["REDIS_URL", "redis://:hunter2@a/b"]]))
+      expect(invalid).toMatchObject({ _op: "InvalidData" })
+      expect(String(invalid)).not.toContain("hunter2")
+    })
+  )
+})

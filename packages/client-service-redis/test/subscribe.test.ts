@@ -1,0 +1,151 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
+import type { Redis } from "effect-client-service-redis"
+import { connectTo, isMissing, startServer, turns } from "./support/servers.js"
+
+const marks = { subscribed: () => "subscribed" as const, gap: () => "gap" as const }
+
+/** Runs a stream in the Scope, and gives what it emits. */
+const elementsOf = <A, E>(stream: Stream.Stream<A, E>): Effect.Effect<Queue.Dequeue<A>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const elements = yield* Queue.unbounded<A>()
+    yield* Effect.forkScoped(Stream.runForEach(stream, (element) => Queue.offer(elements, element)))
+    return elements
+  })
+
+const publish = (redis: Redis.Service, channel: string, message: string) =>
+  redis.use((client) => client.publish(channel, message))
+
+const message = (channel: string, message: string) => ({ channel, message })
+
+describe.skipIf(isMissing)("a subscription", () => {
+  it.scopedLive("goes on across a restart of the server: all that is published after the gap is seen", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const elements = yield* elementsOf(redis.subscribe(["news", "sport"], marks))
+      expect(yield* Queue.take(elements)).toBe("subscribed")
+      // On the connection that is subscribed, too, as RESP3 has it.
+      yield* publish(redis, "news", "first")
+      yield* publish(redis, "sport", "second")
+      expect(yield* Queue.takeN(elements, 2).pipe(Effect.map((taken) => [...taken]))).toEqual([
+        message("news", "first"),
+        message("sport", "second")
+      ])
+      for (const end of [server.kill, server.stop, server.kill]) {
+        yield* end
+        yield* server.start
+        expect(yield* Queue.take(elements)).toBe("gap")
+        expect(yield* publish(redis, "sport", "third")).toBe(1)
+        expect(yield* publish(redis, "news", "fourth")).toBe(1)
+        expect(yield* Queue.take(elements)).toEqual(message("sport", "third"))
+        expect(yield* Queue.take(elements)).toEqual(message("news", "fourth"))
+      }
+    })
+  )
+
+  it.scopedLive("may be to patterns", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const elements = yield* elementsOf(redis.psubscribe("news.*", marks))
+      expect(yield* Queue.take(elements)).toBe("subscribed")
+      yield* publish(redis, "sport.today", "none of these")
+      yield* publish(redis, "news.today", "hello")
+      expect(yield* Queue.take(elements)).toEqual({ pattern: "news.*", channel: "news.today", message: "hello" })
+    })
+  )
+
+  it.scopedLive("may be one of several to a channel, which come and go", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const channels = redis.command("PUBSUB", "CHANNELS")
+      const first = yield* elementsOf(redis.subscribe("news", marks))
+      expect(yield* Queue.take(first)).toBe("subscribed")
+      // One that leaves before it is confirmed.
+      const second = yield* Effect.fork(Stream.runDrain(redis.subscribe(["news", "sport"], marks)))
+      yield* turns(1)
+      yield* Fiber.interrupt(second)
+      const third = yield* elementsOf(redis.subscribe("sport", marks))
+      expect(yield* Queue.take(third)).toBe("subscribed")
+      yield* publish(redis, "news", "hello")
+      yield* publish(redis, "sport", "hello")
+      expect(yield* Queue.take(first)).toEqual(message("news", "hello"))
+      expect(yield* Queue.take(third)).toEqual(message("sport", "hello"))
+      const fourth = yield* Effect.scoped(Effect.tap(elementsOf(redis.subscribe("news", marks)), Queue.take))
+      yield* publish(redis, "news", "again")
+      expect(yield* Queue.take(first)).toEqual(message("news", "again"))
+      expect(yield* Queue.size(fourth)).toBe(0)
+      expect(yield* channels).toEqual(expect.arrayContaining(["news", "sport"]))
+    })
+  )
+
+  it.scopedLive("ends on the server with its consumer", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      yield* Stream.runHead(redis.subscribe("news", marks))
+      expect(yield* redis.command("PUBSUB", "CHANNELS")).toEqual([])
+    })
+  )
+
+  it.scopedLive("of a slow consumer keeps bufferSize messages, then drops some and has a gap in their place", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const isReading = yield* Deferred.make<void>()
+      const goOn = yield* Deferred.make<void>()
+      const elements: Array<unknown> = []
+      const consumer = yield* redis.subscribe("news", { ...marks, bufferSize: 2 }).pipe(
+        Stream.tap((element) =>
+          element === "subscribed"
+            ? Effect.zipRight(Deferred.succeed(isReading, undefined), Deferred.await(goOn))
+            : Effect.void
+        ),
+        Stream.takeUntil((element) => typeof element === "object" && element.message === "last"),
+        Stream.runForEach((element) => Effect.sync(() => elements.push(element))),
+        Effect.fork
+      )
+      yield* Deferred.await(isReading)
+      for (const text of ["1", "2", "3", "4"]) yield* publish(redis, "news", text)
+      yield* Deferred.succeed(goOn, undefined)
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => elements.includes("gap") })
+      yield* publish(redis, "news", "last")
+      yield* Fiber.join(consumer)
+      expect(elements).toEqual([
+        "subscribed",
+        message("news", "1"),
+        message("news", "2"),
+        "gap",
+        message("news", "last")
+      ])
+    })
+  )
+
+  it.scopedLive("fails with what the server refuses it with, and the connection stays", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { user: "default on nopass ~* +@all resetchannels &news" } })
+      const redis = yield* connectTo(server.port)
+      const news = yield* elementsOf(redis.subscribe("news", marks))
+      expect(yield* Queue.take(news)).toBe("subscribed")
+      const refused = yield* Effect.flip(Stream.runDrain(redis.subscribe(["news", "secrets"], marks)))
+      expect(refused).toMatchObject({ _tag: "RedisError", code: "NOPERM" })
+      yield* publish(redis, "news", "hello")
+      expect(yield* Queue.take(news)).toEqual(message("news", "hello"))
+      yield* redis.command("ACL", "SETUSER", "default", "allchannels")
+      expect(yield* Stream.runHead(redis.subscribe("secrets", marks))).toMatchObject({ value: "subscribed" })
+    })
+  )
+
+  it.scopedLive("fails when the service is stopped", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const consumer = yield* Effect.fork(
+        Stream.runForEach(redis.subscribe("news", marks), () => Effect.forkDaemon(redis.service.stop))
+      )
+      expect(yield* Effect.flip(Fiber.join(consumer))).toMatchObject({ _tag: "ServiceStopped" })
+    })
+  )
+})

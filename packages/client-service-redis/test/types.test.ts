@@ -1,0 +1,48 @@
+import { describe, expectTypeOf, it } from "@effect/vitest"
+import { Config, type ConfigError, Context, Effect, type Layer, type Redacted, type Scope, type Stream } from "effect"
+import type { ConnectionError } from "effect-client-service"
+import { Redis, type RedisConnection, RedisEndpoint, type RedisError } from "effect-client-service-redis"
+
+class Vault extends Context.Tag("test/Vault")<Vault, Effect.Effect<Redacted.Redacted<string>, "sealed">>() {}
+
+const endpoint = RedisEndpoint.make({ password: Effect.flatten(Vault) })
+
+type Ended = ConnectionError.ServiceStopped | ConnectionError.RetriesExhausted<RedisError.RedisError>
+
+declare const redis: Redis.Service
+
+describe("the types", () => {
+  it("infer what a service and its Layer require and fail with", () => {
+    const prepare = (connection: RedisConnection.RedisConnection) =>
+      Effect.asVoid(
+        Effect.zipRight(
+          Effect.scope,
+          connection.run((client) => client.ping())
+        )
+      )
+    const service = () => Redis.make({ endpoint, prepare })
+    expectTypeOf(service).returns.toEqualTypeOf<Effect.Effect<Redis.Service, never, Scope.Scope | Vault>>()
+    const layer = () => Redis.layer({ endpoint })
+    expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, never, Vault>>()
+    const waiting = () => Redis.layer({ endpoint, waitForConnection: {} })
+    expectTypeOf(waiting).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, Ended, Vault>>()
+    const configured = () =>
+      Redis.layerConfig({ host: Config.string("HOST"), password: Config.redacted("PASSWORD") }, { prepare })
+    expectTypeOf(configured).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, ConfigError.ConfigError>>()
+  })
+
+  it("infer what commands and subscriptions give", () => {
+    const get = () => redis.use((client) => client.get("key"))
+    expectTypeOf(get).returns.toEqualTypeOf<
+      Effect.Effect<string | null, RedisError.RedisError | ConnectionError.ConnectionLost | Ended>
+    >()
+    const both = () => redis.transaction((client) => client.multi().incr("key").get("key"))
+    expectTypeOf(both).returns.toEqualTypeOf<Effect.Effect<[number, string | null], Redis.CommandError>>()
+    const plain = () => redis.subscribe("news")
+    expectTypeOf(plain).returns.toEqualTypeOf<Stream.Stream<Redis.Message, RedisError.RedisError | Ended>>()
+    const marked = () => redis.psubscribe(["news.*"], { gap: () => "gap" as const })
+    expectTypeOf(marked).returns.toEqualTypeOf<
+      Stream.Stream<Redis.PatternMessage | "gap", RedisError.RedisError | Ended>
+    >()
+  })
+})
