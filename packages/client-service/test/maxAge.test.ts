@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Deferred, Duration, Effect, Fiber, Schedule, Stream, TestClock } from "effect"
+import { Chunk, Deferred, Duration, Effect, Fiber, Option, Schedule, Stream, TestClock } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { withTimers } from "./support/timers.js"
@@ -135,6 +135,27 @@ describe("maxAge", () => {
       yield* connection.drop()
       yield* settle
       expect((yield* service.state.get)._tag).toBe("Waiting")
+    })
+  )
+
+  it.scoped("closes the new connection with the old one, although the policy takes its time", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        retryPolicy: Schedule.tapInput(Schedule.forever, () => Effect.never),
+        connectTimeout: Duration.infinity,
+        maxAge: "1 hour"
+      })
+      yield* server.script(TestEndpoint.accepted("first"), (_, open) => Effect.zipRight(open(), Effect.never))
+      yield* service.start
+      yield* awaitState(service, "Connected")
+      const connection = Option.getOrThrow(yield* server.last)
+      yield* TestClock.adjust("1 hour")
+      expect(yield* server.opens).toBe(2)
+      yield* connection.drop()
+      yield* settle
+      expect(yield* server.closes).toBe(2)
     })
   )
 

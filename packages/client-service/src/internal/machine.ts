@@ -270,7 +270,8 @@ export class Machine<P, E, R> {
   #watch(connection: Connection<P, E, R>): Effect.Effect<unknown, never, R> | undefined {
     const { failure } = connection
     if (failure !== undefined) {
-      connection.close()
+      // The policy may take its time, so the one that was to replace it is not left to the transition.
+      for (const each of this.#connections) each.close()
       return Effect.map(this.#judge(failure), (lost) => this.#dispatch("lost", lost))
     }
     const { maxAge } = this.#settings
