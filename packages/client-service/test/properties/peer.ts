@@ -306,12 +306,15 @@ export class Peer {
 
   /** Whether the failure is that of an attempt to replace the connection, not that of the connection. */
   private isToReplace(cause: Cause.Cause<unknown>): boolean {
-    const connected = this.settings.connected()
-    if (connected === undefined) return false
+    const isSuccessor = (attempt: Attempt | undefined) =>
+      attempt?.isReplacement === true && attempt.establishedAt === undefined
     const error = Cause.squash(cause)
-    if (error instanceof PeerError || error instanceof ScriptedDefect) return error.attempt !== connected.number
+    if (error instanceof PeerError || error instanceof ScriptedDefect) {
+      return isSuccessor(this.attempts[(error.attempt ?? 0) - 1])
+    }
     if (error instanceof ConnectionError.HeartbeatTimeout) return false
-    return !connected.lost
+    const connected = this.settings.connected()
+    return connected === undefined ? isSuccessor(this.newest) : !connected.lost
   }
 
   private begin(signal: Endpoint.ConnectionSignal<PeerError>): Attempt {
