@@ -270,8 +270,8 @@ export class Machine<P, E, R> {
   #watch(connection: Connection<P, E, R>): Effect.Effect<unknown, never, R> | undefined {
     const { failure } = connection
     if (failure !== undefined) {
-      // The policy may take its time, so the one that was to replace it is not left to the transition.
-      for (const each of this.#connections) each.close()
+      // And the one that was to replace it, which is not left to the transition, since the policy may take its time.
+      for (const each of this.#connections) if (each.established === undefined) each.close()
       return Effect.map(this.#judge(failure), (lost) => this.#dispatch("lost", lost))
     }
     const { maxAge } = this.#settings
