@@ -5,6 +5,7 @@ export default defineWorkspace([
   "packages/client-service-node",
   "packages/client-service-rpc",
   "packages/client-service-redis",
+  "packages/client-service-pg",
   "packages/benchmarks",
   "examples"
 ])

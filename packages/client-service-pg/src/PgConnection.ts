@@ -1,0 +1,40 @@
+/**
+ * One connection to PostgreSQL.
+ *
+ * @since 0.1.0
+ */
+import type * as Effect from "effect/Effect"
+import type { Client, Notification, QueryConfig, QueryResult, QueryResultRow } from "pg"
+import type { PgError } from "./PgError.js"
+
+/**
+ * A client of `pg` that is connected. All who use it take turns, as PostgreSQL answers in order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PgConnection {
+  /**
+   * Runs a statement. Interrupting it before its turn has come takes it back; after that the server runs it, and nobody
+   * learns of the result.
+   *
+   * Fails with a `PgError` of reason `Query` if the server refuses it, and otherwise with what lost the connection.
+   */
+  readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
+    query: string | QueryConfig<Array<unknown>>,
+    values?: ReadonlyArray<unknown>
+  ) => Effect.Effect<QueryResult<Row>, PgError>
+  /**
+   * Has the client of `pg` for itself until the promise settles, for what takes more than one statement, such as a
+   * transaction. Whatever the promise is rejected with becomes the `cause` of a `PgError`. Interrupting it once its turn has
+   * come ends the wait alone.
+   */
+  readonly withClient: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
+  /**
+   * Like `withClient`, but waits also until no transaction is open that was begun by an earlier `query`, since a `LISTEN`
+   * that is rolled back never was.
+   */
+  readonly outsideTransaction: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
+  /** Has a function called with each notification, from now on and for as long as the connection lives. */
+  readonly onNotification: (f: (notification: Notification) => void) => void
+}

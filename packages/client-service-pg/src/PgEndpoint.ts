@@ -1,0 +1,97 @@
+/**
+ * PostgreSQL as an endpoint of a `ClientService`.
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Endpoint from "effect-client-service/Endpoint"
+import * as InvalidOption from "effect-client-service/InvalidOption"
+import { Client, type ClientConfig } from "pg"
+import { ClientConnection } from "./internal/clientConnection.js"
+import type { PgConnection } from "./PgConnection.js"
+import type { PgError } from "./PgError.js"
+
+/**
+ * The options of a `pg.Client`, and a few more. What is not given is taken from `PGHOST`, `PGUSER` and so on, as `pg`
+ * does.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options extends Omit<ClientConfig, "connectionString" | "password"> {
+  /** Such as `postgres://user:password@host:5432/database`. Its parts have precedence over the other options. */
+  readonly connectionString?: string | Redacted.Redacted | undefined
+  /** The password; or what gives it, which is called at every attempt. */
+  readonly password?: string | Redacted.Redacted | (() => string | Promise<string>) | undefined
+  /** The name of the endpoint, for logs, spans and errors. Default: such as `postgres://host:5432/database`. */
+  readonly name?: string | undefined
+  /**
+   * How long closing waits until the server has closed as well, before the socket is destroyed. Keep it below the
+   * `closeTimeout` of the service. Default 1 second.
+   */
+  readonly linger?: Duration.DurationInput | undefined
+}
+
+/**
+ * Connects to PostgreSQL by a `pg.Client` of its own for every connection. The name of the host is looked up, and a
+ * `password` that is a function is called, at every attempt.
+ *
+ * Fails, and loses its connections, with a `PgError`.
+ *
+ * @example
+ * ```ts
+ * import { ClientService } from "effect-client-service"
+ * import { PgEndpoint } from "effect-client-service-pg"
+ *
+ * const service = ClientService.make({
+ *   endpoint: PgEndpoint.make({ host: "db.example.com", user: "app", database: "app" })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const make = (options: Options): Endpoint.Endpoint<PgConnection, PgError> => {
+  const where = "PgEndpoint.make"
+  const linger = InvalidOption.finiteDuration(where, "linger", options.linger ?? "1 second")
+  if (options.port !== undefined) InvalidOption.integer(where, "port", options.port, 1, 65535)
+  if (options.host !== undefined) InvalidOption.text(where, "host", options.host)
+  const config = configOf(options)
+  const { database, host, port } = clientOf(where, config)
+  const address = host.startsWith("/") ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
+  return Endpoint.make({
+    name: InvalidOption.text(where, "name", options.name ?? `postgres://${host}:${port}/${database ?? ""}`),
+    connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
+      Effect.acquireRelease(
+        Effect.sync(() => new ClientConnection(new Client(config), address, signal)),
+        (connection) => connection.close(linger)
+      ).pipe(Effect.flatMap((connection) => connection.connect))
+  })
+}
+
+const configOf = ({ connectionString, linger: _linger, name: _name, password, ...config }: Options): ClientConfig => ({
+  ...config,
+  ...(connectionString === undefined ? {} : { connectionString: reveal(connectionString) }),
+  ...(password === undefined ? {} : { password: typeof password === "function" ? password : reveal(password) })
+})
+
+// Made once as well, so that what makes no sense is refused before the first attempt.
+const clientOf = (where: string, config: ClientConfig): Client => {
+  try {
+    return new Client(config)
+  } catch {
+    // The error tells the connection string.
+    throw new InvalidOption.InvalidOption({
+      where,
+      option: "connectionString or sslnegotiation",
+      value: "(not shown)",
+      expected: "what pg can use"
+    })
+  }
+}
+
+const reveal = (secret: string | Redacted.Redacted): string =>
+  Redacted.isRedacted(secret) ? Redacted.value(secret) : secret

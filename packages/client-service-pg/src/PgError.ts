@@ -1,0 +1,82 @@
+/**
+ * Why PostgreSQL could not be connected to, why a connection to it was lost, or what it refused.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import type * as ConnectError from "effect-client-service-node/ConnectError"
+
+/**
+ * The kinds of failures: those of the socket, as of a `ConnectError`, and those that the server tells.
+ *
+ * - `Authentication`: the password, the user or the way to log in was not accepted (SQLSTATE class 28).
+ * - `NoDatabase`: there is no such database (`3D000`).
+ * - `Unavailable`: the server takes no connection now: it starts up, shuts down or recovers (`57P03`), or has too many
+ *   (`53300`).
+ * - `Terminated`: the server ended the connection and said so: an administrator did it, it shuts down, or a limit of the
+ *   session was over (`57P01`, `57P02`, `57P04`, `57P05`, `25P03`, `25P04`).
+ * - `Query`: the server refused a statement, with any other SQLSTATE.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reason = ConnectError.Reason | "Authentication" | "NoDatabase" | "Unavailable" | "Terminated" | "Query"
+
+/**
+ * An attempt to connect failed, a connection was lost, or a statement was refused.
+ *
+ * Neither the message nor any field has the password or the connection string. The `cause` of a statement that was
+ * refused may have values of it, as `pg` has them in its `detail`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PgError extends Data.TaggedError("PgError")<{
+  readonly reason: Reason
+  /** Where the server is, such as `db.example.com:5432` or the path of a Unix socket. */
+  readonly address: string
+  /** The SQLSTATE that the server told, such as `28P01`, or the error code of Node.js, such as `ECONNREFUSED`. */
+  readonly code?: string | undefined
+  /** The error of `pg` or of Node.js. */
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const code = this.code === undefined ? "" : ` (${this.code})`
+    const detail = this.cause instanceof Error && this.cause.message !== "" ? `: ${this.cause.message}` : ""
+    return `${this.address}: ${meanings[this.reason]}${code}${detail}`
+  }
+}
+
+/**
+ * Whether trying again will not help, until somebody changes the configuration here or at the server: the reason is
+ * `Authentication` or `NoDatabase`. For a policy that is to end then.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "effect-client-service"
+ * import { PgError } from "effect-client-service-pg"
+ *
+ * const policy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !PgError.isFatal(error)))
+ * ```
+ *
+ * @since 0.1.0
+ * @category classification
+ */
+export const isFatal = (error: unknown): boolean =>
+  error instanceof PgError && (error.reason === "Authentication" || error.reason === "NoDatabase")
+
+const meanings: Record<Reason, string> = {
+  Authentication: "the server does not accept this login",
+  NoDatabase: "there is no such database",
+  Unavailable: "the server takes no connection now",
+  Terminated: "the server ended the connection",
+  Query: "the server refused the statement",
+  Refused: "nothing accepts connections there; is the server running, and is this its address?",
+  Dns: "the name of the host could not be looked up",
+  TimedOut: "no answer",
+  Unreachable: "there is no route to it",
+  Tls: "the TLS handshake failed",
+  Reset: "the connection broke off",
+  Permission: "this process is not permitted to connect there",
+  Other: "it failed"
+}

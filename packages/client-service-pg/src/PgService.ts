@@ -1,0 +1,258 @@
+/**
+ * A connection to PostgreSQL that is kept alive, and on it `LISTEN` and `NOTIFY`.
+ *
+ * @since 0.1.0
+ */
+import type * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as ClientService from "effect-client-service/ClientService"
+import type * as Endpoint from "effect-client-service/Endpoint"
+import * as InvalidOption from "effect-client-service/InvalidOption"
+import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
+import { Channels } from "./internal/channels.js"
+import type { PgConnection } from "./PgConnection.js"
+import * as PgEndpoint from "./PgEndpoint.js"
+import type { PgError } from "./PgError.js"
+import { Gap, type PgEvent } from "./PgEvent.js"
+
+/**
+ * A connection to PostgreSQL that is kept alive.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pg {
+  /** The service of the connection: its state, `start` and `stop`, `whenConnected`, and `use` for transactions. */
+  readonly service: ClientService.ClientService<PgConnection, PgError>
+  /**
+   * Waits for a connection and runs a statement on it, once. If the connection is lost before the answer, fails with
+   * `ConnectionLost`, and whether the server ran it is not known: it is never run again.
+   */
+  readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
+    query: string | QueryConfig<Array<unknown>>,
+    values?: ReadonlyArray<unknown>
+  ) => Effect.Effect<
+    QueryResult<Row>,
+    PgError | ClientService.ConnectionLost | ClientService.ServiceStopped | ClientService.RetriesExhausted<PgError>
+  >
+  /**
+   * What is sent to a channel, for as long as the stream runs. It goes on across connections: on each, the server has
+   * acknowledged the `LISTEN` before anybody gets that connection, and a `Gap` comes before what is sent then. All streams
+   * of a channel share one `LISTEN`, and the last one that ends ends it.
+   *
+   * The name of the channel is taken literally: `NOTIFY Jobs` sends to `jobs`.
+   *
+   * It fails when the service is stopped or has given up, and with a `PgError` if the server refuses to listen.
+   *
+   * @throws InvalidOption if the name of the channel is empty, has a NUL, or is longer than the 63 bytes that the server
+   *   looks at, and if an option makes no sense
+   */
+  readonly listen: (
+    channel: string,
+    options?: ListenOptions
+  ) => Stream.Stream<PgEvent, PgError | ClientService.ServiceStopped | ClientService.RetriesExhausted<PgError>>
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ListenOptions {
+  /**
+   * How many notifications wait for a consumer that is slow, at least 2. When they are more, all of them are dropped and a
+   * `Gap` takes their place. Default 1024.
+   */
+  readonly bufferSize?: number | undefined
+  /**
+   * Begins with a `Gap` of reason `Started`, as soon as the server has acknowledged the `LISTEN`: whoever reads what the
+   * notifications are about at each `Gap` then misses nothing from the start. Default false.
+   */
+  readonly gapAtStart?: boolean | undefined
+}
+
+/**
+ * Options of a service. All that are not here are as those of `ClientService.make`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R1 = never, R3 = never, R4 = never>
+  extends Omit<ClientService.CommonOptions<PgConnection, PgError, PgError, R3, R4, never, never>, "heartbeat"> {
+  /** Where to connect to, such as by `PgEndpoint.make`. */
+  readonly endpoint: Endpoint.Endpoint<PgConnection, PgError, R1>
+  /** How the connection is probed, by a statement that does nothing. */
+  readonly heartbeat?: Heartbeat | undefined
+}
+
+/**
+ * When the connection is probed. A probe waits for its turn, so a statement or a `withClient` that takes longer than the
+ * timeout loses the connection.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Heartbeat {
+  /** How long after the connection is up, or the last answer, the next probe is due. Default 15 seconds. */
+  readonly interval?: Duration.DurationInput | undefined
+  /** How long a probe may take. Default 15 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * The tag of the service.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class PgService extends Context.Tag("effect-client-service-pg/PgService")<PgService, Pg>() {}
+
+/**
+ * Makes a service in the Scope of the caller, and does not start it: `pg.service.start` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PgEndpoint, PgService } from "effect-client-service-pg"
+ *
+ * const program = Effect.gen(function* () {
+ *   const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ host: "127.0.0.1", user: "app" }) })
+ *   yield* pg.service.start
+ *   return yield* pg.query("SELECT $1::int AS answer", [42])
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const make = <R1 = never, R3 = never, R4 = never>(
+  options: Options<R1, R3, R4>
+): Effect.Effect<Pg, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4> => {
+  const { heartbeat, prepare, ...common } = options
+  const channels = new Channels()
+  return Effect.map(
+    ClientService.make({
+      ...common,
+      // Last, so that what `prepare` sends to a channel comes before the gap.
+      prepare: (connection: PgConnection) =>
+        Effect.zipRight(prepare === undefined ? Effect.void : prepare(connection), channels.prepare(connection)),
+      heartbeat: {
+        // Unlike `SELECT 1`, it has an answer also within a transaction that has failed.
+        probe: (connection) => connection.query("-- heartbeat"),
+        interval: heartbeat?.interval ?? "15 seconds",
+        timeout: heartbeat?.timeout ?? "15 seconds"
+      }
+    }),
+    (service): Pg => ({
+      service,
+      query: <Row extends QueryResultRow>(
+        query: string | QueryConfig<Array<unknown>>,
+        values?: ReadonlyArray<unknown>
+      ) => service.use((connection) => connection.query<Row>(query, values)),
+      listen: (channel, options) => listen(service, channels, channel, options)
+    })
+  )
+}
+
+/**
+ * Makes a Layer of the service, which starts when the Layer is built and stops when it is released.
+ *
+ * @example
+ * ```ts
+ * import { RetryPolicy } from "effect-client-service"
+ * import { PgEndpoint, PgError, PgService } from "effect-client-service-pg"
+ *
+ * const PgLive = PgService.layer({
+ *   endpoint: PgEndpoint.make({ host: "127.0.0.1", user: "app" }),
+ *   retryPolicy: RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !PgError.isFatal(error)))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption
+ */
+export const layer = <R1 = never, R3 = never, R4 = never>(
+  options: Options<R1, R3, R4>
+): Layer.Layer<PgService, never, R1 | Exclude<R3, Scope.Scope> | R4> => Layer.scoped(PgService, started(options))
+
+/**
+ * Makes a Layer of the service, with where to connect to from the configuration. What makes no sense there is a
+ * `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { PgService } from "effect-client-service-pg"
+ *
+ * const PgLive = PgService.layerConfig({
+ *   connection: Config.all({ connectionString: Config.redacted("DATABASE_URL") })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption if an option that is not from the configuration makes no sense
+ */
+export const layerConfig = <R3 = never, R4 = never>({
+  connection,
+  ...options
+}: Omit<Options<never, R3, R4>, "endpoint"> & {
+  /** The options of `PgEndpoint.make`. */
+  readonly connection: Config.Config<PgEndpoint.Options>
+}): Layer.Layer<PgService, ConfigError.ConfigError, Exclude<R3, Scope.Scope> | R4> =>
+  Layer.scoped(
+    PgService,
+    Effect.flatMap(connection, (config) =>
+      Effect.flatMap(
+        Effect.try({
+          try: () => PgEndpoint.make(config),
+          catch: (error) =>
+            ConfigError.InvalidData(error instanceof InvalidOption.InvalidOption ? [error.option] : [], String(error))
+        }),
+        (endpoint) => started({ ...options, endpoint })
+      )
+    )
+  )
+
+const started = <R1, R3, R4>(options: Options<R1, R3, R4>) => Effect.tap(make(options), ({ service }) => service.start)
+
+const listen = (
+  service: Pg["service"],
+  channels: Channels,
+  channel: string,
+  { bufferSize = 1024, gapAtStart = false }: ListenOptions = {}
+): ReturnType<Pg["listen"]> => {
+  const where = "Pg.listen"
+  checkChannel(where, channel)
+  InvalidOption.integer(where, "bufferSize", bufferSize, 2)
+  return Stream.unwrapScoped(
+    Effect.gen(function* () {
+      const listener = { channel, bufferSize }
+      yield* channels.add(listener)
+      let isStarted = !gapAtStart
+      const started = Stream.suspend(() => {
+        if (isStarted) return Stream.empty
+        isStarted = true
+        return Stream.make(new Gap({ channel, reason: "Started" }))
+      })
+      return ClientService.stream(service, (connection) => channels.events(connection, listener, started), {
+        gap: () => new Gap({ channel, reason: "Reconnected" })
+      })
+    })
+  )
+}
+
+const checkChannel = (where: string, channel: string): void => {
+  InvalidOption.text(where, "channel", channel)
+  if (channel.includes("\0")) InvalidOption.refuse(where, "channel", channel, "without a NUL")
+  if (new TextEncoder().encode(channel).length > 63) {
+    InvalidOption.refuse(where, "channel", channel, "at most 63 bytes long")
+  }
+}

@@ -1,0 +1,129 @@
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { escapeIdentifier } from "pg"
+import type { PgConnection } from "../PgConnection.js"
+import type { PgError } from "../PgError.js"
+import { Gap, Notification, type PgEvent } from "../PgEvent.js"
+
+/** Somebody who listens to a channel, on one connection after the other. */
+export interface Listener {
+  readonly channel: string
+  /** How many events wait for it. */
+  readonly bufferSize: number
+}
+
+/**
+ * Who listens to what. Each connection is given to it before it is published, and listens then to all that anybody wants.
+ */
+export class Channels {
+  readonly #listeners = new Set<Listener>()
+  readonly #subscriptions = new Map<PgConnection, Subscriptions>()
+
+  /** Adds a listener until the Scope closes. */
+  readonly add = (listener: Listener): Effect.Effect<void, never, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => this.#listeners.add(listener)),
+      () =>
+        Effect.sync(() => {
+          this.#listeners.delete(listener)
+          for (const subscriptions of this.#subscriptions.values()) subscriptions.remove(listener)
+        })
+    )
+
+  /** Has a new connection listen to all channels, and keeps what it hears for each listener from then on. */
+  readonly prepare = (connection: PgConnection): Effect.Effect<void, PgError, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const subscriptions = new Subscriptions(connection)
+        this.#subscriptions.set(connection, subscriptions)
+        return subscriptions
+      }),
+      () => Effect.sync(() => this.#subscriptions.delete(connection))
+    ).pipe(Effect.flatMap((subscriptions) => subscriptions.add([...this.#listeners])))
+
+  /** What a listener hears on a connection, after a beginning that comes as soon as it can hear. */
+  readonly events = (
+    connection: PgConnection,
+    listener: Listener,
+    beginning: Stream.Stream<PgEvent>
+  ): Stream.Stream<PgEvent, PgError> =>
+    Stream.suspend(() => this.#subscriptions.get(connection)?.events(listener, beginning) ?? Stream.never)
+}
+
+/** What one connection listens to. */
+class Subscriptions {
+  readonly #connection: PgConnection
+  readonly #inboxes = new Map<Listener, Inbox>()
+  readonly #listening = new Set<string>()
+
+  constructor(connection: PgConnection) {
+    this.#connection = connection
+    connection.onNotification(({ channel, payload = "", processId }) => {
+      for (const [listener, inbox] of this.#inboxes) {
+        if (listener.channel === channel) inbox.receive(new Notification({ channel, payload, processId }))
+      }
+    })
+  }
+
+  /** Completes when the server has acknowledged that it will tell of what is sent from now on. */
+  add(listeners: ReadonlyArray<Listener>): Effect.Effect<void, PgError> {
+    return Effect.suspend(() => {
+      for (const listener of listeners) {
+        if (!this.#inboxes.has(listener)) this.#inboxes.set(listener, new Inbox(listener))
+      }
+      return listeners.length === 0 ? Effect.void : this.#reconcile
+    })
+  }
+
+  /** Nobody waits for the server to know. */
+  remove(listener: Listener): void {
+    if (this.#inboxes.delete(listener)) Effect.runFork(Effect.ignore(this.#reconcile))
+  }
+
+  events(listener: Listener, beginning: Stream.Stream<PgEvent>): Stream.Stream<PgEvent, PgError> {
+    const arriving = Effect.map(this.add([listener]), () => {
+      const inbox = this.#inboxes.get(listener)
+      // One by one, so that what waits for a slow consumer waits where it is counted.
+      return inbox === undefined ? Stream.never : Stream.fromQueue(inbox.queue, { maxChunkSize: 1 })
+    })
+    return Stream.unwrap(Effect.map(arriving, (arriving) => Stream.concat(beginning, arriving)))
+  }
+
+  // When its turn comes, more may want to listen, or fewer: all of them take one step.
+  readonly #reconcile: Effect.Effect<void, PgError> = Effect.suspend(() =>
+    this.#connection.outsideTransaction(async (client) => {
+      const wanted = new Set([...this.#inboxes.keys()].map(({ channel }) => channel))
+      const added = [...wanted].filter((channel) => !this.#listening.has(channel))
+      const removed = [...this.#listening].filter((channel) => !wanted.has(channel))
+      const statements = [
+        ...added.map((channel) => `LISTEN ${escapeIdentifier(channel)}`),
+        ...removed.map((channel) => `UNLISTEN ${escapeIdentifier(channel)}`)
+      ]
+      if (statements.length === 0) return
+      await client.query(statements.join("; "))
+      for (const channel of added) this.#listening.add(channel)
+      for (const channel of removed) this.#listening.delete(channel)
+    })
+  )
+}
+
+/** What has arrived for a listener. */
+class Inbox {
+  readonly queue: Queue.Queue<PgEvent>
+  readonly #channel: string
+
+  constructor({ bufferSize, channel }: Listener) {
+    this.#channel = channel
+    this.queue = Effect.runSync(Queue.bounded<PgEvent>(bufferSize))
+  }
+
+  receive(notification: Notification): void {
+    if (this.queue.unsafeOffer(notification)) return
+    // Whoever has missed something reads everything anew, so what waits is of no more use, and the newest is.
+    Effect.runSync(Queue.takeAll(this.queue))
+    this.queue.unsafeOffer(new Gap({ channel: this.#channel, reason: "Overflow" }))
+    this.queue.unsafeOffer(notification)
+  }
+}

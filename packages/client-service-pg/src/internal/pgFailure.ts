@@ -1,0 +1,42 @@
+import { fromNodeError, reasonOf } from "effect-client-service-node/ConnectError"
+import { DatabaseError } from "pg"
+import { PgError, type Reason } from "../PgError.js"
+
+/** Makes a `PgError` of whatever `pg` failed with. */
+export const pgFailure = (cause: unknown, address: string): PgError => {
+  if (cause instanceof PgError) return cause
+  if (cause instanceof DatabaseError) {
+    return new PgError({ reason: ofSqlState(cause.code ?? ""), address, code: cause.code, cause })
+  }
+  const { code } = fromNodeError(cause, address)
+  const reason = code === undefined ? ofMessage(cause instanceof Error ? cause.message : "") : reasonOf(code)
+  return new PgError({ reason, address, code, cause })
+}
+
+const ofSqlState = (state: string): Reason => {
+  const reason = states.get(state)
+  if (reason !== undefined) return reason
+  return state.startsWith("28") ? "Authentication" : "Query"
+}
+
+const states: ReadonlyMap<string, Reason> = new Map([
+  ["3D000", "NoDatabase"],
+  ["53300", "Unavailable"],
+  ["57P03", "Unavailable"],
+  ["57P01", "Terminated"],
+  ["57P02", "Terminated"],
+  ["57P04", "Terminated"],
+  ["57P05", "Terminated"],
+  ["25P03", "Terminated"],
+  ["25P04", "Terminated"]
+])
+
+// What `pg` itself says has no code.
+const ofMessage = (message: string): Reason => messages.find(([pattern]) => pattern.test(message))?.[1] ?? "Other"
+
+const messages: ReadonlyArray<readonly [RegExp, Reason]> = [
+  [/^Connection terminated|not queryable/, "Reset"],
+  [/^SASL|^Password must be/, "Authentication"],
+  [/\bSSL\b/, "Tls"],
+  [/^timeout expired/, "TimedOut"]
+]

@@ -1,0 +1,25 @@
+import { afterAll, beforeAll, describe, it } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import * as postgres from "test-servers/postgres"
+
+export type Server = postgres.Postgres
+
+const installed = await postgres.install()
+
+/** Describes tests that share a server. They are skipped where there can be none. */
+export const describeWithServer = (
+  name: string,
+  tests: (test: (name: string, run: (server: Server) => Effect.Effect<unknown, unknown, Scope.Scope>) => void) => void
+): void => {
+  const reason = installed.isInstalled ? "" : ` (without PostgreSQL: ${installed.reason})`
+  if (!installed.isInstalled) console.warn(`Skipped: ${name}${reason}`)
+  describe.skipIf(!installed.isInstalled)(`${name}${reason}`, () => {
+    let server: Server
+    const scope = Effect.runSync(Scope.make())
+    beforeAll(async () => {
+      if (installed.isInstalled) server = await Effect.runPromise(Scope.extend(postgres.make(installed.paths), scope))
+    }, 60_000)
+    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    tests((name, run) => it.scopedLive(name, () => run(server)))
+  })
+}
