@@ -14,6 +14,8 @@ export interface Postgres extends serverProcess.ServerProcess {
   readonly user: string
   readonly password: string
   readonly database: string
+  /** All of these. */
+  readonly url: string
 }
 
 export type Executable = "initdb" | "postgres"
@@ -61,5 +63,6 @@ export const make = (paths: Readonly<Record<Executable, string>>): Effect.Effect
       stopSignal: "SIGINT",
       user
     })
-    return { ...server, host: "127.0.0.1", port, user, password, database: "postgres" }
+    const url = `postgres://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}/postgres`
+    return { ...server, host: "127.0.0.1", port, user, password, database: "postgres", url }
   })
