@@ -83,7 +83,9 @@ describeWithServer("PgService", (test) => {
         yield* ledger.insertMore(50)
         const load = yield* Effect.fork(Effect.forever(ledger.insertMore(1)))
         yield* heard.until(isPayload("70"))
+        const noticing = yield* Effect.fork(errorOf(reader))
         yield* server.kill
+        expect(yield* Fiber.join(noticing)).toMatchObject({ _tag: "PgError", reason: "Reset" })
         yield* server.start
         yield* heard.until(isGap("Reconnected"))
         yield* Fiber.interrupt(load)
@@ -196,7 +198,8 @@ describeWithServer("PgService", (test) => {
         const connection = yield* pg.service.whenConnected()
         expect(passwords).toEqual([])
         expect(yield* pg.service.state.get).toMatchObject({ generation: 1 })
-        expect(inspect([connection, yield* pg.service.state.get], { depth: 20 })).not.toContain(server.password)
+        const shown = inspect([connection, yield* pg.service.state.get], { depth: 20, showHidden: true })
+        expect(shown).not.toContain(server.password)
       }))
 
     test("is refused without a password, and for a database that there is not", (server) =>
@@ -219,8 +222,11 @@ describeWithServer("PgService", (test) => {
         yield* terminate(admin, pg)
         yield* heard.until(isGap("Reconnected"))
         expect(yield* connectionsOf(admin, "leaving")).toBe(1)
+        yield* pg.query("BEGIN")
         yield* pg.service.stop
         expect(yield* connectionsOf(admin, "leaving")).toBe(0)
+        // What the server says of a client that leaves a transaction without a goodbye.
+        expect(server.output()).not.toContain("unexpected EOF")
         expect(sockets()).toBe(before)
         expect(yield* Effect.flip(pg.query("SELECT 1"))).toBeInstanceOf(ClientService.ServiceStopped)
       }))
@@ -245,6 +251,20 @@ describeWithServer("PgService", (test) => {
         yield* pg.service.stop
         yield* server.resume
         expect(sockets()).toBe(before)
+      }))
+
+    test("is prepared before anybody gets it, each time", (server) =>
+      Effect.gen(function* () {
+        const admin = yield* start(server)
+        const pg = yield* start(server, { prepare: (connection) => connection.query("SET my.greeting = 'hello'") })
+        for (let i = 0; i < 2; i++) {
+          expect((yield* pg.query("SELECT current_setting('my.greeting') AS greeting")).rows).toEqual([
+            { greeting: "hello" }
+          ])
+          const noticing = yield* Effect.fork(errorOf(pg))
+          yield* terminate(admin, pg)
+          yield* Fiber.join(noticing)
+        }
       }))
 
     test("has one user at a time, and an interrupted statement whose turn has not come is not run", (server) =>

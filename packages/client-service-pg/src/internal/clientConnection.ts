@@ -17,7 +17,7 @@ interface Job {
  * It listens to the client's errors for ever, as one without a listener ends the process.
  */
 export class ClientConnection implements PgConnection {
-  // Private, so that whoever prints the connection does not print what it logs in with.
+  // Out of reach, so that whoever prints the connection does not print what it logs in with.
   readonly #client: Client
   readonly #address: string
   readonly #signal: ConnectionSignal<PgError>
