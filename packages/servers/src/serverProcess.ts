@@ -2,8 +2,9 @@
  * A server as a process of its own, which tests kill, pause and start again.
  */
 import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { chmod, mkdtemp, rm } from "node:fs/promises"
+import { chmod, mkdtemp } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -69,15 +70,29 @@ export const run = (options: Omit<Options, "ready" | "stopSignal">): Effect.Effe
     if (end !== 0) throw new Error(`${options.command} ended with ${end}:\n${program.output}`)
   })
 
-/** An empty folder that every user may write to, which is removed when the Scope closes. */
-export const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const directory = await mkdtemp(join(tmpdir(), "test-server-"))
-    await chmod(directory, 0o1777)
-    return directory
-  }),
-  (directory) => Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 5 }))
+/** An empty folder that every user may write to. It is removed when the Scope closes, or when this process ends anyhow. */
+export const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.map(
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const directory = await mkdtemp(join(tmpdir(), "test-server-"))
+      await chmod(directory, 0o1777)
+      return { directory, remove: remover(directory) }
+    }),
+    ({ remove }) => Effect.promise(remove)
+  ),
+  ({ directory }) => directory
 )
+
+// A process of its own, since one that is killed removes nothing. It is told by the end of its input. A server that is
+// killed at the same time may still write.
+const remover = (directory: string): (() => Promise<unknown>) => {
+  const script = 'cat; for _ in 1 2 3 4 5; do rm -rf "$0" && break; sleep 1; done'
+  const shell = spawn("/bin/sh", ["-c", script, directory], { detached: true, stdio: ["pipe", "ignore", "ignore"] })
+  return () => {
+    shell.stdin.end()
+    return once(shell, "exit")
+  }
+}
 
 /**
  * A port of 127.0.0.1 that nothing listens on. It is none of those that the system gives to clients, so that it is still
