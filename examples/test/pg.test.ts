@@ -5,13 +5,12 @@ import * as postgres from "test-servers/postgres"
 import { run } from "./program.js"
 
 const installed = await postgres.install()
-const reason = installed.isInstalled ? "" : ` (without PostgreSQL: ${installed.reason})`
-if (!installed.isInstalled) console.warn(`Skipped: pg.ts${reason}`)
+if (!installed.isInstalled) console.warn(`Skipped: pg.ts, for want of PostgreSQL: ${installed.reason}`)
 
-describe.skipIf(!installed.isInstalled)(`pg.ts${reason}`, () => {
+describe.skipIf(!installed.isInstalled)("pg.ts", () => {
   it.scopedLive("hears of jobs, tells of a gap, and ends; with a wrong password at once, and does not tell that", () =>
     Effect.gen(function* () {
-      const server = yield* installed.isInstalled ? postgres.make(installed.paths) : Effect.dieMessage(reason)
+      const server = yield* installed.isInstalled ? postgres.make(installed.paths) : Effect.dieMessage(installed.reason)
       const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ connectionString: server.url }) }).pipe(
         Logger.withMinimumLogLevel(LogLevel.None)
       )

@@ -11,9 +11,8 @@ export const describeWithServer = (
   name: string,
   tests: (test: (name: string, run: (server: Server) => Effect.Effect<unknown, unknown, Scope.Scope>) => void) => void
 ): void => {
-  const reason = installed.isInstalled ? "" : ` (without PostgreSQL: ${installed.reason})`
-  if (!installed.isInstalled) console.warn(`Skipped: ${name}${reason}`)
-  describe.skipIf(!installed.isInstalled)(`${name}${reason}`, () => {
+  if (!installed.isInstalled) console.warn(`Skipped: ${name}, for want of PostgreSQL: ${installed.reason}`)
+  describe.skipIf(!installed.isInstalled)(name, () => {
     let server: Server
     const scope = Effect.runSync(Scope.make())
     beforeAll(async () => {
