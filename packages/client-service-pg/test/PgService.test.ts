@@ -1,7 +1,7 @@
 import { inspect } from "node:util"
 import { describe, expect } from "@effect/vitest"
 import { Cause, Config, ConfigProvider, Deferred, Effect, Exit, Fiber, Logger, LogLevel, Option, Stream } from "effect"
-import { ClientService, RetryPolicy } from "effect-client-service"
+import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { PgError, PgService } from "effect-client-service-pg"
 import { endpointOf, errorOf, hear, isGap, isPayload, processOf, start, stateOf, unaccounted } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
@@ -265,6 +265,15 @@ describeWithServer("PgService", (test) => {
           yield* terminate(admin, pg)
           yield* Fiber.join(noticing)
         }
+      }))
+
+    test("keeps the rules of an endpoint", (server) =>
+      Effect.gen(function* () {
+        const admin = yield* start(server)
+        yield* TestEndpoint.checkEndpoint(endpointOf(server, { application_name: "checked" }), {
+          open: Effect.orDie(connectionsOf(admin, "checked")),
+          use: (connection) => connection.query("SELECT 1")
+        })
       }))
 
     test("has one user at a time, and an interrupted statement whose turn has not come is not run", (server) =>
