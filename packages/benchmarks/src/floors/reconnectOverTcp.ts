@@ -17,7 +17,7 @@ export const reconnectOverTcp: Row = {
     return yield* interleave({
       rounds: 15,
       // Node compiles what the cycle runs through for some thousands of cycles.
-      warmUp: 10,
+      warmUp: 60,
       subject: reconnectCycle(port, cycles),
       against: Effect.map(timed(bareCycles(port)), (millis) => millis / cycles)
     })
