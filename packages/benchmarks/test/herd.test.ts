@@ -6,6 +6,8 @@ const after = (outage: number, { policy }: Contender, clients = 5000) =>
   recover({ policy, clients, outage, seed: "herd" })
 
 describe("5,000 services that lose their server at one instant", () => {
+  // Failure 28: After an outage all clients come back at the same time, and bring the server down again.
+  // Reported: mqttjs/MQTT.js#561, ueberdosis/hocuspocus#175, kubernetes/kubernetes#87794
   it("for 60 s come back as no herd: at most 2 % in any 100 ms, half within 10 s, all within 30 s", async () => {
     const recovery = await after(60_000, ours)
     expect(recovery.admissions).toHaveLength(5000)
@@ -14,6 +16,8 @@ describe("5,000 services that lose their server at one instant", () => {
     expect(backWithin(recovery, 1)).toBeLessThanOrEqual(30_000)
   })
 
+  // Failure 29: The first retry has no jitter, so that all who lost the same server are back at the same time.
+  // Reported: the specification of gRPC's connection backoff, simulated
   it("for no time at all spread over the whole first delay, since that has jitter too", async () => {
     const recovery = await after(0, ours)
     expect(recovery.attemptsPerClient).toBe(1)

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join, relative } from "node:path"
 import ts from "typescript"
 import type { Report } from "./Report.js"
-import { fromRoot, none, publishedPackages, root } from "./workspace.js"
+import { fromRoot, none, root } from "./workspace.js"
 
 /**
  * A failure of reconnecting clients, and the tests of it. Each of those has a comment above it that begins with its
@@ -104,8 +104,8 @@ const readFailures = (): { readonly failures: ReadonlyArray<Failure>; readonly p
 }
 
 const testFiles = (): ReadonlyArray<string> =>
-  publishedPackages()
-    .map(({ directory }) => join(directory, "test"))
+  readdirSync(join(root, "packages"))
+    .map((directory) => join(root, "packages", directory, "test"))
     .filter(existsSync)
     .flatMap((directory) =>
       readdirSync(directory, { recursive: true, encoding: "utf8" })
