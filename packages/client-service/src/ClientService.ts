@@ -599,7 +599,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
         timeout: Duration.toMillis(connectTimeout),
         clock,
         fork,
-        onBroken: (cause) => journal.warn(machine.model, "the retry policy broke, so the default is taken", cause)
+        onBroken: (cause) => journal.warn(machine.model, "retry policy broken, taking the default", cause)
       })
     const machine: Machine<P, E, R> = new Machine<P, E, R>({
       name,

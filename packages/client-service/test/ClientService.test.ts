@@ -700,7 +700,7 @@ describe("the retry policy", () => {
           yield* service.start
           yield* server.refuse("refused")
           yield* awaitState(service, "Waiting")
-          expect(entries.some(({ message }) => message.startsWith("the retry policy broke"))).toBe(true)
+          expect(entries.some(({ message }) => message.startsWith("retry policy broken"))).toBe(true)
           yield* TestClock.adjust("500 millis")
           yield* server.accept("first")
           expect(yield* service.whenConnected()).toBe("first")

@@ -118,7 +118,7 @@ describe("whileError", () => {
         yield* TestClock.adjust("500 millis")
         expect(yield* server.attempts).toBe(2)
         yield* settle
-        const broken = entries.filter(({ message }) => message.includes("the retry policy broke"))
+        const broken = entries.filter(({ message }) => message.includes("retry policy broken"))
         expect(broken).toMatchObject([{ level: "Warning", cause: { defect: { message: "thrown" } } }])
       })
     )

@@ -98,7 +98,7 @@ export class Machine<P, E, R> {
     const closing = this.#connections.some((connection) => connection.closeTimeLeft > 0)
     const halted = this.#command("stop", { closing }) && loop !== undefined ? Fiber.await(loop) : Effect.void
     const stopped = this.#stopping === undefined ? Effect.void : Deferred.await(this.#stopping)
-    return this.#publish().pipe(Effect.zipRight(stopped), Effect.zipRight(halted))
+    return this.#publish().pipe(Effect.zipRight(stopped), Effect.zipLeft(halted))
   }
 
   reconnect(): Effect.Effect<void> {
@@ -309,7 +309,7 @@ export class Machine<P, E, R> {
           return void this.#dispatch("replaced", event)
         }
         successor.close()
-        yield* journal.warn(this.#current, "the connection is not replaced, and goes on", exit.cause)
+        yield* journal.warn(this.#current, "connection not replaced yet", exit.cause)
         const next = replacementRetries.next({ failures, cause: exit.cause })
         const retry = yield* Effect.raceFirst(next, Effect.as(lost, Option.none<Retry>()))
         yield* connection.failed(
@@ -367,7 +367,7 @@ export class Machine<P, E, R> {
         if (open === this.#connection) this.#connection = undefined
         else this.#other = undefined
         const { journal } = this.#settings
-        const message = "the connection is not closed within closeTimeout"
+        const message = "connection not closed within closeTimeout"
         return Effect.zipRight(journal.warn(this.#current, message), this.#closed())
       })
     })
