@@ -395,7 +395,9 @@ describe("webSocket", () => {
       const error = yield* Effect.flip(
         Effect.scoped(Effect.provideService(connect, Socket.WebSocketConstructor, construct))
       )
-      expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason: "Failed", detail: undefined })
+      expect(error).toEqual(
+        new WebSocketError.WebSocketOpenError({ endpoint: "wss://example.com:8443", reason: "Failed" })
+      )
     })
   )
 
