@@ -168,7 +168,10 @@ export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
   readonly prepare?: ((protocol: P) => Effect.Effect<unknown, E3, R3 | Scope.Scope>) | undefined
   /** How long to wait before the next attempt, and when to give up. Default `RetryPolicy.fullJitter()`, without end. */
   readonly retryPolicy?: RetryPolicy<ConnectionError<NoInfer<E>>, R4> | undefined
-  /** The name of the service, for logs, spans and errors. Default: the name of the endpoint. */
+  /**
+   * The name of the service, for logs, spans and errors, and the label `service` of its metrics. Default: the name of the
+   * endpoint, but no such label.
+   */
   readonly name?: string | undefined
   /** How long a whole attempt may take: connect, `protocol` and `prepare`. Default 30 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
@@ -599,14 +602,14 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
         timeout: Duration.toMillis(connectTimeout),
         clock,
         fork,
-        onBroken: (cause) => journal.warn(machine.model, "retry policy broken, taking the default", cause)
+        onBroken: (cause) => journal.warn(machine.model, "retry policy broken", cause)
       })
     const machine: Machine<P, E, R> = new Machine<P, E, R>({
       name,
       connect: attempt,
       watch,
       spans: new AttemptSpans(name, endpoint, clock),
-      metrics: new Metrics(name, yield* FiberRef.get(FiberRef.currentMetricLabels)),
+      metrics: new Metrics(options.name, yield* FiberRef.get(FiberRef.currentMetricLabels)),
       connectTimeout,
       closeTimeout: Duration.toMillis(closeTimeout),
       resetAfter: Duration.toMillis(resetAfter),

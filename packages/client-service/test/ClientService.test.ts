@@ -868,7 +868,7 @@ describe("start", () => {
         yield* service.start
         yield* service.start
         expect(entries.filter(({ level }) => level === "Warning").map(({ message }) => message)).toEqual([
-          "started while it is running"
+          "already running"
         ])
       })
     )

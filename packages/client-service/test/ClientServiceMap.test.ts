@@ -1,5 +1,19 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Context, Data, Deferred, Duration, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
+import {
+  Chunk,
+  Context,
+  Data,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Metric,
+  Option,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
 import { ClientService, ClientServiceMap, Endpoint, RetryPolicy } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { withTimers } from "./support/timers.js"
@@ -559,27 +573,34 @@ describe("ClientServiceMap", () => {
   })
 
   for (const idleTimeToLive of [0, 1000]) {
-    it.scoped(`does not grow however many keys come and go, kept idle for ${idleTimeToLive} ms`, () =>
-      withTimers((timers) =>
-        Effect.gen(function* () {
-          const { counts, map } = yield* make<number>({ idleTimeToLive })
-          const keys = Array.from({ length: 10_000 }, (_, key) => key)
-          yield* Effect.forEach(keys, (key) => Effect.scoped(Effect.flatMap(map.get(key), connected)), {
-            concurrency: 100,
-            discard: true
+    it.scoped(
+      `does not grow however many keys come and go, kept idle for ${idleTimeToLive} ms`,
+      () =>
+        withTimers((timers) =>
+          Effect.gen(function* () {
+            const { counts, map } = yield* make<number>({ idleTimeToLive })
+            const keys = Array.from({ length: 10_000 }, (_, key) => key)
+            yield* Effect.scoped(Effect.flatMap(map.get(-1), connected))
+            yield* map.invalidate(-1)
+            const metrics = (yield* Metric.snapshot).length
+            yield* Effect.forEach(keys, (key) => Effect.scoped(Effect.flatMap(map.get(key), connected)), {
+              concurrency: 100,
+              discard: true
+            })
+            yield* settle
+            if (idleTimeToLive > 0) {
+              expect(yield* map.keys).toHaveLength(10_000)
+              expect(timers.pending()).toBe(10_000)
+              for (const key of yield* map.keys) yield* map.invalidate(key)
+            }
+            yield* settle
+            expect(yield* map.keys).toHaveLength(0)
+            expect(timers.pending()).toBe(0)
+            expect(counts).toEqual({ lookups: 10_001, opens: 10_001, closes: 10_001 })
+            expect((yield* Metric.snapshot).length).toBe(metrics)
           })
-          yield* settle
-          if (idleTimeToLive > 0) {
-            expect(yield* map.keys).toHaveLength(10_000)
-            expect(timers.pending()).toBe(10_000)
-            for (const key of yield* map.keys) yield* map.invalidate(key)
-          }
-          yield* settle
-          expect(yield* map.keys).toHaveLength(0)
-          expect(timers.pending()).toBe(0)
-          expect(counts).toEqual({ lookups: 10_000, opens: 10_000, closes: 10_000 })
-        })
-      )
+        ),
+      120_000
     )
   }
 

@@ -21,15 +21,13 @@ export class AttemptSpans {
 
   begin(attempt: number): Effect.Effect<Tracer.Span | undefined> {
     return Effect.matchCause(
-      Effect.suspend(() =>
-        Effect.makeSpan("ClientService.attempt", {
-          kind: "client",
-          root: true,
-          captureStackTrace: false,
-          attributes: { service: this.#service, endpoint: this.#endpoint, attempt },
-          links: this.#last === undefined ? [] : [{ _tag: "SpanLink", span: this.#last, attributes: {} }]
-        })
-      ),
+      Effect.makeSpan("ClientService.attempt", {
+        kind: "client",
+        root: true,
+        captureStackTrace: false,
+        attributes: { service: this.#service, endpoint: this.#endpoint, attempt },
+        links: this.#last === undefined ? [] : [{ _tag: "SpanLink", span: this.#last, attributes: {} }]
+      }),
       {
         onFailure: () => undefined,
         onSuccess: (span) => {

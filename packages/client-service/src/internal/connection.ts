@@ -96,13 +96,10 @@ export class Connection<P, E, R> {
     this.#attemptingSince = this.#now()
     const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
     const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.#status))
-    const own = span === undefined ? services : Context.add(services, Tracer.ParentSpan, span)
-    const attempt = settings.fork.soon(
-      Effect.suspend(() => settings.connect(signal)).pipe(
-        // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
-        Effect.exit,
-        Effect.mapInputContext((callers: Context.Context<R>) => Context.merge(callers, own))
-      )
+    const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
+      // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
+      Effect.exit(Effect.suspend(() => settings.connect(signal))),
+      span === undefined ? services : Context.add(services, Tracer.ParentSpan, span)
     )
     attempt.addObserver((exit) => {
       if (this.#outcome === undefined) this.#settle(Exit.flatten(exit))

@@ -1,3 +1,4 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
@@ -11,6 +12,11 @@ export interface Fork<R> {
   readonly now: <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.RuntimeFiber<A, E>
   /** Begins after the caller's own step: whatever the Effect calls finds the caller's state complete. */
   readonly soon: <A, E>(effect: Effect.Effect<A, E, R>) => Fiber.RuntimeFiber<A, E>
+  /** Like `soon`, with more services. */
+  readonly soonWith: <A, E, S>(
+    effect: Effect.Effect<A, E, R | S>,
+    services: Context.Context<S>
+  ) => Fiber.RuntimeFiber<A, E>
 }
 
 /**
@@ -22,6 +28,10 @@ export const makeFork = <R>(): Effect.Effect<Fork<R>, never, R> =>
     const runtime = Runtime.enableRuntimeFlag(callers, RuntimeFlags.Interruption)
     return {
       now: (effect) => Runtime.runFork(runtime, effect),
-      soon: (effect) => Runtime.runFork(runtime, effect, { immediate: false })
+      soon: (effect) => Runtime.runFork(runtime, effect, { immediate: false }),
+      soonWith: (effect, services) =>
+        Runtime.runFork(Runtime.make({ ...runtime, context: Context.merge(runtime.context, services) }), effect, {
+          immediate: false
+        })
     }
   })

@@ -54,7 +54,7 @@ export class Journal {
   }
 
   startedTwice(model: Model<unknown, unknown>): Effect.Effect<void> {
-    return this.write({ level: LogLevel.Warning, model, message: () => "started while it is running" })
+    return this.write({ level: LogLevel.Warning, model, message: () => "already running" })
   }
 
   warn(model: Model<unknown, unknown>, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {
@@ -79,7 +79,7 @@ export class Journal {
       return { level: LogLevel.Debug, model, message, cause }
     }
     const suppressed = this.#suppressed
-    const more = suppressed === 0 ? "" : ` (${suppressed} more warnings since the last)`
+    const more = suppressed === 0 ? "" : ` (${suppressed} more since the last)`
     this.#quietUntil = now + 60_000
     this.#suppressed = 0
     return { level: LogLevel.Warning, model, message: () => message() + more, cause }

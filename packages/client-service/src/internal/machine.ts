@@ -220,15 +220,12 @@ export class Machine<P, E, R> {
 
   // Publishes first: whoever gave the command that began this loop may have been interrupted before doing so.
   #run(): Effect.Effect<void, never, R> {
-    return Effect.flatMap(
-      Effect.suspend(() => this.#publish()),
-      () => {
-        const activity = this.#activity()
-        if (activity !== undefined) return Effect.flatMap(activity, () => this.#run())
-        this.#loop = undefined
-        return Effect.void
-      }
-    )
+    return Effect.flatMap(this.#publish(), () => {
+      const activity = this.#activity()
+      if (activity !== undefined) return Effect.flatMap(activity, () => this.#run())
+      this.#loop = undefined
+      return Effect.void
+    })
   }
 
   #activity(): Effect.Effect<unknown, never, R> | undefined {
@@ -309,7 +306,7 @@ export class Machine<P, E, R> {
           return void this.#dispatch("replaced", event)
         }
         successor.close()
-        yield* journal.warn(this.#current, "connection not replaced yet", exit.cause)
+        yield* journal.warn(this.#current, "not replaced yet", exit.cause)
         const next = replacementRetries.next({ failures, cause: exit.cause })
         const retry = yield* Effect.raceFirst(next, Effect.as(lost, Option.none<Retry>()))
         yield* connection.failed(
@@ -367,7 +364,7 @@ export class Machine<P, E, R> {
         if (open === this.#connection) this.#connection = undefined
         else this.#other = undefined
         const { journal } = this.#settings
-        const message = "connection not closed within closeTimeout"
+        const message = "not closed within closeTimeout"
         return Effect.zipRight(journal.warn(this.#current, message), this.#closed())
       })
     })

@@ -7,15 +7,16 @@ export type Outcome = "succeeded" | "failed" | "timed_out" | "interrupted"
 export type DisconnectReason = "lost" | "heartbeat" | "replaced" | "stopped"
 
 /**
- * What a service tells of itself, under its name. The labels are those of whoever made it, and its own.
+ * What a service tells of itself, under the labels of whoever made it, and under its name if it was given one. Metrics are
+ * for ever, so services by the thousand that are named after what they connect to are counted together.
  */
 export class Metrics {
   readonly #labels: ReadonlyArray<MetricLabel.MetricLabel>
   // Effect looks up what a metric counts by the identity of its labels.
   readonly #labelled = new Map<Outcome | DisconnectReason, ReadonlyArray<MetricLabel.MetricLabel>>()
 
-  constructor(service: string, labels: ReadonlyArray<MetricLabel.MetricLabel>) {
-    this.#labels = [...labels, MetricLabel.make("service", service)]
+  constructor(name: string | undefined, labels: ReadonlyArray<MetricLabel.MetricLabel>) {
+    this.#labels = name === undefined ? labels : [...labels, MetricLabel.make("service", name)]
   }
 
   attempted(outcome: Outcome): void {

@@ -178,7 +178,7 @@ describe("leaks and logs", () => {
         expect(yield* server.attempts).toBe(360)
         const warnings = entries.filter(({ level }) => level === "Warning")
         expect(warnings).toHaveLength(60)
-        expect(warnings[1]?.message).toBe("attempt failed, next attempt in 10s (5 more warnings since the last)")
+        expect(warnings[1]?.message).toBe("attempt failed, next attempt in 10s (5 more since the last)")
       })
     )
   )
