@@ -19,8 +19,8 @@ export interface Printed {
   readonly stream: Readable
   readonly text: () => string
   readonly bytes: () => Buffer
-  /** Waits until this is printed, and dies if the program ends without having done so. */
-  readonly until: (text: string) => Effect.Effect<void>
+  /** Waits until this is printed, or so many times, and dies if the program ends without having done so. */
+  readonly until: (text: string, times?: number) => Effect.Effect<void>
 }
 
 export const run = (
@@ -70,10 +70,10 @@ const printed = (stream: Readable, child: Child): Printed => {
     stream,
     text,
     bytes: () => Buffer.concat(chunks),
-    until: (awaited) =>
+    until: (awaited, times = 1) =>
       Effect.async<void>((resume) => {
         const look = () => {
-          if (text().includes(awaited)) resume(Effect.void)
+          if (text().split(awaited).length > times) resume(Effect.void)
         }
         const onClose = () => resume(Effect.dieMessage(`ended without "${awaited}", but:\n${text()}`))
         look()

@@ -41,6 +41,24 @@ describe("examples", () => {
     })
   )
 
+  it.scopedLive("market-feed goes on after the last trade, when it is dropped and when the market is silent", () =>
+    Effect.gen(function* () {
+      const program = yield* run("market-feed.ts")
+      expect(yield* program.ended).toBe(0)
+      const said = program.stdout.text().split("\n")
+      const again = "connected again"
+      const dropped = ["1 EURUSD", "2 GBPUSD", again]
+      const silent = ["3 EURUSD", "4 EURUSD", "5 GBPUSD", again]
+      expect(said.filter((line) => /^(\d|connected)/.test(line))).toEqual([
+        ...dropped,
+        ...silent,
+        "6 EURUSD",
+        "7 GBPUSD"
+      ])
+      expect(program.stderr.text()).toBe("")
+    })
+  )
+
   for (const [file, lines] of [
     ["waiting.ts", ["impatient: refused", "patient: hello", "use: 5", "connections: hello"]],
     [
