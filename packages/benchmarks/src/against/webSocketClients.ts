@@ -39,7 +39,7 @@ export const rivals: Record<Rival, WebSocketClient> = {
 }
 
 // Its types describe an ES module, with a default export; what Node loads is CommonJS, and is the class itself.
-const ReconnectingWebSocket = reconnectingWebSocket as unknown as typeof reconnectingWebSocket.default
+export const ReconnectingWebSocket = reconnectingWebSocket as unknown as typeof reconnectingWebSocket.default
 
 const options = {
   WebSocket,
