@@ -1,0 +1,97 @@
+/**
+ * A RabbitMQ server for tests.
+ */
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { Effect, type Scope } from "effect"
+import * as debian from "./debian.js"
+import * as serverProcess from "./serverProcess.js"
+
+export interface RabbitMQ extends serverProcess.ServerProcess {
+  readonly host: string
+  readonly port: number
+  /** An administrator. */
+  readonly user: string
+  readonly password: string
+  /** All of these. */
+  readonly url: string
+  /** Runs `rabbitmqctl`, which takes seconds. */
+  readonly control: (...args: ReadonlyArray<string>) => Effect.Effect<void>
+}
+
+export type Executable = "epmd" | "rabbitmq-server"
+
+export const install = (): Promise<debian.Installed<Executable>> =>
+  debian.install({ packages: ["rabbitmq-server"], executables: ["epmd", "rabbitmq-server"] })
+
+// Those on the PATH change the user and the environment.
+const scripts = "/usr/lib/rabbitmq/bin"
+
+/**
+ * Starts a server in a temporary folder, with a port mapper of its own. When it is started again, it has the same port and
+ * the same data. When the Scope closes, both are killed and the folder removed.
+ */
+export const make = (
+  paths: Readonly<Record<Executable, string>>,
+  options?: {
+    /** Default: a free one. */
+    readonly port?: number | undefined
+  }
+): Effect.Effect<RabbitMQ, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const directory = yield* serverProcess.temporaryDirectory
+    const port = options?.port ?? (yield* serverProcess.freePort)
+    const user = "test"
+    const password = "correct horse/battery@staple"
+    const files = {
+      "rabbitmq.conf": `default_user = ${user}\ndefault_pass = ${password}\n`,
+      enabled_plugins: "[].\n",
+      "rabbitmq-env.conf": ""
+    }
+    for (const [name, content] of Object.entries(files))
+      yield* Effect.promise(() => writeFile(join(directory, name), content))
+    const mapperPort = yield* serverProcess.freePort
+    const distribution = "-kernel inet_dist_use_interface {127,0,0,1}"
+    const env = {
+      HOME: directory,
+      ERL_EPMD_PORT: String(mapperPort),
+      ERL_EPMD_ADDRESS: "127.0.0.1",
+      RABBITMQ_NODENAME: `test-${port}@localhost`,
+      RABBITMQ_NODE_IP_ADDRESS: "127.0.0.1",
+      RABBITMQ_NODE_PORT: String(port),
+      RABBITMQ_DIST_PORT: String(yield* serverProcess.freePort),
+      RABBITMQ_MNESIA_BASE: join(directory, "data"),
+      RABBITMQ_LOG_BASE: join(directory, "log"),
+      RABBITMQ_LOGS: "-",
+      RABBITMQ_CONFIG_FILE: join(directory, "rabbitmq.conf"),
+      RABBITMQ_CONF_ENV_FILE: join(directory, "rabbitmq-env.conf"),
+      RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, "enabled_plugins"),
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: distribution,
+      RABBITMQ_CTL_ERL_ARGS: distribution,
+      // So that the process is the server, not a script that waits for it.
+      RUNNING_UNDER_SYSTEMD: "true"
+    }
+    // The server would start one that outlives it.
+    yield* serverProcess.make({
+      command: paths.epmd,
+      args: ["-d", "-d", "-port", env.ERL_EPMD_PORT, "-address", env.ERL_EPMD_ADDRESS],
+      ready: /entering the main select/,
+      env
+    })
+    const server = yield* serverProcess.make({
+      command: join(scripts, "rabbitmq-server"),
+      ready: /Server startup complete/,
+      env,
+      cwd: directory
+    })
+    return {
+      ...server,
+      host: "127.0.0.1",
+      port,
+      user,
+      password,
+      url: `amqp://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}`,
+      control: (...args) =>
+        serverProcess.run({ command: join(scripts, "rabbitmqctl"), args: ["--quiet", ...args], env, cwd: directory })
+    }
+  })
