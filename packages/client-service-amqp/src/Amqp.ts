@@ -1,0 +1,304 @@
+/**
+ * Publishing with confirms, and consuming, over one AMQP connection that is kept alive.
+ *
+ * @since 0.1.0
+ */
+import type { Channel, Options as ClientOptions, ConfirmChannel } from "amqplib"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Subscribable from "effect/Subscribable"
+import * as ClientService from "effect-client-service/ClientService"
+import * as InvalidOption from "effect-client-service/InvalidOption"
+import type { AmqpConnection } from "./AmqpConnection.js"
+import * as AmqpEndpoint from "./AmqpEndpoint.js"
+import { AmqpError } from "./AmqpError.js"
+import type { AmqpMessage } from "./AmqpMessage.js"
+import { messages } from "./internal/consumer.js"
+import { forever } from "./internal/forever.js"
+import type { Publication } from "./internal/publisher.js"
+
+/**
+ * What fails callers that wait when there is no connection and there will be none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ServiceEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<AmqpError>
+
+/**
+ * AMQP over one connection that is kept alive.
+ *
+ * While there is no connection, callers wait for one. Nothing of theirs is queued, so whoever is interrupted, or is given
+ * a timeout, leaves nothing behind.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  /** The service under it: its state, its connections, `reconnect` and `stop`. */
+  readonly service: ClientService.ClientService<AmqpConnection, AmqpError>
+  /**
+   * Waits for a connection, opens a channel of `amqplib`, runs `f` with it once, and closes it: for declaring, and for what
+   * this has nothing for. If the connection is lost meanwhile, fails with `ConnectionLost`.
+   */
+  readonly use: <A>(
+    f: (channel: ConfirmChannel) => Promise<A>
+  ) => Effect.Effect<A, AmqpError | ClientService.ConnectionLost | ServiceEnd>
+  /**
+   * Publishes a message to an exchange and waits until the server confirms that it has it.
+   *
+   * It waits for a connection and a channel as long as it is not sent. If its channel is lost after that, it is sent again
+   * with `resend: true`, and otherwise fails with an `AmqpError` of reason `Unconfirmed`. It fails with `Nacked` if the
+   * server says so, and with `Unroutable` if it is `mandatory` and there is no queue for it.
+   */
+  readonly publish: (
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options?: PublishOptions
+  ) => Effect.Effect<void, AmqpError | ServiceEnd>
+  /** Publishes a message to a queue, as `publish` does to an exchange. */
+  readonly sendToQueue: (
+    queue: string,
+    content: Uint8Array | string,
+    options?: PublishOptions
+  ) => Effect.Effect<void, AmqpError | ServiceEnd>
+  /**
+   * The messages of a queue, across connections and channels: on each, it declares and consumes anew. The server sends no
+   * more than `prefetch` that are not settled, so a consumer that is slow gets no more.
+   *
+   * It fails with an `AmqpError` of reason `Rejected` if the server refuses to declare or to consume.
+   *
+   * @throws InvalidOption if an option makes no sense
+   */
+  readonly consume: (queue: string, options?: ConsumeOptions) => Stream.Stream<AmqpMessage, AmqpError | ServiceEnd>
+  /**
+   * Whether the server takes no messages now, since it is short of memory or disk. `publish` waits meanwhile. A server tells
+   * only connections that publish.
+   */
+  readonly blocked: Subscribable.Subscribable<boolean>
+}
+
+/**
+ * The properties of a message, and how it is published.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface PublishOptions extends ClientOptions.Publish {
+  /** Whether a durable queue keeps it when the server is started again. Default true. */
+  readonly persistent?: boolean
+  /**
+   * Sends the message again if its channel is lost before the server has confirmed it. A queue may then have it twice: give
+   * it a `messageId` for its consumer to know. It is not sent again if the server closed the channel since it refuses a
+   * message, which may have been this one. Default false.
+   */
+  readonly resend?: boolean | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConsumeOptions extends Pick<ClientOptions.Consume, "consumerTag" | "exclusive" | "priority"> {
+  /** How many messages may be without their settlement. From 1 to 65,535. Default 10. */
+  readonly prefetch?: number | undefined
+  /** Declares the queue, and what else has to be there, on each channel before it consumes. */
+  readonly declare?: ((channel: Channel) => Promise<unknown>) | undefined
+}
+
+/**
+ * The tag of a `Service`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Amqp extends Context.Tag("effect-client-service-amqp/Amqp")<Amqp, Service>() {}
+
+/**
+ * Those of `ClientService` but for the heartbeat, which is the endpoint's: the server answers nothing while it is short of
+ * memory, but goes on with the heartbeats of the protocol.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R1, R3, R4>
+  extends Omit<
+    ClientService.EndpointOptions<AmqpConnection, AmqpError, R1, AmqpError, R3, R4, never, never>,
+    "heartbeat"
+  > {}
+
+/**
+ * Options of a service that a Layer makes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnection> extends Options<R1, R3, R4> {
+  /** As `waitForConnection` of `ClientService.layer`. */
+  readonly waitForConnection?: W | undefined
+}
+
+/**
+ * Makes an AMQP service of a `ClientService`, such as one that `ClientServiceMap` has made.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromService = (service: ClientService.ClientService<AmqpConnection, AmqpError>): Service => {
+  const publish: Service["publish"] = (exchange, routingKey, content, { resend = false, ...properties } = {}) =>
+    Effect.suspend(() =>
+      send(service, resend, {
+        exchange,
+        routingKey,
+        content: Buffer.from(content),
+        properties: { persistent: true, ...properties }
+      })
+    )
+  return {
+    service,
+    use: (f) =>
+      service.use((connection) =>
+        Effect.catchAll(connection.use(f), (error) => (connection.hasEnded() ? forever : Effect.fail(error)))
+      ),
+    publish,
+    sendToQueue: (queue, content, options) => publish("", queue, content, options),
+    consume: (queue, { declare, prefetch = 10, ...options } = {}) =>
+      messages(service, {
+        queue,
+        prefetch: InvalidOption.integer("Amqp.consume", "prefetch", prefetch, 1, 65_535),
+        declare,
+        options
+      }),
+    blocked: blockedOf(service)
+  }
+}
+
+/**
+ * Makes an AMQP service in the Scope of the caller and starts it. It stops for good when the Scope closes.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const make = <R1 = never, R3 = never, R4 = never>(
+  options: Options<R1, R3, R4>
+): Effect.Effect<Service, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4> =>
+  ClientService.make(options).pipe(
+    Effect.tap((service) => service.start),
+    Effect.map(fromService)
+  )
+
+/**
+ * Makes a Layer of an AMQP service, which connects when the Layer is built and stops when it is released.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Amqp, AmqpEndpoint } from "effect-client-service-amqp"
+ *
+ * const AmqpLive = Amqp.layer({ endpoint: AmqpEndpoint.make({ host: "rabbitmq.example.com" }) })
+ *
+ * const program = Effect.gen(function* () {
+ *   const amqp = yield* Amqp.Amqp
+ *   yield* amqp.use((channel) => channel.assertQueue("jobs"))
+ *   yield* amqp.sendToQueue("jobs", "a job", { resend: true })
+ * }).pipe(Effect.provide(AmqpLive))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption
+ */
+export const layer = <R1 = never, R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
+  options: LayerOptions<R1, R3, R4, W>
+): Layer.Layer<Amqp, ClientService.WaitError<W, AmqpError>, R1 | Exclude<R3, Scope.Scope> | R4> =>
+  Layer.provide(Layer.effect(Amqp, Effect.map(Connection, fromService)), connectionLayer(options))
+
+/**
+ * Makes a Layer of an AMQP service as `layer` does, with an endpoint that is read from the configuration. What makes no
+ * sense there is a `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { Amqp } from "effect-client-service-amqp"
+ *
+ * const AmqpLive = Amqp.layerConfig({ url: Config.redacted("AMQP_URL") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption if one of `options` makes no sense
+ */
+export const layerConfig = <R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
+  server: Config.Config.Wrap<AmqpEndpoint.ServerOptions>,
+  options?: Omit<LayerOptions<never, R3, R4, W>, "endpoint">
+): Layer.Layer<
+  Amqp,
+  ConfigError.ConfigError | ClientService.WaitError<W, AmqpError>,
+  Exclude<R3, Scope.Scope> | R4
+> => {
+  const endpoint = Config.unwrap(server).pipe(Config.mapAttempt((server) => AmqpEndpoint.make(server)))
+  return Layer.unwrapEffect(Effect.map(endpoint, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint })))
+}
+
+class Connection extends Context.Tag("effect-client-service-amqp/Amqp/Connection")<
+  Connection,
+  ClientService.ClientService<AmqpConnection, AmqpError>
+>() {}
+
+const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
+  ClientService.layer(Connection, options)
+
+const send = (
+  service: ClientService.ClientService<AmqpConnection, AmqpError>,
+  resend: boolean,
+  publication: Publication
+): Effect.Effect<void, AmqpError | ServiceEnd> =>
+  Effect.suspend(() => {
+    let isSent = false
+    const onSent = (): void => {
+      isSent = true
+    }
+    const once = service.use(({ publisher }) =>
+      publisher
+        .use((publisher) => publisher.publish(publication, onSent))
+        // It ends with its connection, whose loss tells more.
+        .pipe(Effect.catchTag("ServiceStopped", "RetriesExhausted", () => forever))
+    )
+    return Effect.catchTag(once, "ConnectionLost", (cause) => {
+      if (!isSent || (resend && !isRefusalOfMessage(cause.cause))) return send(service, resend, publication)
+      return new AmqpError({ reason: "Unconfirmed", endpoint: service.name, detail: cause.message, cause })
+    })
+  })
+
+// The server tells the method that it refuses, by its class and number, but not the message.
+const isRefusalOfMessage = (error: unknown): boolean => {
+  if (!(error instanceof AmqpError && error.reason === "ChannelClosed")) return false
+  const { cause } = error
+  if (!(cause instanceof Error && "classId" in cause && "methodId" in cause)) return false
+  return cause.classId === 60 && cause.methodId === 40
+}
+
+const blockedOf = ({
+  protocol
+}: ClientService.ClientService<AmqpConnection, AmqpError>): Subscribable.Subscribable<boolean> =>
+  Subscribable.make({
+    get: Effect.flatMap(
+      protocol.get,
+      Option.match({ onNone: () => Effect.succeed(false), onSome: ({ blocked }) => blocked.get })
+    ),
+    changes: protocol.changes.pipe(
+      Stream.flatMap(Option.match({ onNone: () => Stream.make(false), onSome: ({ blocked }) => blocked.changes }), {
+        switch: true
+      }),
+      Stream.changes
+    )
+  })

@@ -1,0 +1,173 @@
+import { once } from "node:events"
+import { type AddressInfo, createServer } from "node:net"
+import { describe, expect, expectTypeOf, it } from "@effect/vitest"
+import {
+  Config,
+  type ConfigError,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Effect,
+  FiberId,
+  Layer,
+  Logger,
+  LogLevel,
+  Queue,
+  Redacted,
+  type Scope,
+  type Stream
+} from "effect"
+import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { Amqp, type AmqpConnection, AmqpEndpoint, type AmqpError, type AmqpMessage } from "effect-client-service-amqp"
+
+describe("the name of an endpoint", () => {
+  for (const [options, name] of [
+    [{}, "amqp://localhost:5672"],
+    [{ host: "::1", port: 1, vhost: "a/b" }, "amqp://[::1]:1/a%2Fb"],
+    [{ tls: true, host: "a" }, "amqps://a:5671"],
+    [{ url: "amqp://u:p@a:1/b" }, "amqp://a:1/b"],
+    [{ url: "amqp://a/%2F" }, "amqp://a:5672"],
+    [{ url: Redacted.make("amqps://:p@[::1]/") }, "amqps://[::1]:5671"],
+    [{ url: "amqp://a", host: "b", name: "jobs" }, "jobs"],
+    [{ url: "amqp://a:1/b", host: "c", port: 2, vhost: "d" }, "amqp://c:2/d"]
+  ] as const) {
+    it(`is ${name}`, () => {
+      expect(AmqpEndpoint.make(options).name).toBe(name)
+    })
+  }
+})
+
+describe("an option that makes no sense", () => {
+  for (const [options, option] of [
+    [{ url: "http://hunter2@a" }, "url"],
+    [{ url: "amqp://:hunter2@a/b/c" }, "url"],
+    [{ url: "amqp://:hunter2@a?heartbeat=1" }, "url"],
+    [{ url: "amqp://:hunter2%@a" }, "url"],
+    [{ url: Redacted.make("hunter2") }, "url"],
+    [{ host: "" }, "host"],
+    [{ port: 0 }, "port"],
+    [{ vhost: "" }, "vhost"],
+    [{ name: "" }, "name"],
+    [{ heartbeat: 0 }, "heartbeat"],
+    [{ heartbeat: "1500 millis" }, "heartbeat"],
+    [{ heartbeat: "1 day" }, "heartbeat"],
+    [{ linger: -1 }, "linger"]
+  ] as const) {
+    it(`is refused: ${option} ${JSON.stringify(options)}`, () => {
+      expect(() => AmqpEndpoint.make(options)).toThrow(expect.objectContaining({ _tag: "InvalidOption", option }))
+      expect(() => AmqpEndpoint.make(options)).not.toThrow(/hunter2/)
+    })
+  }
+
+  it.scoped("is refused of a consumer", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* TestEndpoint.make<AmqpConnection.AmqpConnection, AmqpError.AmqpError>()
+      const amqp = yield* Amqp.make({ endpoint })
+      for (const prefetch of [0, 65_536])
+        expect(() => amqp.consume("jobs", { prefetch })).toThrow(expect.objectContaining({ option: "prefetch" }))
+    })
+  )
+})
+
+describe("layerConfig", () => {
+  const build = (values: ReadonlyArray<readonly [string, string]>) =>
+    Layer.build(Amqp.layerConfig({ url: Config.redacted("AMQP_URL") })).pipe(
+      Effect.scoped,
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(values)))
+    )
+
+  it.effect("tells what is missing and what makes no sense as a ConfigError, without the password", () =>
+    Effect.gen(function* () {
+      expect(yield* Effect.flip(build([]))).toMatchObject({ _op: "MissingData" })
+      const invalid = yield* Effect.flip(build([["AMQP_URL", "amqp://:hunter2@a/b/c"]]))
+      expect(invalid).toMatchObject({ _op: "InvalidData" })
+      expect(String(invalid)).not.toContain("hunter2")
+    })
+  )
+})
+
+describe("an attempt", () => {
+  for (const tls of [false, true]) {
+    it.scopedLive(`with a server that says nothing is given up, and leaves no socket${tls ? " (TLS)" : ""}`, () =>
+      Effect.gen(function* () {
+        const opened = yield* Queue.unbounded<Deferred.Deferred<void>>()
+        const server = createServer((socket) => {
+          const closed = Deferred.unsafeMake<void>(FiberId.none)
+          socket.on("error", () => {}).resume()
+          socket.once("close", () => Deferred.unsafeDone(closed, Effect.void))
+          opened.unsafeOffer(closed)
+        })
+        yield* Effect.acquireRelease(
+          Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
+          () => Effect.promise(() => once(server.close(), "close"))
+        )
+        const { port } = server.address() as AddressInfo
+        const amqp = yield* Amqp.make({
+          endpoint: AmqpEndpoint.make({ host: "127.0.0.1", port, tls }),
+          retryPolicy: RetryPolicy.fromFunction(() => "10 millis"),
+          connectTimeout: "100 millis"
+        })
+        const error = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
+        expect(error).toBeInstanceOf(ConnectionError.ConnectTimeout)
+        yield* Deferred.await(yield* Queue.take(opened))
+        const next = yield* Queue.take(opened)
+        yield* amqp.service.stop
+        yield* Deferred.await(next)
+      }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+    )
+  }
+
+  it.scopedLive("has no password to be had, and the next one has", () =>
+    Effect.gen(function* () {
+      let reads = 0
+      const password = Effect.suspend(() => {
+        reads += 1
+        return reads === 1 ? Effect.fail("sealed") : Effect.succeed(Redacted.make("new"))
+      })
+      const amqp = yield* Amqp.make({
+        endpoint: AmqpEndpoint.make({ host: "127.0.0.1", port: 1, password }),
+        retryPolicy: RetryPolicy.fromFunction(() => "10 millis")
+      })
+      const first = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
+      expect(first).toMatchObject({ _tag: "AmqpError", reason: "Authentication", cause: "sealed" })
+      const second = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
+      expect(second).toMatchObject({ reason: "Refused" })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+})
+
+class Vault extends Context.Tag("test/Vault")<Vault, Effect.Effect<Redacted.Redacted<string>, "sealed">>() {}
+
+declare const amqp: Amqp.Service
+
+describe("the types", () => {
+  it("infer what a service and its Layer require and fail with", () => {
+    const endpoint = AmqpEndpoint.make({ password: Effect.flatten(Vault) })
+    const prepare = (connection: AmqpConnection.AmqpConnection) =>
+      Effect.zipRight(
+        Effect.scope,
+        connection.use((channel) => channel.assertQueue("jobs"))
+      )
+    const service = () => Amqp.make({ endpoint, prepare })
+    expectTypeOf(service).returns.toEqualTypeOf<Effect.Effect<Amqp.Service, never, Scope.Scope | Vault>>()
+    const layer = () => Amqp.layer({ endpoint })
+    expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<Amqp.Amqp, never, Vault>>()
+    const waiting = () => Amqp.layer({ endpoint, waitForConnection: {} })
+    expectTypeOf(waiting).returns.toEqualTypeOf<Layer.Layer<Amqp.Amqp, Amqp.ServiceEnd, Vault>>()
+    const configured = () => Amqp.layerConfig({ host: Config.string("HOST") }, { prepare })
+    expectTypeOf(configured).returns.toEqualTypeOf<Layer.Layer<Amqp.Amqp, ConfigError.ConfigError>>()
+  })
+
+  it("infer what publishing and consuming give", () => {
+    const publish = () => amqp.publish("news", "weather", "rain", { resend: true })
+    expectTypeOf(publish).returns.toEqualTypeOf<Effect.Effect<void, AmqpError.AmqpError | Amqp.ServiceEnd>>()
+    const consume = () => amqp.consume("jobs")
+    expectTypeOf(consume).returns.toEqualTypeOf<
+      Stream.Stream<AmqpMessage.AmqpMessage, AmqpError.AmqpError | Amqp.ServiceEnd>
+    >()
+    const declare = () => amqp.use((channel) => channel.checkQueue("jobs").then(({ messageCount }) => messageCount))
+    expectTypeOf(declare).returns.toEqualTypeOf<
+      Effect.Effect<number, AmqpError.AmqpError | ConnectionError.ConnectionLost | Amqp.ServiceEnd>
+    >()
+  })
+})
