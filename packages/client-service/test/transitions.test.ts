@@ -185,6 +185,16 @@ describe("transition", () => {
     )
   })
 
+  it("a connection that replaces another is one more attempt and one more generation", () => {
+    const replaced = { protocol: "next", failures: 0, now: 5000 }
+    expect(transition(model("Connected"), "replaced", replaced)).toEqual({
+      state: ConnectionState.Connected({ protocol: "next", generation: 2, connectedAt: 5000 }),
+      attempt: 4,
+      failures: 0,
+      generation: 2
+    })
+  })
+
   it("waiting tells the failures, the delay and the cause", () => {
     expect(transition(model("Connecting"), "failed", { failures: 3, cause, retry }).state).toEqual(
       ConnectionState.Waiting({ failures: 3, delay: Duration.seconds(1), retryAt: 1000, cause })
