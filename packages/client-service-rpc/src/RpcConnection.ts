@@ -7,6 +7,8 @@ import type * as Rpc from "@effect/rpc/Rpc"
 import * as RpcClient from "@effect/rpc/RpcClient"
 import type * as RpcGroup from "@effect/rpc/RpcGroup"
 import { RpcSerialization } from "@effect/rpc/RpcSerialization"
+import type * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -257,6 +259,47 @@ export const layer = <
   const service = ClientService.layer(tag, { ...options, protocol: make, heartbeat: probed })
   return Layer.provide(layerProtocol(tag, options), service)
 }
+
+/**
+ * Makes a Layer as `layer` does, with an endpoint that is read from the configuration. What makes no sense there is a
+ * `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import { RpcSerialization } from "@effect/rpc"
+ * import { Config, Layer } from "effect"
+ * import { NodeEndpoint } from "effect-client-service-node"
+ * import { RpcConnection } from "effect-client-service-rpc"
+ *
+ * const server = Config.all({ host: Config.string("RATES_HOST"), port: Config.integer("RATES_PORT") })
+ *
+ * const ProtocolLive = RpcConnection.layerConfig(Config.mapAttempt(server, NodeEndpoint.tcp)).pipe(
+ *   Layer.provide(RpcSerialization.layerMsgPack)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ * @throws InvalidOption if one of `options` makes no sense
+ */
+export const layerConfig = <
+  E1,
+  R1,
+  E3 = never,
+  R3 = never,
+  R4 = never,
+  E4 = never,
+  R5 = never,
+  W extends ClientService.WaitForConnection = never
+>(
+  endpoint: Config.Config<Endpoint<Transport, E1, R1>>,
+  options?: Omit<LayerOptions<E1, R1, E3, R3, R4, E4, R5, W>, "endpoint">
+): Layer.Layer<
+  RpcClient.Protocol,
+  ConfigError.ConfigError | ClientService.WaitError<W, E1 | RpcConnectionError | E3 | E4>,
+  RpcSerialization | R1 | Exclude<R3, Scope.Scope> | R4 | R5
+> =>
+  Layer.unwrapEffect(Effect.map(endpoint, (endpoint) => layer<E1, R1, E3, R3, R4, E4, R5, W>({ ...options, endpoint })))
 
 interface Service {
   readonly _: unique symbol

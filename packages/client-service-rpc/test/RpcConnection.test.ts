@@ -2,7 +2,21 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { RpcClient, type RpcClientError, RpcSerialization } from "@effect/rpc"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream, Supervisor, TestClock } from "effect"
+import {
+  Cause,
+  Config,
+  ConfigProvider,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Schedule,
+  Scope,
+  Stream,
+  Supervisor,
+  TestClock
+} from "effect"
 import {
   ClientService,
   ConnectionError,
@@ -681,6 +695,30 @@ describe("the Layer of the protocol and its service", () => {
       expect(yield* peer.next).toEqual({ _tag: "Ping" })
       yield* Scope.close(scope, Exit.void)
       expect(yield* connection.closed).toBe(true)
+    })
+  )
+
+  it.scoped("takes its endpoint from the configuration, and refuses there what makes no sense", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
+      const endpoint = Config.mapAttempt(Config.integer("PORT"), (port) => {
+        InvalidOption.integer("test", "port", port, 1, 65535)
+        return server.endpoint
+      })
+      const build = (port: string) =>
+        RpcConnection.layerConfig(endpoint, { whenDown: "fail", waitForConnection: { failAfterFailures: 1 } }).pipe(
+          Layer.provide(RpcSerialization.layerNdjson),
+          Layer.build,
+          Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["PORT", port]])))
+        )
+      expect(yield* Effect.flip(build("0"))).toMatchObject({ _op: "InvalidData" })
+      const building = yield* Effect.fork(build("4000"))
+      const peer = yield* makePeer
+      yield* server.accept(peer.transport)
+      const client = yield* Effect.provide(RpcClient.make(Rpcs), yield* Fiber.join(building))
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      yield* peer.answer(yield* peer.request, 2)
+      expect(yield* Fiber.join(call)).toBe(2)
     })
   )
 

@@ -1,6 +1,6 @@
 import { Rpc, type RpcClient, type RpcClientError, RpcGroup, type RpcSerialization } from "@effect/rpc"
 import { describe, expectTypeOf, it } from "@effect/vitest"
-import { Data, Effect, type Layer, Schema, type Scope } from "effect"
+import { Config, type ConfigError, Data, Effect, type Layer, Schema, type Scope } from "effect"
 import { ClientService, type ConnectionError, Endpoint, type Transport } from "effect-client-service"
 import { RpcConnection, type RpcConnectionError } from "effect-client-service-rpc"
 
@@ -54,6 +54,13 @@ describe("the types", () => {
         | ConnectionError.RetriesExhausted<Errors>,
         RpcSerialization.RpcSerialization
       >
+    >()
+  })
+
+  it("infer a protocol whose endpoint is configured", () => {
+    const layer = () => RpcConnection.layerConfig(Config.succeed(endpoint), { prepare: login })
+    expectTypeOf(layer).returns.toEqualTypeOf<
+      Layer.Layer<RpcClient.Protocol, ConfigError.ConfigError, RpcSerialization.RpcSerialization>
     >()
   })
 
