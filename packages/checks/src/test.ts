@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
+import * as everything from "test-servers/everything"
 import { checkDocumentation } from "./documentation.js"
 import { checkPackages } from "./packages.js"
 import * as Report from "./Report.js"
@@ -12,6 +13,10 @@ import { checkSources } from "./sources.js"
 import { none, root, run, temporaryDirectory } from "./workspace.js"
 
 const report = Report.make()
+await report.check("the servers and the browser of the tests are here", async () => {
+  const installed = await everything.install()
+  if (!installed.isInstalled) console.log(`      ${installed.reason}, so the tests of what is missing are skipped`)
+})
 await report.check("types", async () => void (await run("npm", ["run", "--silent", "types"], root)))
 await report.check("lint and format", async () => void (await run("npm", ["run", "--silent", "lint"], root)))
 await checkSources(report)

@@ -4,11 +4,11 @@ import { text } from "node:stream/consumers"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Queue } from "effect"
 import { build } from "esbuild"
-import * as debian from "test-servers/debian"
+import { install } from "test-servers/chromium"
 import { open } from "./support/chromium.js"
 import { echo, listen } from "./support/webSocketServer.js"
 
-const chromium = await debian.install({ packages: ["chromium"], executables: ["chromium"] })
+const chromium = await install()
 if (!chromium.isInstalled) console.log(`The tests in a browser are skipped: ${chromium.reason}`)
 
 const bundle = Effect.map(

@@ -18,8 +18,12 @@ export interface Mosquitto extends serverProcess.ServerProcess {
 
 export type Executable = "mosquitto" | "mosquitto_passwd"
 
-export const install = (): Promise<debian.Installed<Executable>> =>
-  debian.install({ packages: ["mosquitto"], executables: ["mosquitto", "mosquitto_passwd"] })
+export const wanted: debian.Wanted<Executable> = {
+  packages: ["mosquitto"],
+  executables: ["mosquitto", "mosquitto_passwd"]
+}
+
+export const install = (): Promise<debian.Installed<Executable>> => debian.install(wanted)
 
 /**
  * Starts a server that demands a password. When the Scope closes, the server is killed and its folder removed.

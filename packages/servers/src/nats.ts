@@ -18,8 +18,9 @@ export interface Nats extends serverProcess.ServerProcess {
 
 export type Executable = "nats-server"
 
-export const install = (): Promise<debian.Installed<Executable>> =>
-  debian.install({ packages: ["nats-server"], executables: ["nats-server"] })
+export const wanted: debian.Wanted<Executable> = { packages: ["nats-server"], executables: ["nats-server"] }
+
+export const install = (): Promise<debian.Installed<Executable>> => debian.install(wanted)
 
 /**
  * Starts a server that demands a password. When the Scope closes, the server is killed and its folder removed.

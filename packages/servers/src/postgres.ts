@@ -20,12 +20,13 @@ export interface Postgres extends serverProcess.ServerProcess {
 
 export type Executable = "initdb" | "postgres"
 
-export const install = (): Promise<debian.Installed<Executable>> =>
-  debian.install({
-    packages: ["postgresql"],
-    executables: ["initdb", "postgres"],
-    directories: ["/usr/lib/postgresql/*/bin"]
-  })
+export const wanted: debian.Wanted<Executable> = {
+  packages: ["postgresql"],
+  executables: ["initdb", "postgres"],
+  directories: ["/usr/lib/postgresql/*/bin"]
+}
+
+export const install = (): Promise<debian.Installed<Executable>> => debian.install(wanted)
 
 /**
  * Makes a database in a temporary folder and starts a server of it, which demands a password. When the Scope closes, the

@@ -21,8 +21,12 @@ export interface RabbitMQ extends serverProcess.ServerProcess {
 
 export type Executable = "epmd" | "rabbitmq-server"
 
-export const install = (): Promise<debian.Installed<Executable>> =>
-  debian.install({ packages: ["rabbitmq-server"], executables: ["epmd", "rabbitmq-server"] })
+export const wanted: debian.Wanted<Executable> = {
+  packages: ["rabbitmq-server"],
+  executables: ["epmd", "rabbitmq-server"]
+}
+
+export const install = (): Promise<debian.Installed<Executable>> => debian.install(wanted)
 
 // Those on the PATH change the user and the environment.
 const scripts = "/usr/lib/rabbitmq/bin"

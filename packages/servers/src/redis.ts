@@ -14,8 +14,9 @@ export interface Redis extends serverProcess.ServerProcess {
 
 export type Executable = "redis-server"
 
-export const install = (): Promise<debian.Installed<Executable>> =>
-  debian.install({ packages: ["redis-server"], executables: ["redis-server"] })
+export const wanted: debian.Wanted<Executable> = { packages: ["redis-server"], executables: ["redis-server"] }
+
+export const install = (): Promise<debian.Installed<Executable>> => debian.install(wanted)
 
 /**
  * Starts a server in a temporary folder, which stands for what it has acknowledged when it is started again. When the
