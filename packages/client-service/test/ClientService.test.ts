@@ -12,6 +12,8 @@ import {
   Logger,
   Option,
   Schedule,
+  ScheduleDecision,
+  ScheduleInterval,
   Scope,
   Stream,
   TestClock,
@@ -19,7 +21,7 @@ import {
 } from "effect"
 import { ClientService, Endpoint, InvalidOption, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
-import { withLogs } from "./support/logs.js"
+import { type LogEntry, withLogs } from "./support/logs.js"
 import { withTimers } from "./support/timers.js"
 
 const everySecond = RetryPolicy.fromFunction(() => "1 second")
@@ -679,6 +681,9 @@ describe("the retry policy", () => {
     )
   )
 
+  const brokenPolicies = (entries: ReadonlyArray<LogEntry>) =>
+    entries.filter(({ message }) => message.startsWith("retry policy broken"))
+
   const broken: Record<string, RetryPolicy.RetryPolicy<unknown>> = {
     dies: Schedule.tapInput(Schedule.forever, () => Effect.die("broken")),
     throws: RetryPolicy.fromFunction(() => {
@@ -700,7 +705,7 @@ describe("the retry policy", () => {
           yield* service.start
           yield* server.refuse("refused")
           yield* awaitState(service, "Waiting")
-          expect(entries.some(({ message }) => message.startsWith("retry policy broken"))).toBe(true)
+          expect(brokenPolicies(entries)).toHaveLength(1)
           yield* TestClock.adjust("500 millis")
           yield* server.accept("first")
           expect(yield* service.whenConnected()).toBe("first")
@@ -731,20 +736,61 @@ describe("the retry policy", () => {
   )
 
   it.scoped("that never answers is given up after connectTimeout, and the default policy answers", () =>
+    withLogs((entries) =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<string, string>()
+        const service = yield* ClientService.make({
+          endpoint: server.endpoint,
+          connectTimeout: "10 seconds",
+          retryPolicy: Schedule.tapInput(Schedule.forever, () => Effect.never)
+        })
+        yield* service.start
+        yield* server.refuse("refused")
+        yield* settle
+        yield* TestClock.adjust("10 seconds")
+        yield* awaitState(service, "Waiting")
+        expect(brokenPolicies(entries)).toMatchObject([{ cause: { defect: { message: "no answer within 10s" } } }])
+      })
+    )
+  )
+
+  it.scoped("that takes its time to answer is waited for, and its delay counts from the failure", () =>
     Effect.gen(function* () {
       const server = yield* TestEndpoint.make<string, string>()
       const service = yield* ClientService.make({
         endpoint: server.endpoint,
         connectTimeout: "10 seconds",
-        retryPolicy: Schedule.tapInput(Schedule.forever, () => Effect.never)
+        retryPolicy: Schedule.tapInput(Schedule.spaced("5 seconds"), () => Effect.sleep("1 second"))
       })
       yield* service.start
       yield* server.refuse("refused")
       yield* settle
-      yield* TestClock.adjust("10 seconds")
-      yield* awaitState(service, "Waiting")
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      expect(yield* service.state.get).toMatchObject({ _tag: "Waiting", retryAt: 5000 })
     })
   )
+
+  const senseless: Record<string, Schedule.Schedule<unknown>> = {
+    Infinity: Schedule.spaced(Duration.infinity),
+    "-5": Schedule.makeWithState(0, (now) =>
+      Effect.succeed([0, 0, ScheduleDecision.continueWith(ScheduleInterval.after(now - 5))])
+    )
+  }
+  for (const [delay, retryPolicy] of Object.entries(senseless)) {
+    it.scoped(`is told in the log that its delay is ${delay} ms`, () =>
+      withLogs((entries) =>
+        Effect.gen(function* () {
+          const server = yield* TestEndpoint.make<string, string>()
+          const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy })
+          yield* service.start
+          yield* server.refuse("refused")
+          yield* awaitState(service, "Waiting")
+          expect(brokenPolicies(entries)).toMatchObject([{ cause: { defect: { message: `a delay of ${delay} ms` } } }])
+        })
+      )
+    )
+  }
 })
 
 describe("stop", () => {

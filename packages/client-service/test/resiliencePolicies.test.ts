@@ -186,7 +186,12 @@ describe("fromConfig", () => {
   )
 
   for (const [what, entries, path, message] of [
-    ["a delay that is none", { initialDelay: "soon" }, ["initialDelay"], "soon"],
+    [
+      "a delay that is none",
+      { initialDelay: "soon" },
+      ["initialDelay"],
+      "RetryPolicy.fromConfig: initialDelay must be"
+    ],
     ["a negative delay", { maxDelay: "-1 seconds" }, ["maxDelay"], "-1 seconds"],
     ["an infinite delay", { maxDelay: "Infinity" }, ["maxDelay"], "Infinity"],
     ["a delay without a unit", { maxDelay: "10" }, ["maxDelay"], "10"],
