@@ -79,8 +79,9 @@ export interface Service {
    */
   readonly consume: (queue: string, options?: ConsumeOptions) => Stream.Stream<AmqpMessage, AmqpError | ServiceEnd>
   /**
-   * Whether the server takes no messages now, since it is short of memory or disk. `publish` waits meanwhile. A server tells
-   * only connections that publish.
+   * Whether the server takes no messages now, since it is short of memory or disk. `publish` waits meanwhile, and `consume`
+   * as well, since the server reads no acknowledgements of this connection either. A server blocks, and tells, only
+   * connections that publish.
    */
   readonly blocked: Subscribable.Subscribable<boolean>
 }

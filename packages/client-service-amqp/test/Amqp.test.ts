@@ -169,11 +169,21 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    it.scoped("is short of memory: the connection is blocked, and a publisher waits", () =>
+    it.scoped("is short of memory: the connection that publishes is blocked, and what it consumes waits, too", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const amqp = yield* connect()
+        const other = yield* connect()
         yield* amqp.use(durable("blocked"))
+        const backlogOf = (service: Amqp.Service, queue: string) =>
+          Effect.gen(function* () {
+            yield* amqp.use(durable(queue))
+            for (const text of ["a", "b"]) yield* amqp.sendToQueue(queue, text)
+            const { messages } = yield* consumed(service, queue, { prefetch: 1 })
+            return { messages, first: yield* Queue.take(messages) }
+          })
+        const same = yield* backlogOf(amqp, "backlog")
+        const another = yield* backlogOf(other, "another backlog")
         expect(yield* amqp.blocked.get).toBe(false)
         const changes = yield* Queue.unbounded<boolean>()
         yield* Effect.forkScoped(Stream.runForEach(amqp.blocked.changes, (blocked) => Queue.offer(changes, blocked)))
@@ -182,10 +192,17 @@ describe.skipIf(isMissing)("a server", () => {
         const publish = yield* Effect.fork(amqp.sendToQueue("blocked", "a"))
         expect(yield* Queue.take(changes)).toBe(true)
         expect(yield* amqp.blocked.get).toBe(true)
+        // The server reads nothing of it, so that it does not see what is acknowledged.
+        yield* same.first.ack
+        yield* another.first.ack
+        expect(textOf(yield* Queue.take(another.messages))).toBe("b")
+        expect(yield* other.blocked.get).toBe(false)
+        expect(yield* Queue.size(same.messages)).toBe(0)
         expect(yield* Fiber.poll(publish)).toMatchObject({ _tag: "None" })
         yield* server.control("set_vm_memory_high_watermark", "0.4")
         yield* Fiber.join(publish)
         expect(yield* Queue.take(changes)).toBe(false)
+        expect(textOf(yield* Queue.take(same.messages))).toBe("b")
       })
     )
 
