@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import { columns, markdown } from "../grid.js"
 import { optionsOf } from "../options.js"
 import * as Progress from "../progress.js"
+import { amqpClient } from "./amqpClient.js"
 import { byItself, type Client, type Server, type Subject, underClientService } from "./Client.js"
 import { mqttClient } from "./mqttClient.js"
 import { natsClient } from "./natsClient.js"
@@ -24,7 +25,7 @@ done; a client whose server can't be had is left out.
   --markdown     prints the table in Markdown
   --help         this text`
 
-const clients: ReadonlyArray<Client> = [mqttClient, natsClient, redisClient, pgClient, ...webSocketClients]
+const clients: ReadonlyArray<Client> = [mqttClient, amqpClient, natsClient, redisClient, pgClient, ...webSocketClients]
 const scenarios: ReadonlyArray<Scenario> = [killed, paused, refuses]
 
 // What it prints is the table.
