@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { type Contender, ours, unjittered } from "../src/herd/policies.js"
 import { backWithin, peakShare, recover } from "../src/herd/simulation.js"
+import { testTime } from "../src/herd/testTime.js"
 
 const after = (outage: number, { policy }: Contender, clients = 5000) =>
   recover({ policy, clients, outage, seed: "herd" })
@@ -30,6 +31,13 @@ describe("5,000 services that lose their server at one instant", () => {
 describe("services that lose their server at one instant", () => {
   it("come back all at once without jitter", async () => {
     expect(peakShare(await after(5000, unjittered, 100), 100)).toBe(1)
+  })
+
+  it("come back on TestClock too", async () => {
+    const recovery = await recover({ policy: ours.policy, clients: 50, outage: 60_000, seed: "herd", time: testTime() })
+    expect(recovery.admissions).toHaveLength(50)
+    expect(backWithin(recovery, 1)).toBeLessThanOrEqual(30_000)
+    expect(recovery.attemptsPerClient).toBeGreaterThan(5)
   })
 
   it("come back the same way every time", async () => {

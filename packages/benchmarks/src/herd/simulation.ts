@@ -22,6 +22,16 @@ export interface Options {
   /** How many milliseconds the server is down. It refuses all attempts at once while it is. */
   readonly outage: number
   readonly seed: string
+  /** Default: `VirtualTime`. TestClock waits for some real milliseconds at every wake-up. */
+  readonly time?: Time | undefined
+}
+
+/** A clock that moves when it is told to. */
+export interface Time {
+  readonly now: number
+  readonly run: (effect: Effect.Effect<void>) => void | Promise<void>
+  /** Lets so many milliseconds pass. */
+  readonly pass: (millis: number) => void | Promise<void>
 }
 
 // They have been connected for long enough to begin their delays afresh.
@@ -30,8 +40,8 @@ const calm = 60_000
 const patience = 3_600_000
 
 /** Has services lose their server, all at one instant, and lets time pass until all of them have it back. */
-export const recover = async ({ clients, outage, policy, seed }: Options): Promise<Recovery> => {
-  const time = new VirtualTime()
+export const recover = async (options: Options): Promise<Recovery> => {
+  const { clients, outage, policy, seed, time = new VirtualTime() } = options
   const owner = Effect.runSync(Scope.make())
   const connections: Array<Endpoint.ConnectionSignal<never>> = []
   const admissions: Array<number> = []
@@ -53,26 +63,26 @@ export const recover = async ({ clients, outage, policy, seed }: Options): Promi
     Effect.flatMap(({ start }) => start),
     Scope.extend(owner)
   )
-  time.run(
+  await time.run(
     Effect.replicateEffect(service, clients, { discard: true }).pipe(
       Effect.withRandom(Random.make(seed)),
       Logger.withMinimumLogLevel(LogLevel.None)
     )
   )
-  time.pass(calm)
+  await time.pass(calm)
 
   returnsAt = time.now + outage
   attempts = 0
   admissions.length = 0
   for (const connection of connections.splice(0)) connection.lost()
-  time.pass(0)
+  await time.pass(0)
   while (admissions.length < clients) {
     if (time.now > returnsAt + patience) throw new Error(`${clients - admissions.length} clients are still away`)
-    time.pass(1000)
+    await time.pass(1000)
     // It is long work, and not the only one of the process.
     await setImmediate()
   }
-  time.run(Scope.close(owner, Exit.void))
+  await time.run(Scope.close(owner, Exit.void))
   return { attemptsPerClient: attempts / clients, admissions }
 }
 
