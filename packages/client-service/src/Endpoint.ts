@@ -295,6 +295,16 @@ export const failover = <A, E, R>(
  * 250 milliseconds by default, or as soon as one has failed, and the first to connect wins. The others are interrupted
  * and closed, even one that connects too late. If all fail, the attempt tells why each did.
  *
+ * @example
+ * ```ts
+ * import { Endpoint, type Transport } from "effect-client-service"
+ *
+ * declare const near: Endpoint.Endpoint<Transport.Transport, Error>
+ * declare const far: Endpoint.Endpoint<Transport.Transport, Error>
+ *
+ * const nearest = Endpoint.happyEyeballs([near, far], { delay: "100 millis" })
+ * ```
+ *
  * @since 0.1.0
  * @category combining
  * @throws InvalidOption if there is no endpoint, or `delay` is negative or not a number
