@@ -243,8 +243,7 @@ describe("lost wake-ups and stuck states", () => {
         yield* turn
       }
       expect({ fibers: fibers.size, sleeping: world.clock.sleeping }).toEqual(idle)
-      // The engine may still hold a few that it had in hand last.
-      expect(yield* held(waiters)).toBeLessThan(10)
+      expect(yield* held(waiters)).toBe(0)
       world.close()
     })
   )
