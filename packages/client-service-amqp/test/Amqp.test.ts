@@ -3,7 +3,8 @@ import type { Channel } from "amqplib"
 import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { type Amqp, AmqpEndpoint, AmqpError, type AmqpMessage } from "effect-client-service-amqp"
-import { connect, isMissing, retryPolicy, Server, turns, until } from "./support/server.js"
+import { turns } from "test-servers/turns"
+import { connect, isMissing, retryPolicy, Server, until } from "./support/server.js"
 
 const textOf = ({ content }: AmqpMessage.AmqpMessage): string => content.toString()
 

@@ -7,8 +7,9 @@ import { Cause, Data, Deferred, Duration, Effect, Fiber, Option, Queue, Stream }
 import { ClientService, ConnectionState, type Transport } from "effect-client-service"
 import { type ConnectError, NodeEndpoint } from "effect-client-service-node"
 import { run } from "./support/child.js"
-import { clientSockets, closedPort, echo, eventOf, listen, receivedBy, turn } from "./support/server.js"
+import { clientSockets, closedPort, echo, eventOf, listen, receivedBy } from "./support/server.js"
 import { connectOnce, failureOf, readText, startService, stateOf } from "./support/service.js"
+import { turn } from "./support/turns.js"
 
 const host = "127.0.0.1"
 

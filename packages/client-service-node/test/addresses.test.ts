@@ -3,8 +3,9 @@ import { Cause, Effect, Fiber, Option, Queue, TestClock } from "effect"
 import { ConnectError, NodeEndpoint } from "effect-client-service-node"
 import { blackHole, resolvingTo } from "./support/addresses.js"
 import { makeAuthority } from "./support/certificates.js"
-import { clientSockets, closedPort, closeOf, echo, listen, turn } from "./support/server.js"
+import { clientSockets, closedPort, closeOf, echo, listen } from "./support/server.js"
 import { connectOnce, failureOf, readText, startService, stateOf } from "./support/service.js"
+import { turn } from "./support/turns.js"
 
 const host = "two.example"
 

@@ -4,8 +4,9 @@ import { expect, it } from "@effect/vitest"
 import { Effect, Stream, Supervisor } from "effect"
 import { RetryPolicy } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
-import { clientSockets, listen, listeners, openSockets, turn } from "./support/server.js"
+import { clientSockets, listen, listeners, openSockets } from "./support/server.js"
 import { startService } from "./support/service.js"
+import { turn } from "./support/turns.js"
 
 const descriptors = "/proc/self/fd"
 

@@ -5,6 +5,7 @@ import type { Transport } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
 import { clientSockets, echo, eventOf, listen, listeners, receivedBy, type ServerOptions } from "./support/server.js"
 import { readText } from "./support/service.js"
+import { turn } from "./support/turns.js"
 
 const host = "127.0.0.1"
 
@@ -30,9 +31,7 @@ const fill = (transport: Transport.Transport, socket: Net.Socket) =>
       yield* transport.write(chunk)
       accepted += 1
       // The system takes what it can.
-      yield* Effect.async<void>((resume) => {
-        setImmediate(() => resume(Effect.void))
-      })
+      yield* turn
     }
     return accepted
   })

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import type { RedisError } from "effect-client-service-redis"
-import { blocked, connectTo, isMissing, startServer, turns } from "./support/servers.js"
+import { turns } from "test-servers/turns"
+import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
 
 describe.skipIf(isMissing)("commands", () => {
   it.scopedLive("are answered, one by one, in a pipeline and in a transaction", () =>

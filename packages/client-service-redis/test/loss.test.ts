@@ -3,7 +3,8 @@ import { Effect, Exit, Fiber, Queue, Scope } from "effect"
 import { ConnectionError } from "effect-client-service"
 import type { Redis } from "effect-client-service-redis"
 import * as serverProcess from "test-servers/serverProcess"
-import { blocked, connectTo, isMissing, startServer, turns, until } from "./support/servers.js"
+import { turns } from "test-servers/turns"
+import { blocked, connectTo, isMissing, startServer, until } from "./support/servers.js"
 
 const { ConnectionLost, HeartbeatTimeout } = ConnectionError
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
 import type { Redis } from "effect-client-service-redis"
-import { connectTo, isMissing, startServer, turns } from "./support/servers.js"
+import { turns } from "test-servers/turns"
+import { connectTo, isMissing, startServer } from "./support/servers.js"
 
 const marks = { subscribed: () => "subscribed" as const, gap: () => "gap" as const }
 

@@ -91,11 +91,6 @@ export const eventOf = (emitter: Net.Socket, event: string): Effect.Effect<void>
 export const closeOf = (socket: Net.Socket): Effect.Effect<void> =>
   Effect.suspend(() => (socket.closed ? Effect.void : eventOf(socket, "close")))
 
-/** A turn of the event loop. */
-export const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
-
 /** A port that nothing listens on. */
 export const closedPort: Effect.Effect<number> = Effect.scoped(Effect.map(listen(), ({ port }) => port))
 

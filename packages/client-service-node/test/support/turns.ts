@@ -8,6 +8,9 @@ export const after = (turns: number, run: () => void): void => {
 /** Waits for so many turns of the event loop. */
 export const turns = (n: number): Effect.Effect<void> => Effect.async((resume) => after(n, () => resume(Effect.void)))
 
+/** A turn of the event loop. */
+export const turn: Effect.Effect<void> = turns(0)
+
 /** Waits until something holds, and looks at every turn of the event loop. */
 export const until = (holds: () => boolean): Effect.Effect<void> =>
-  Effect.suspend(() => (holds() ? Effect.void : Effect.zipRight(turns(0), until(holds))))
+  Effect.suspend(() => (holds() ? Effect.void : Effect.zipRight(turn, until(holds))))

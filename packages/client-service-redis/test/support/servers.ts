@@ -37,15 +37,6 @@ export const until = (redis: Redis.Service, tag: ConnectionState.ConnectionState
     Effect.orDie
   )
 
-/** Lets the event loop turn, so that what is written is sent. */
-export const turns = (n: number): Effect.Effect<void> =>
-  n === 0
-    ? Effect.void
-    : Effect.zipRight(
-        Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))),
-        turns(n - 1)
-      )
-
 /** A command of a caller that waits for a list to get an element, and which the server has got. */
 export const blocked = (redis: Redis.Service, control: Redis.Service, list: string) =>
   Effect.gen(function* () {
