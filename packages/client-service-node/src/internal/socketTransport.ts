@@ -26,7 +26,7 @@ interface Queued {
 }
 
 // A pause for each chunk, of 64 KiB at most, would cost a turn of the event loop each.
-const maxArrivals = 4
+const maxArrivals = 8
 
 type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
 
@@ -37,7 +37,7 @@ type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError
  * reading and writing add none.
  */
 export class SocketTransport implements Transport {
-  remote: string
+  readonly remote: string
   private phase: "opening" | "open" | "ended" | "closing" = "opening"
   private isLost = false
   private goodbye: NodeJS.Immediate | undefined
@@ -64,19 +64,21 @@ export class SocketTransport implements Transport {
   }
 
   /** Waits until the socket is open. Interrupting it destroys the socket. */
-  readonly whenOpen: Effect.Effect<Transport, ConnectError> = Effect.async((resume) => {
-    const settle = () => {
-      if (this.phase === "open") resume(Effect.succeed(this))
-      else if (this.phase !== "opening" || this.socket.destroyed) {
-        resume(fromNodeError(this.socket.errored ?? undefined, this.settings.address))
-      } else this.openers.add(settle)
-    }
-    settle()
-    return Effect.sync(() => {
-      this.openers.delete(settle)
-      this.socket.destroy()
+  get whenOpen(): Effect.Effect<Transport, ConnectError> {
+    return Effect.async((resume) => {
+      const settle = () => {
+        if (this.phase === "open") resume(Effect.succeed(this))
+        else if (this.phase !== "opening" || this.socket.destroyed) {
+          resume(fromNodeError(this.socket.errored ?? undefined, this.settings.address))
+        } else this.openers.add(settle)
+      }
+      settle()
+      return Effect.sync(() => {
+        this.openers.delete(settle)
+        this.socket.destroy()
+      })
     })
-  })
+  }
 
   // A chunk is taken by the fiber that reads, and not by the event that wakes it: an interruption in between loses none.
   private readonly reading: Incoming = Channel.suspend(() => {
@@ -87,7 +89,9 @@ export class SocketTransport implements Transport {
     return this.isReadOut ? this.endOfIncoming : Channel.flatMap(this.whenReadable, () => this.reading)
   })
 
-  readonly incoming: Stream.Stream<Uint8Array, TransportError> = Stream.fromChannel(this.reading)
+  get incoming(): Stream.Stream<Uint8Array, TransportError> {
+    return Stream.fromChannel(this.reading)
+  }
 
   // Also after an error: what came before it was sent before it.
   private take(): Uint8Array | null {
@@ -130,13 +134,13 @@ export class SocketTransport implements Transport {
       return this.inTurn((resume) => resume(this.accept(chunk)))
     })
 
-  readonly end: Effect.Effect<void, TransportError> = Effect.suspend(() =>
-    this.inTurn((resume) => {
+  get end(): Effect.Effect<void, TransportError> {
+    return this.inTurn((resume) => {
       this.socket.end(() => {
         resume(this.socket.writableFinished ? Effect.void : this.refusal("Write"))
       })
     })
-  )
+  }
 
   private accept(chunk: Uint8Array | string): Effect.Effect<void> {
     try {
@@ -179,10 +183,6 @@ export class SocketTransport implements Transport {
     // A paused socket does not begin to read by itself, and would not notice an end.
     this.socket.read(0)
     this.settings.tune(this.socket)
-    const { remoteAddress, remoteFamily, remotePort } = this.socket
-    if (remoteAddress !== undefined) {
-      this.remote = `${remoteFamily === "IPv6" ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`
-    }
     wake(this.openers)
   }
 
@@ -267,14 +267,16 @@ export class SocketTransport implements Transport {
     )
   })
 
-  private readonly whenClosed: Effect.Effect<void> = Effect.async((resume) => {
-    const settle = () => resume(Effect.void)
-    if (this.socket.closed) settle()
-    else this.closers.add(settle)
-    return Effect.sync(() => {
-      this.closers.delete(settle)
+  private get whenClosed(): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      const settle = () => resume(Effect.void)
+      if (this.socket.closed) settle()
+      else this.closers.add(settle)
+      return Effect.sync(() => {
+        this.closers.delete(settle)
+      })
     })
-  })
+  }
 }
 
 const wake = (waiting: Set<() => void>): void => {

@@ -73,21 +73,24 @@ const again: Cell<"delayOver"> = (model) => connecting(model)
 
 const replace: Cell<"reconnect"> = (model, { failures }) => connecting({ ...model, failures })
 
-const connected: Cell<"succeeded"> = (model, { now, protocol }) => {
-  const generation = model.generation + 1
-  return { ...model, generation, state: ConnectionState.Connected({ protocol, generation, connectedAt: now }) }
+// Those of a reconnect name what they keep: to spread a model costs several times as much.
+const connected: Cell<"succeeded"> = ({ attempt, failures, generation: last }, { now, protocol }) => {
+  const generation = last + 1
+  const state = ConnectionState.Connected({ protocol, generation, connectedAt: now })
+  return { state, attempt, failures, generation }
 }
 
 const renew: Cell<"replaced"> = (model, { failures, now, protocol }) =>
   connected({ ...model, attempt: model.attempt + 1, failures }, { now, protocol })
 
-const retry: Cell<"failed" | "lost"> = (model, { cause, failures, retry }) => ({
-  ...model,
-  failures,
+const retry: Cell<"failed" | "lost"> = ({ attempt, generation }, { cause, failures, retry }) => ({
   state: Option.match(retry, {
     onNone: () => ConnectionState.Exhausted({ failures, cause }),
-    onSome: (retry) => ConnectionState.Waiting({ ...retry, failures, cause })
-  })
+    onSome: ({ delay, retryAt }) => ConnectionState.Waiting({ failures, delay, retryAt, cause })
+  }),
+  attempt,
+  failures,
+  generation
 })
 
 const disconnect: Cell<EventName> = (model) => ({ ...model, state: ConnectionState.Disconnecting() })
@@ -104,9 +107,9 @@ const stay: Cell<"stop"> = (model) => model
 
 const ____: Cell<EventName> = (model) => model
 
-const connecting = <P, E>(model: Model<P, E>): Model<P, E> => {
-  const attempt = model.attempt + 1
-  return { ...model, attempt, state: ConnectionState.Connecting({ attempt, failures: model.failures }) }
+const connecting = <P, E>({ attempt: last, failures, generation }: Model<P, E>): Model<P, E> => {
+  const attempt = last + 1
+  return { state: ConnectionState.Connecting({ attempt, failures }), attempt, failures, generation }
 }
 
 const row = (...[start, stop, succeeded, failed, lost, delayOver, closed, reconnect, replaced]: Cells): Row => ({
