@@ -5,6 +5,9 @@ import type { Samples } from "./row.js"
 /**
  * Runs the rounds of both sides in turn, each side first in every other round, so that whatever slows the machine down
  * for a while slows both. Rounds of warming up are not counted, and garbage is collected before each round, not in it.
+ *
+ * A round should take half a second or more: at each such collection the engine throws away code that was compiled for
+ * objects of which there are none just then, and the round pays for compiling it again.
  */
 export const interleave = <R>(options: {
   readonly rounds: number

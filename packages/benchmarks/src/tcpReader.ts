@@ -56,6 +56,5 @@ const total = Number(bytes)
 const read = side === "service" ? streamed(Number(port)) : bare(Number(port))
 
 process.on("message", () => {
-  globalThis.gc?.()
   void Effect.runPromise(Logger.withMinimumLogLevel(read, LogLevel.None)).then(answer)
 })

@@ -7,7 +7,7 @@ import { reconnectCycle } from "../reconnectingService.js"
 import type { Row } from "../row.js"
 import { droppingServer, host } from "../tcp.js"
 
-const cycles = 500
+const cycles = 10_000
 
 export const retryAroundSocket: Row = {
   name: "a reconnect cycle over loopback TCP, least delay",
@@ -16,7 +16,7 @@ export const retryAroundSocket: Row = {
   samples: Effect.gen(function* () {
     const port = yield* droppingServer
     return yield* interleave({
-      rounds: 11,
+      rounds: 5,
       warmUp: 2,
       subject: reconnectCycle(port, cycles),
       against: retryCycle(port)

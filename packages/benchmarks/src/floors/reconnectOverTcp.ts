@@ -5,7 +5,7 @@ import { reconnectCycle } from "../reconnectingService.js"
 import type { Row } from "../row.js"
 import { droppingServer, host } from "../tcp.js"
 
-const cycles = 500
+const cycles = 10_000
 
 export const reconnectOverTcp: Row = {
   name: "a reconnect cycle over loopback TCP, zero delay",
@@ -15,9 +15,8 @@ export const reconnectOverTcp: Row = {
   samples: Effect.gen(function* () {
     const port = yield* droppingServer
     return yield* interleave({
-      rounds: 15,
-      // Node compiles what the cycle runs through for some thousands of cycles.
-      warmUp: 60,
+      rounds: 5,
+      warmUp: 2,
       subject: reconnectCycle(port, cycles),
       against: Effect.map(timed(bareCycles(port)), (millis) => millis / cycles)
     })

@@ -8,7 +8,7 @@ import { forkWaiters } from "../waiters.js"
 
 const many = 40_000
 const few = 4_000
-const interruptions = 400
+const interruptions = 2_000
 
 export const waiterInterrupted: Row = {
   name: "interrupting one of 40,000 waiters",

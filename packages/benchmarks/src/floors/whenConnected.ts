@@ -5,7 +5,7 @@ import { cpuTimed, interleave } from "../measure.js"
 import { memoryEndpoint } from "../memoryEndpoint.js"
 import type { Row } from "../row.js"
 
-const calls = 200_000
+const calls = 2_000_000
 
 export const whenConnected: Row = {
   name: "whenConnected() when connected",
@@ -18,7 +18,7 @@ export const whenConnected: Row = {
     const protocol = yield* Effect.orDie(service.whenConnected())
     const ref = yield* SubscriptionRef.make(protocol)
     return yield* interleave({
-      rounds: 31,
+      rounds: 15,
       warmUp: 5,
       subject: Effect.orDie(yielded(() => service.whenConnected())),
       against: yielded(() => SubscriptionRef.get(ref))
