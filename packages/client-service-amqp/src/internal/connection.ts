@@ -84,7 +84,7 @@ export const connect = (
       Effect.forkScoped
     )
     const publisher = yield* keep(channels, "publisher", (signal) =>
-      Effect.map(channels.open(signal.lost), (channel) => new Publisher(channel, endpoint))
+      Effect.map(channels.open(signal.lost), (channel) => new Publisher(channel, endpoint, signal.lost))
     )
     // So that a connection that the server has closed at once is noticed, for which the client has no event yet.
     yield* Effect.mapError(publisher.whenConnected({ failAfterFailures: 1 }), (error) =>

@@ -13,12 +13,15 @@ export interface Publication {
 export class Publisher {
   readonly #channel: ConfirmChannel
   readonly #endpoint: string
+  readonly #onClosed: (error: AmqpError) => void
   readonly #mandatory = new Set<Publication>()
   readonly #returned = new Map<Publication, AmqpError>()
 
-  constructor(channel: ConfirmChannel, endpoint: string) {
+  /** The callback is told if the channel is found closed, of which it may have known already. */
+  constructor(channel: ConfirmChannel, endpoint: string, onClosed: (error: AmqpError) => void) {
     this.#channel = channel
     this.#endpoint = endpoint
+    this.#onClosed = onClosed
     channel.on("return", ({ content, fields }) => {
       // The server does not tell which one it returns. Those that are alike are returned alike.
       for (const publication of this.#mandatory) {
@@ -52,7 +55,9 @@ export class Publisher {
         if (properties.mandatory === true) this.#mandatory.add(publication)
         onSent()
       } catch (error) {
-        if (error instanceof IllegalOperationError) return
+        // A channel that is closed together with its opening has no listeners yet that could be told.
+        if (error instanceof IllegalOperationError)
+          return this.#onClosed(new AmqpError({ reason: "ChannelClosed", endpoint: this.#endpoint, cause: error }))
         resume(Effect.fail(fromChannelError(error, this.#endpoint)))
       }
     })
