@@ -212,6 +212,7 @@ describe.skipIf(isMissing)("a server", () => {
         const server = yield* Server
         const amqp = yield* connect()
         yield* amqp.use(durable("unconfirmed"))
+        yield* server.keepDeclared
         yield* server.pause
         const [once, again] = yield* Effect.all([
           Effect.fork(amqp.sendToQueue("unconfirmed", "once")),
@@ -276,6 +277,7 @@ describe.skipIf(isMissing)("a server", () => {
           Effect.forkScoped
         )
         yield* amqp.use(declare)
+        yield* server.keepDeclared
         const load = yield* Effect.fork(
           Effect.all([false, true, false, true].map(publisher), { concurrency: "unbounded" })
         )

@@ -17,6 +17,8 @@ export interface RabbitMQ extends serverProcess.ServerProcess {
   readonly url: string
   /** Runs `rabbitmqctl`, which takes seconds. */
   readonly control: (...args: ReadonlyArray<string>) => Effect.Effect<void>
+  /** Has what was declared survive a kill, for the server writes it to disk some seconds after it has said that it is. */
+  readonly keepDeclared: Effect.Effect<void>
 }
 
 export type Executable = "epmd" | "rabbitmq-server"
@@ -88,6 +90,8 @@ export const make = (
       env,
       cwd: directory
     })
+    const control: RabbitMQ["control"] = (...args) =>
+      serverProcess.run({ command: join(scripts, "rabbitmqctl"), args: ["--quiet", ...args], env, cwd: directory })
     return {
       ...server,
       host: "127.0.0.1",
@@ -95,7 +99,7 @@ export const make = (
       user,
       password,
       url: `amqp://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}`,
-      control: (...args) =>
-        serverProcess.run({ command: join(scripts, "rabbitmqctl"), args: ["--quiet", ...args], env, cwd: directory })
+      control,
+      keepDeclared: control("eval", "mnesia:sync_log().")
     }
   })
