@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Schedule } from "effect"
+import { Cause, Duration, Effect, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
 import { RetryPolicy, TestEndpoint } from "effect-client-service"
 import { delaysAt } from "../support/steps.js"
 import { delaysOf, make, refuseAll } from "./support.js"
@@ -22,6 +22,12 @@ const delaysAfter = (outcomes: ReadonlyArray<TestEndpoint.Outcome<string, string
   world.close()
   return delays.slice(0, outcomes.length).map((delay) => delay / 1000)
 }
+
+/** A schedule that no policy has looked at. */
+const scheduleOf = (delay: number): Schedule.Schedule<unknown> =>
+  Schedule.makeWithState(0, (now) =>
+    Effect.succeed([0, 0, ScheduleDecision.continueWith(ScheduleInterval.after(now + delay))])
+  )
 
 const repeated = <A>(times: number, value: A): ReadonlyArray<A> => Array.from({ length: times }, () => value)
 
@@ -69,14 +75,17 @@ describe("back-off", () => {
         expect(delays).toHaveLength(counts.length)
         for (const delay of delays) expect(delay >= 0 && delay <= 61_000).toBe(true)
       }
-      expect(yield* delaysAt(RetryPolicy.backoff({ initialDelay: 0, jitter: Effect.succeed(0) }), [1, 2, 3])).toEqual([
-        0, 0, 0
-      ])
+      const none = RetryPolicy.backoff({ initialDelay: 0, jitter: Effect.succeed(0) })
+      expect(yield* delaysAt(none, counts)).toEqual(counts.map(() => 0))
 
       // What is no delay at all gets the default policy's, of up to half a second.
-      for (const delay of [Number.NaN, Number.POSITIVE_INFINITY, -1, "-1 second" as const]) {
+      const senseless = [Number.NaN, Number.POSITIVE_INFINITY, -1]
+      for (const retryPolicy of [
+        ...[...senseless, "-1 second" as const].map((delay) => RetryPolicy.fromFunction(() => delay)),
+        ...senseless.map(scheduleOf)
+      ]) {
         const world = new World()
-        const { server, service } = world.run(make({ retryPolicy: RetryPolicy.fromFunction(() => delay) }))
+        const { server, service } = world.run(make({ retryPolicy }))
         world.run(refuseAll(server, 2))
         world.run(service.start)
         const state = world.run(service.state.get)
