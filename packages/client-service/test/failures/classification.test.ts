@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Deferred, Effect, Exit, FiberId } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { makeSocket } from "../support/memorySocket.js"
 import { counts, everySecond, halfOpen, make } from "./support.js"
@@ -96,20 +96,36 @@ describe("failures, credentials and addresses", () => {
       world.run(service.start)
       return {
         service,
+        opens: () => servers.map((server) => world.run(server.opens)),
         open: () => servers.map((server) => world.run(counts(server))).map(({ closes, opens }) => opens - closes)
       }
     }
-    const dead = race(halfOpen, TestEndpoint.accepted("good"))
+    let isInterrupted = false
+    const silent: TestEndpoint.Outcome<never> = (signal, open) =>
+      Effect.onInterrupt(halfOpen(signal, open), () =>
+        Effect.sync(() => {
+          isInterrupted = true
+        })
+      )
+    const dead = race(silent, TestEndpoint.accepted("good"))
     world.pass(249)
     expect(world.run(dead.service.state.get)).toMatchObject({ _tag: "Connecting" })
     world.pass(1)
     expect(world.run(dead.service.whenConnected())).toBe("good")
     expect(dead.open()).toEqual([0, 1])
+    expect(isInterrupted).toBe(true)
 
-    const slow = (protocol: string, millis: number) => TestEndpoint.delayed(TestEndpoint.accepted(protocol), millis)
-    const both = race(slow("first", 500), slow("second", 250))
-    world.pass(500)
+    // Both accept in one turn, before the loser can be interrupted.
+    const gate = Deferred.unsafeMake<void>(FiberId.none)
+    const gated =
+      (protocol: string): TestEndpoint.Outcome<string> =>
+      (signal, open) =>
+        Effect.zipRight(Deferred.await(gate), TestEndpoint.accepted(protocol)(signal, open))
+    const both = race(gated("first"), gated("second"))
+    world.pass(250)
+    world.run(Deferred.succeed(gate, undefined))
     const won = world.run(both.service.whenConnected())
+    expect(both.opens()).toEqual([1, 1])
     expect(both.open()).toEqual(won === "first" ? [1, 0] : [0, 1])
     world.close()
   })
