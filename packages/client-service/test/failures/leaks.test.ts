@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, type Fiber, FiberId, Random, Stream, TestClock } from "effect"
+import { type Context, Effect, type Fiber, FiberId, type Option, Random, Stream, TestClock } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { FiberCensus } from "../properties/fiberCensus.js"
 import { settle } from "../support/fixture.js"
@@ -7,6 +7,21 @@ import { withLogs } from "../support/logs.js"
 import { metricsOf } from "../support/metrics.js"
 import { counts, everySecond, halfOpen, held, make, refuseAll, turn } from "./support.js"
 import { World } from "./world.js"
+
+/** Counts the fibers that are alive, and remembers all that there have been. */
+class FiberHistory extends FiberCensus {
+  readonly all: Array<WeakRef<object>> = []
+
+  override onStart<A, E, R>(
+    context: Context.Context<R>,
+    effect: Effect.Effect<A, E, R>,
+    parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>,
+    fiber: Fiber.RuntimeFiber<A, E>
+  ): void {
+    super.onStart(context, effect, parent, fiber)
+    this.all.push(new WeakRef(fiber))
+  }
+}
 
 describe("leaks and logs", () => {
   // Failure 52: Each reconnect leaves a listener or an object behind.
@@ -17,19 +32,28 @@ describe("leaks and logs", () => {
     () =>
       Effect.gen(function* () {
         const world = new World()
-        const fibers = new FiberCensus(() => {})
+        const fibers = new FiberHistory(() => {})
         const emitter = new EventTarget()
         let listeners = 0
         const protocols: Array<WeakRef<object>> = []
+        const scopes: Array<WeakRef<object>> = []
+        const errors: Array<WeakRef<object>> = []
         let lose = () => {}
         const service = world.run(
           ClientService.make({
             endpoint: Endpoint.make({
               name: "test",
-              connect: (signal: Endpoint.ConnectionSignal<string>) =>
+              connect: (signal: Endpoint.ConnectionSignal<Error>) =>
                 Effect.acquireRelease(
-                  Effect.sync(() => {
-                    const protocol = { lost: () => signal.lost() }
+                  Effect.map(Effect.scope, (scope) => {
+                    const protocol = {
+                      lost: () => {
+                        const error = new Error("cut")
+                        errors.push(new WeakRef(error))
+                        signal.lost(error)
+                      }
+                    }
+                    scopes.push(new WeakRef(scope))
                     listeners += 1
                     emitter.addEventListener("lost", protocol.lost)
                     lose = protocol.lost
@@ -58,9 +82,14 @@ describe("leaks and logs", () => {
           expect(census()).toEqual(first)
           if (i % 100 === 0) yield* turn
         }
-        expect(protocols).toHaveLength(10_001)
-        // The present one, and the one before, of which the tracer's span knows.
-        expect(yield* held(protocols)).toBeLessThanOrEqual(2)
+        for (const objects of [protocols, scopes, errors]) {
+          expect(objects.length).toBeGreaterThanOrEqual(10_000)
+          // The present one, and the one before, of which the tracer's span knows.
+          expect(yield* held(objects)).toBeLessThanOrEqual(2)
+        }
+        // Each connection has five.
+        expect(fibers.all.length).toBeGreaterThanOrEqual(50_000)
+        expect(yield* held(fibers.all)).toBeLessThanOrEqual(10)
         world.close()
       })
   )
