@@ -1,6 +1,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { dirname, join, normalize } from "node:path"
 import { gzipSync } from "node:zlib"
+import { Effect } from "effect"
 import { build } from "esbuild"
 import { minify } from "terser"
 import type { Report } from "./Report.js"
@@ -27,7 +29,9 @@ export const checkPackages = async (report: Report): Promise<void> => {
     const { name } = pkg.manifest
     await report.check(`${name} packs`, async () => void packed.set(name, await pack(pkg, directory)))
   }
-  for (const pkg of packages) await checkPackage(report, pkg, packed, join(directory, "consumers"))
+  const check = (pkg: Package) =>
+    Effect.promise(() => checkPackage(report, pkg, packed, join(directory, "consumers", pkg.manifest.name)))
+  await Effect.runPromise(Effect.forEach(packages, check, { concurrency: availableParallelism(), discard: true }))
 }
 
 /** What a bundle may weigh with all of a package in it but its test kit, minified and compressed, without what it depends on. */
@@ -56,7 +60,7 @@ const checkPackage = async (
   report: Report,
   pkg: Package,
   packed: ReadonlyMap<string, Packed>,
-  consumers: string
+  project: string
 ): Promise<void> => {
   const { name } = pkg.manifest
   const own = packed.get(name)
@@ -71,7 +75,6 @@ const checkPackage = async (
     await runBin("attw", [own.tarball, ...options], root)
   })
 
-  const project = join(consumers, name)
   const isInstalled = await report.check(`${name} installs with npm`, () => install(pkg, packed, project))
   if (!isInstalled) return
   writeConsumer(pkg, project)

@@ -30,7 +30,7 @@ async function runTests(): Promise<void> {
   const file = join(temporaryDirectory(), "results.json")
   const { status } = spawnSync(
     join(root, "node_modules/.bin/vitest"),
-    ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`],
+    ["run", "--maxWorkers=100%", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"] }
   )
   const results: VitestResults | undefined = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined

@@ -13,7 +13,6 @@ const longestTimer = 2 ** 31 - 1
  */
 export const sleep = (millis: number): Effect.Effect<void> => {
   if (millis <= 0) return Effect.yieldNow()
-  if (millis === Number.POSITIVE_INFINITY) return Effect.never
   if (millis <= longestTimer) return Effect.sleep(Duration.millis(millis))
   return Effect.zipRight(
     Effect.sleep(Duration.millis(longestTimer)),
