@@ -16,9 +16,8 @@ export type Rival = "partysocket" | "reconnecting-websocket" | "ws, which does n
 
 export const clientService: WebSocketClient = (url) =>
   Effect.gen(function* () {
-    const socket = Socket.makeWebSocket(url, { closeCodeIsError: () => true })
     const service = yield* ClientService.make({
-      endpoint: Endpoint.fromSocket("websocket", socket),
+      endpoint: Endpoint.webSocket(url),
       retryPolicy: RetryPolicy.backoff({
         initialDelay: delays.first,
         maxDelay: delays.longest,
