@@ -45,6 +45,12 @@ export class PgError extends Data.TaggedError("PgError")<{
     const detail = this.cause instanceof Error && this.cause.message !== "" ? `: ${this.cause.message}` : ""
     return `${this.address}: ${meanings[this.reason]}${code}${detail}`
   }
+
+  // The cause may have the certificate of the server, which has itself as its issuer and is no JSON.
+  override toJSON(): unknown {
+    const { _tag, address, code, message, reason } = this
+    return { _tag, reason, address, code, message }
+  }
 }
 
 /**

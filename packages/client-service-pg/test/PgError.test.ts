@@ -48,6 +48,20 @@ describe("PgError", () => {
     expect(pgFailure(undefined, address).message).toBe("db.example.com:5432: it failed")
   })
 
+  it("is JSON also if what Node.js tells of a certificate refers to itself", () => {
+    const cert: Record<string, unknown> = {}
+    cert["issuerCertificate"] = cert
+    const error = pgFailure(Object.assign(fromNode("ERR_TLS_CERT_ALTNAME_INVALID"), { cert }), address)
+    const { message } = error
+    expect(JSON.parse(JSON.stringify(error))).toEqual({
+      _tag: "PgError",
+      reason: "Tls",
+      address,
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      message
+    })
+  })
+
   it("finds no other error fatal", () => {
     expect(PgError.isFatal(new Error("28P01"))).toBe(false)
   })

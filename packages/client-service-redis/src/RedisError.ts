@@ -54,6 +54,12 @@ export class RedisError extends Data.TaggedError("RedisError")<{
     const detail = this.detail === undefined || this.detail === "" ? "" : `: ${this.detail}`
     return `${this.endpoint}: ${meanings[this.reason]}${detail}`
   }
+
+  // The cause may have the certificate of the server, which has itself as its issuer and is no JSON.
+  override toJSON(): unknown {
+    const { _tag, code, detail, endpoint, message, reason } = this
+    return { _tag, reason, endpoint, code, detail, message }
+  }
 }
 
 /**

@@ -59,8 +59,17 @@ describe.skipIf(isMissing)("an attempt", () => {
       const url = Redacted.make(`rediss://alice:p%40ss@127.0.0.1:${port}/2`)
       const redis = yield* Redis.make({ endpoint: RedisEndpoint.make({ url, tls: { ca } }), retryPolicy })
       expect(yield* redis.command("CLIENT", "INFO")).toMatch(/ db=2 .* user=alice /)
-      const distrustful = yield* Redis.make({ endpoint: RedisEndpoint.make({ url }), retryPolicy })
-      expect(yield* failureOf(distrustful)).toMatchObject({ reason: "Unreachable" })
+      for (const [options, code] of [
+        [{ url }, "SELF_SIGNED_CERT_IN_CHAIN"],
+        [{ url, host: "localhost", tls: { ca } }, "ERR_TLS_CERT_ALTNAME_INVALID"]
+      ] as const) {
+        const distrustful = yield* Redis.make({ endpoint: RedisEndpoint.make(options), retryPolicy })
+        const told = { _tag: "RedisError", reason: "Unreachable", code }
+        const error = yield* failureOf(distrustful)
+        expect(error).toMatchObject(told)
+        // What Node.js tells of a certificate refers to itself.
+        expect(JSON.parse(JSON.stringify(error))).toMatchObject(told)
+      }
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 
