@@ -373,6 +373,27 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
+    it.scoped("is spoken to over TLS, if it can be verified", () =>
+      Effect.gen(function* () {
+        const { password, tls, user } = yield* Server
+        const url = `amqps://${user}:${encodeURIComponent(password)}@127.0.0.1:${tls.port}`
+        const amqp = yield* connect({ url, tls: { ca: tls.ca } })
+        yield* amqp.use(durable("secret"))
+        yield* amqp.sendToQueue("secret", "a", { mandatory: true })
+        for (const [options, code] of [
+          [{ url }, "SELF_SIGNED_CERT_IN_CHAIN"],
+          [{ url, host: "localhost", tls: { ca: tls.ca } }, "ERR_TLS_CERT_ALTNAME_INVALID"]
+        ] as const) {
+          const distrustful = yield* connect(options)
+          const error = yield* Effect.flip(distrustful.service.whenConnected({ failAfterFailures: 1 }))
+          const told = { _tag: "AmqpError", reason: "Unreachable", code }
+          expect(error).toMatchObject(told)
+          // What the client tells of a certificate refers to itself.
+          expect(JSON.parse(JSON.stringify(error))).toMatchObject(told)
+        }
+      })
+    )
+
     it.scoped("keeps the rules of an endpoint", () =>
       Effect.gen(function* () {
         const { url } = yield* Server

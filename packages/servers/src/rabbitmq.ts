@@ -42,6 +42,8 @@ export const make = (
   options?: {
     /** Default: a free one. */
     readonly port?: number | undefined
+    /** Settings of `rabbitmq.conf`, in addition to those that it has here. */
+    readonly settings?: Readonly<Record<string, string>> | undefined
   }
 ): Effect.Effect<RabbitMQ, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -49,8 +51,9 @@ export const make = (
     const port = options?.port ?? (yield* serverProcess.freePort)
     const user = "test"
     const password = "correct horse/battery@staple"
+    const settings = Object.entries({ default_user: user, default_pass: password, ...options?.settings })
     const files = {
-      "rabbitmq.conf": `default_user = ${user}\ndefault_pass = ${password}\n`,
+      "rabbitmq.conf": settings.map(([name, value]) => `${name} = ${value}\n`).join(""),
       enabled_plugins: "[].\n",
       "rabbitmq-env.conf": ""
     }

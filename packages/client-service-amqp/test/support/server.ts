@@ -1,7 +1,11 @@
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import { Context, Effect, Layer, Logger, LogLevel, Redacted, Stream } from "effect"
 import { type ConnectionState, RetryPolicy } from "effect-client-service"
 import { Amqp, AmqpEndpoint } from "effect-client-service-amqp"
 import * as servers from "test-servers/rabbitmq"
+import * as serverProcess from "test-servers/serverProcess"
+import { makeAuthority } from "../../../client-service-node/test/support/certificates.js"
 
 const installed = await servers.install()
 
@@ -9,13 +13,33 @@ const installed = await servers.install()
 export const isMissing = !installed.isInstalled
 if (!installed.isInstalled) console.warn(`skipped: ${installed.reason}`)
 
+interface TlsServer extends servers.RabbitMQ {
+  readonly tls: { readonly port: number; readonly ca: string }
+}
+
+const start = Effect.gen(function* () {
+  if (!installed.isInstalled) return yield* Effect.dieMessage(installed.reason)
+  const directory = yield* serverProcess.temporaryDirectory
+  const { ca, issue } = yield* makeAuthority()
+  const files = { ca, ...(yield* issue("127.0.0.1")) }
+  for (const [name, content] of Object.entries(files))
+    yield* Effect.promise(() => writeFile(join(directory, name), content))
+  const port = yield* serverProcess.freePort
+  const server = yield* servers.make(installed.paths, {
+    settings: {
+      "listeners.ssl.default": `127.0.0.1:${port}`,
+      "ssl_options.cacertfile": join(directory, "ca"),
+      "ssl_options.certfile": join(directory, "cert"),
+      "ssl_options.keyfile": join(directory, "key")
+    }
+  })
+  return { ...server, tls: { port, ca } }
+})
+
 /** The server of all tests of a file, since it takes seconds to start. */
-export class Server extends Context.Tag("test/Server")<Server, servers.RabbitMQ>() {
+export class Server extends Context.Tag("test/Server")<Server, TlsServer>() {
   /** Without logs, too. */
-  static readonly Live = Layer.merge(
-    Layer.scoped(Server, installed.isInstalled ? servers.make(installed.paths) : Effect.dieMessage(installed.reason)),
-    Logger.minimumLogLevel(LogLevel.None)
-  )
+  static readonly Live = Layer.merge(Layer.scoped(Server, start), Logger.minimumLogLevel(LogLevel.None))
 }
 
 /** It retries after 10 ms. */
