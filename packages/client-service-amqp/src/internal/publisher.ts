@@ -55,10 +55,10 @@ export class Publisher {
         if (properties.mandatory === true) this.#mandatory.add(publication)
         onSent()
       } catch (error) {
+        const failure = fromChannelError(error, this.#endpoint)
         // A channel that is closed together with its opening has no listeners yet that could be told.
-        if (error instanceof IllegalOperationError)
-          return this.#onClosed(new AmqpError({ reason: "ChannelClosed", endpoint: this.#endpoint, cause: error }))
-        resume(Effect.fail(fromChannelError(error, this.#endpoint)))
+        if (error instanceof IllegalOperationError) return this.#onClosed(failure)
+        resume(Effect.fail(failure))
       }
     })
   }
