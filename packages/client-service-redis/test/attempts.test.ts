@@ -1,5 +1,4 @@
 import { once } from "node:events"
-import { writeFile } from "node:fs/promises"
 import { type AddressInfo, createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
@@ -7,7 +6,7 @@ import { type Cause, Deferred, Effect, Either, Fiber, FiberId, Logger, LogLevel,
 import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Redis, type RedisConnection, RedisEndpoint, RedisError } from "effect-client-service-redis"
 import * as serverProcess from "test-servers/serverProcess"
-import { makeAuthority } from "../../client-service-node/test/support/certificates.js"
+import { makeCertificateFiles } from "../../client-service-node/test/support/certificates.js"
 import { connectTo, isMissing, retryPolicy, startServer, until } from "./support/servers.js"
 
 /** A policy that gives up when trying again is of no use. */
@@ -38,11 +37,7 @@ const listen = (onSocket: (socket: Socket) => void) =>
 describe.skipIf(isMissing)("an attempt", () => {
   it.scopedLive("logs in by a URL, over TLS", () =>
     Effect.gen(function* () {
-      const directory = yield* serverProcess.temporaryDirectory
-      const { ca, issue } = yield* makeAuthority()
-      const files = { ca, ...(yield* issue("127.0.0.1")) }
-      for (const [name, content] of Object.entries(files))
-        yield* Effect.promise(() => writeFile(join(directory, name), content))
+      const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
       const port = yield* serverProcess.freePort
       yield* startServer({
         port,
@@ -50,9 +45,9 @@ describe.skipIf(isMissing)("an attempt", () => {
           port: "0",
           "tls-port": String(port),
           "tls-auth-clients": "no",
-          "tls-ca-cert-file": join(directory, "ca"),
-          "tls-cert-file": join(directory, "cert"),
-          "tls-key-file": join(directory, "key"),
+          "tls-ca-cert-file": files.ca,
+          "tls-cert-file": files.cert,
+          "tls-key-file": files.key,
           user: "alice on >p@ss ~* +@all"
         }
       })

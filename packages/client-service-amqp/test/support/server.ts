@@ -1,11 +1,9 @@
-import { writeFile } from "node:fs/promises"
-import { join } from "node:path"
 import { Context, Effect, Layer, Logger, LogLevel, Redacted, Stream } from "effect"
 import { type ConnectionState, RetryPolicy } from "effect-client-service"
 import { Amqp, AmqpEndpoint } from "effect-client-service-amqp"
 import * as servers from "test-servers/rabbitmq"
 import * as serverProcess from "test-servers/serverProcess"
-import { makeAuthority } from "../../../client-service-node/test/support/certificates.js"
+import { makeCertificateFiles } from "../../../client-service-node/test/support/certificates.js"
 
 const installed = await servers.install()
 
@@ -19,18 +17,14 @@ interface TlsServer extends servers.RabbitMQ {
 
 const start = Effect.gen(function* () {
   if (!installed.isInstalled) return yield* Effect.dieMessage(installed.reason)
-  const directory = yield* serverProcess.temporaryDirectory
-  const { ca, issue } = yield* makeAuthority()
-  const files = { ca, ...(yield* issue("127.0.0.1")) }
-  for (const [name, content] of Object.entries(files))
-    yield* Effect.promise(() => writeFile(join(directory, name), content))
+  const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
   const port = yield* serverProcess.freePort
   const server = yield* servers.make(installed.paths, {
     settings: {
       "listeners.ssl.default": `127.0.0.1:${port}`,
-      "ssl_options.cacertfile": join(directory, "ca"),
-      "ssl_options.certfile": join(directory, "cert"),
-      "ssl_options.keyfile": join(directory, "key")
+      "ssl_options.cacertfile": files.ca,
+      "ssl_options.certfile": files.cert,
+      "ssl_options.keyfile": files.key
     }
   })
   return { ...server, tls: { port, ca } }

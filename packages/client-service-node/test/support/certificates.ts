@@ -1,7 +1,10 @@
 import "reflect-metadata"
 import { webcrypto } from "node:crypto"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
 import * as X509 from "@peculiar/x509"
 import { Effect } from "effect"
+import * as serverProcess from "test-servers/serverProcess"
 
 export interface Certificate {
   readonly cert: string
@@ -43,6 +46,16 @@ export const makeAuthority = (name = "Test CA"): Effect.Effect<Authority> =>
           return inPem(certificate, own)
         })
     }
+  })
+
+/** Files of a certificate for a server that runs in a process of its own, and of the authority that has issued it. */
+export const makeCertificateFiles = (name: string) =>
+  Effect.gen(function* () {
+    const { ca, issue } = yield* makeAuthority()
+    const directory = yield* serverProcess.temporaryDirectory
+    for (const [file, content] of Object.entries({ ca, ...(yield* issue(name)) }))
+      yield* Effect.promise(() => writeFile(join(directory, file), content))
+    return { ca, files: { ca: join(directory, "ca"), cert: join(directory, "cert"), key: join(directory, "key") } }
   })
 
 /** A certificate that nobody but its owner certifies. */
