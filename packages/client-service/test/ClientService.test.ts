@@ -12,8 +12,6 @@ import {
   Logger,
   Option,
   Schedule,
-  ScheduleDecision,
-  ScheduleInterval,
   Scope,
   Stream,
   TestClock,
@@ -22,6 +20,7 @@ import {
 import { ClientService, Endpoint, InvalidOption, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { type LogEntry, withLogs } from "./support/logs.js"
+import { scheduleOf } from "./support/schedules.js"
 import { withTimers } from "./support/timers.js"
 
 const everySecond = RetryPolicy.fromFunction(() => "1 second")
@@ -681,6 +680,17 @@ describe("the retry policy", () => {
     )
   )
 
+  /** A service whose first attempt was refused. */
+  const refused = (retryPolicy: RetryPolicy.RetryPolicy<unknown>) =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy })
+      yield* service.start
+      yield* server.refuse("refused")
+      yield* awaitState(service, "Waiting")
+      return { server, service }
+    })
+
   const brokenPolicies = (entries: ReadonlyArray<LogEntry>) =>
     entries.filter(({ message }) => message.startsWith("retry policy broken"))
 
@@ -700,11 +710,7 @@ describe("the retry policy", () => {
     it.scoped(`that ${name} is logged, and the default policy answers`, () =>
       withLogs((entries) =>
         Effect.gen(function* () {
-          const server = yield* TestEndpoint.make<string, string>()
-          const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy })
-          yield* service.start
-          yield* server.refuse("refused")
-          yield* awaitState(service, "Waiting")
+          const { server, service } = yield* refused(retryPolicy)
           expect(brokenPolicies(entries)).toHaveLength(1)
           yield* TestClock.adjust("500 millis")
           yield* server.accept("first")
@@ -773,19 +779,13 @@ describe("the retry policy", () => {
 
   const senseless: Record<string, Schedule.Schedule<unknown>> = {
     Infinity: Schedule.spaced(Duration.infinity),
-    "-5": Schedule.makeWithState(0, (now) =>
-      Effect.succeed([0, 0, ScheduleDecision.continueWith(ScheduleInterval.after(now - 5))])
-    )
+    "-5": scheduleOf(-5)
   }
   for (const [delay, retryPolicy] of Object.entries(senseless)) {
     it.scoped(`is told in the log that its delay is ${delay} ms`, () =>
       withLogs((entries) =>
         Effect.gen(function* () {
-          const server = yield* TestEndpoint.make<string, string>()
-          const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy })
-          yield* service.start
-          yield* server.refuse("refused")
-          yield* awaitState(service, "Waiting")
+          yield* refused(retryPolicy)
           expect(brokenPolicies(entries)).toMatchObject([{ cause: { defect: { message: `a delay of ${delay} ms` } } }])
         })
       )

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Schedule, ScheduleDecision, ScheduleInterval } from "effect"
+import { Cause, Duration, Effect, Schedule } from "effect"
 import { RetryPolicy, TestEndpoint } from "effect-client-service"
+import { scheduleOf } from "../support/schedules.js"
 import { delaysAt } from "../support/steps.js"
 import { delaysOf, make, refuseAll } from "./support.js"
 import { World } from "./world.js"
@@ -22,12 +23,6 @@ const delaysAfter = (outcomes: ReadonlyArray<TestEndpoint.Outcome<string, string
   world.close()
   return delays.slice(0, outcomes.length).map((delay) => delay / 1000)
 }
-
-/** A schedule that no policy has looked at. */
-const scheduleOf = (delay: number): Schedule.Schedule<unknown> =>
-  Schedule.makeWithState(0, (now) =>
-    Effect.succeed([0, 0, ScheduleDecision.continueWith(ScheduleInterval.after(now + delay))])
-  )
 
 const repeated = <A>(times: number, value: A): ReadonlyArray<A> => Array.from({ length: times }, () => value)
 

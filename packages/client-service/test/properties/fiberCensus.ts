@@ -2,13 +2,16 @@ import { Cause, type Context, Effect, Exit, type Fiber, type Option, Supervisor 
 import { ScriptedDefect } from "./peer.js"
 
 /**
- * Counts the fibers of the service that are alive, and tells of each that dies of anything but the script.
+ * Counts the fibers of the service that are alive, and tells of each that starts, and that dies of anything but the script.
  */
 export class FiberCensus extends Supervisor.AbstractSupervisor<number> {
   private readonly alive = new Set<unknown>()
   readonly value: Effect.Effect<number> = Effect.sync(() => this.size)
 
-  constructor(private readonly died: (defect: unknown) => void) {
+  constructor(
+    private readonly died: (defect: unknown) => void,
+    private readonly started: (fiber: object) => void = () => {}
+  ) {
     super()
   }
 
@@ -23,6 +26,7 @@ export class FiberCensus extends Supervisor.AbstractSupervisor<number> {
     fiber: Fiber.RuntimeFiber<A, E>
   ): void {
     this.alive.add(fiber)
+    this.started(fiber)
   }
 
   override onEnd<A, E>(exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
