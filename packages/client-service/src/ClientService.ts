@@ -6,15 +6,13 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import * as Inspectable from "effect/Inspectable"
+import type * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import { type Pipeable, pipeArguments } from "effect/Pipeable"
-import * as Random from "effect/Random"
+import type * as Option from "effect/Option"
+import type { Pipeable } from "effect/Pipeable"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Subscribable from "effect/Subscribable"
+import type * as Subscribable from "effect/Subscribable"
 import {
   type AttemptError,
   type ConnectionError,
@@ -27,15 +25,11 @@ import {
 import type * as ConnectionState from "./ConnectionState.js"
 import type { ConnectionSignal, Endpoint } from "./Endpoint.js"
 import * as InvalidOption from "./InvalidOption.js"
-import { prepared, protocolOver } from "./internal/attempt.js"
-import { AttemptSpans } from "./internal/attemptSpans.js"
-import { makeFork } from "./internal/fork.js"
-import { untilHeartbeatFails } from "./internal/heartbeat.js"
-import { Journal } from "./internal/journal.js"
-import { Machine } from "./internal/machine.js"
-import { Metrics } from "./internal/metrics.js"
-import { defaultPolicy, RetryDriver } from "./internal/retryDriver.js"
-import { subscribe } from "./internal/subscribe.js"
+import { prepared, protocolOver } from "./internal/connection/attempt.js"
+import { untilHeartbeatFails } from "./internal/connection/heartbeat.js"
+import { defaultPolicy } from "./internal/service/retries.js"
+import { makeService, TypeId as ServiceTypeId } from "./internal/service/service.js"
+import { subscribe } from "./internal/service/stream.js"
 import type { RetryPolicy } from "./RetryPolicy.js"
 
 export {
@@ -80,7 +74,7 @@ export {
  * @since 0.1.0
  * @category type ids
  */
-export const TypeId: unique symbol = Symbol.for("effect-client-service/ClientService")
+export const TypeId: typeof ServiceTypeId = ServiceTypeId
 
 /**
  * @since 0.1.0
@@ -177,6 +171,11 @@ export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
   readonly connectTimeout?: Duration.DurationInput | undefined
   /** How long `stop`, and the next attempt, wait for a connection to close. Default 5 seconds. */
   readonly closeTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long `stop` lets the uses that are under way go on before it closes the connection. Nobody can begin another
+   * meanwhile. Default 0: a `use` may have no end, such as a subscription.
+   */
+  readonly drainTimeout?: Duration.DurationInput | undefined
   /**
    * How long a connection must stay up for the retry policy and the count of failures to begin afresh. One that is lost
    * earlier counts as a failure more. Default 5 seconds.
@@ -581,7 +580,8 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   const connectTimeout = InvalidOption.duration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
   const closeTimeout = InvalidOption.duration(where, "closeTimeout", options.closeTimeout ?? "5 seconds")
   const resetAfter = InvalidOption.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
-  const maxAge = Duration.toMillis(InvalidOption.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity))
+  const drainTimeout = InvalidOption.duration(where, "drainTimeout", options.drainTimeout ?? 0)
+  const maxAge = InvalidOption.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity)
   const { heartbeat } = options
   const watch =
     heartbeat === undefined
@@ -592,131 +592,17 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
           timeout: InvalidOption.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
         })
 
-  return Effect.gen(function* () {
-    const clock = yield* Effect.clock
-    const fork = yield* makeFork<R>()
-    const journal = new Journal(name, endpoint, clock)
-    const makeRetries = () =>
-      new RetryDriver<E, R>({
-        policy: options.retryPolicy ?? defaultPolicy,
-        timeout: Duration.toMillis(connectTimeout),
-        clock,
-        fork,
-        onBroken: (cause) => journal.warn(machine.model, "retry policy broken", cause)
-      })
-    const machine: Machine<P, E, R> = new Machine<P, E, R>({
-      name,
-      connect: attempt,
-      watch,
-      spans: new AttemptSpans(name, endpoint, clock),
-      metrics: new Metrics(options.name, yield* FiberRef.get(FiberRef.currentMetricLabels)),
-      connectTimeout,
-      closeTimeout: Duration.toMillis(closeTimeout),
-      resetAfter: Duration.toMillis(resetAfter),
-      maxAge:
-        maxAge === Number.POSITIVE_INFINITY
-          ? undefined
-          : Effect.map(Random.nextRange(0.8 * maxAge, maxAge), Math.round),
-      retries: makeRetries(),
-      replacementRetries: makeRetries(),
-      journal,
-      clock,
-      fork
-    })
-    yield* Effect.addFinalizer(() => machine.shutDown())
-    return new ClientServiceImpl(name, machine)
+  return makeService<P, E, R>({
+    name,
+    label: options.name,
+    endpoint,
+    connect: attempt,
+    watch,
+    retryPolicy: options.retryPolicy ?? defaultPolicy,
+    connectTimeout,
+    closeTimeout,
+    drainTimeout,
+    resetAfter,
+    maxAge
   })
 }
-
-// There may be many services, so what each offers is made when it is asked for.
-class ClientServiceImpl<P, E, R> extends Inspectable.Class implements ClientService<P, E> {
-  readonly [TypeId]: TypeId = TypeId
-  // Asked for all the time, by fibers that mostly find a connection.
-  readonly #machine: Machine<P, E, R>
-  readonly #connected: Effect.Effect<P, ServiceStopped | RetriesExhausted<E>>
-
-  constructor(
-    readonly name: string,
-    machine: Machine<P, E, R>
-  ) {
-    super()
-    this.#machine = machine
-    const next = Effect.map(machine.awaitConnection(0), ({ protocol }) => protocol)
-    this.#connected = Effect.suspend(() => machine.usable?.succeed ?? next)
-  }
-
-  get start() {
-    return Effect.suspend(() => this.#machine.start())
-  }
-
-  get stop() {
-    return Effect.suspend(() => this.#machine.stop())
-  }
-
-  get reconnect() {
-    return Effect.suspend(() => this.#machine.reconnect())
-  }
-
-  get running() {
-    return Effect.sync(() => isRunning(this.#machine.model.state))
-  }
-
-  get state() {
-    return Subscribable.make({
-      get: Effect.sync(() => this.#machine.model.state),
-      changes: this.#changes
-    })
-  }
-
-  get protocol() {
-    return Subscribable.make({
-      get: Effect.sync(() => Option.map(Option.fromNullable(this.#machine.usable), ({ protocol }) => protocol)),
-      changes: Stream.changes(Stream.map(this.#changes, protocolOf))
-    })
-  }
-
-  get #changes() {
-    return Stream.unwrap(Effect.map(this.#machine.states, ({ changes }) => changes))
-  }
-
-  get connections() {
-    return Stream.unfoldEffect(0, (generation) =>
-      Effect.map(this.#machine.awaitConnection(generation), (next) =>
-        Option.some([next.protocol, next.generation] as const)
-      )
-    )
-  }
-
-  whenConnected(): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>>
-  whenConnected(options: {
-    readonly failAfterFailures: number
-  }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>>
-  whenConnected(options?: {
-    readonly failAfterFailures: number
-  }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>> {
-    if (options === undefined) return this.#connected
-    const failures = InvalidOption.integer("whenConnected", "failAfterFailures", options.failAfterFailures, 1)
-    return Effect.map(this.#machine.awaitConnectionOrFailure(failures), ({ protocol }) => protocol)
-  }
-
-  use<A, E2, R2>(
-    f: (protocol: P) => Effect.Effect<A, E2, R2>
-  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R2> {
-    return Effect.flatMap(this.#machine.awaitConnection(0), ({ use }) => use(f))
-  }
-
-  pipe() {
-    return pipeArguments(this, arguments)
-  }
-
-  toJSON() {
-    const { attempt, failures, generation, state } = this.#machine.model
-    return { _id: "ClientService", name: this.name, state: state._tag, attempt, failures, generation }
-  }
-}
-
-const isRunning = (state: ConnectionState.ConnectionState<unknown, unknown>): boolean =>
-  state._tag === "Connecting" || state._tag === "Connected" || state._tag === "Waiting" || state._tag === "Restarting"
-
-const protocolOf = <P>(state: ConnectionState.ConnectionState<P, unknown>): Option.Option<P> =>
-  state._tag === "Connected" ? Option.some(state.protocol) : Option.none()

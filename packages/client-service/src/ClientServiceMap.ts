@@ -17,7 +17,7 @@ import * as Scope from "effect/Scope"
 import type { ClientService } from "./ClientService.js"
 import * as InvalidOption from "./InvalidOption.js"
 import { makeFork } from "./internal/fork.js"
-import { sleep } from "./internal/sleep.js"
+import { sleep } from "./internal/time/sleep.js"
 
 /**
  * A collection of services by key.

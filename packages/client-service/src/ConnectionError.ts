@@ -6,6 +6,7 @@
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import type { ConnectionState } from "./ConnectionState.js"
 import { firstLine } from "./internal/firstLine.js"
 
 /**
@@ -27,6 +28,14 @@ export type AttemptError<E> = E | ConnectTimeout | ConnectionLost
 export type ConnectionError<E> = AttemptError<E> | HeartbeatTimeout
 
 /**
+ * The parts of an attempt, in order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectStage = "connect" | "protocol" | "prepare"
+
+/**
  * An attempt took longer than the service's `connectTimeout`. It covers connect, `protocol` and `prepare` together.
  *
  * @since 0.1.0
@@ -35,6 +44,8 @@ export type ConnectionError<E> = AttemptError<E> | HeartbeatTimeout
 export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
   readonly service: string
   readonly duration: Duration.Duration
+  /** What was under way when the time was over. */
+  readonly stage: ConnectStage
 }> {
   override get message(): string {
     return `${this.service}: no connection within ${Duration.format(this.duration)}`
@@ -85,6 +96,23 @@ export class ServiceStopped extends Data.TaggedError("ServiceStopped")<{
 }> {
   override get message(): string {
     return `${this.service}: the service is stopped`
+  }
+}
+
+/**
+ * There was no connection within `maxWait`. `state` is what the service was doing by then.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotConnected<out E = unknown> extends Data.TaggedError("NotConnected")<{
+  readonly service: string
+  readonly state: ConnectionState<unknown, unknown>
+}> {
+  declare readonly state: ConnectionState<unknown, E>
+
+  constructor(args: { readonly service: string; readonly state: ConnectionState<unknown, E> }) {
+    super(args)
   }
 }
 

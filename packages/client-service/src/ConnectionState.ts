@@ -6,16 +6,19 @@
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
+import type * as Option from "effect/Option"
 import type { ConnectionError } from "./ConnectionError.js"
 
 /**
  * The state of a `ClientService`.
  *
  * - `Init`: made, and not started yet.
- * - `Connecting`: an attempt is under way. `attempt` counts the attempts since `start`, from 1.
+ * - `Connecting`: an attempt is under way. `attempt` counts the attempts since `start`, from 1. `cause` is why the one
+ *   before failed, or the connection before was lost.
  * - `Connected`: `protocol` is ready for use. `generation` counts the connections of this service, from 1.
  * - `Waiting`: the next attempt begins at `retryAt`.
- * - `Disconnecting`: stopping; the connection or the attempt is being closed.
+ * - `Disconnecting`: stopping; the connection or the attempt is being closed, once the `uses` that are still under way
+ *   have ended.
  * - `Restarting`: started again while `Disconnecting`.
  * - `Stopped`: nothing is under way.
  * - `Exhausted`: the retry policy ended. Nothing is under way until the next `start`.
@@ -28,7 +31,11 @@ import type { ConnectionError } from "./ConnectionError.js"
  */
 export type ConnectionState<Protocol, E = never> = Data.TaggedEnum<{
   Init: {}
-  Connecting: { readonly attempt: number; readonly failures: number }
+  Connecting: {
+    readonly attempt: number
+    readonly failures: number
+    readonly cause: Option.Option<Cause.Cause<ConnectionError<E>>>
+  }
   Connected: { readonly protocol: Protocol; readonly generation: number; readonly connectedAt: number }
   Waiting: {
     readonly failures: number
@@ -36,7 +43,7 @@ export type ConnectionState<Protocol, E = never> = Data.TaggedEnum<{
     readonly retryAt: number
     readonly cause: Cause.Cause<ConnectionError<E>>
   }
-  Disconnecting: {}
+  Disconnecting: { readonly uses: number }
   Restarting: {}
   Stopped: {}
   Exhausted: { readonly failures: number; readonly cause: Cause.Cause<ConnectionError<E>> }

@@ -474,7 +474,7 @@ describe("an attempt", () => {
       yield* settle
       yield* connection.drop("cut")
       expect(yield* Effect.flip(Fiber.join(waiter))).toBe("cut")
-      expect(yield* connection.closed).toBe(true)
+      yield* connection.awaitClosed
     })
   )
 

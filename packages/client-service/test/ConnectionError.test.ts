@@ -6,7 +6,7 @@ const service = "redis"
 
 describe("ConnectTimeout", () => {
   it("tells which service has no connection, and within what time", () => {
-    const error = new ConnectionError.ConnectTimeout({ service, duration: Duration.millis(1500) })
+    const error = new ConnectionError.ConnectTimeout({ service, duration: Duration.millis(1500), stage: "connect" })
     expect(error.message).toBe("redis: no connection within 1s 500ms")
     expect(String(error)).toBe("ConnectTimeout: redis: no connection within 1s 500ms")
     expect(error._tag).toBe("ConnectTimeout")
@@ -67,7 +67,7 @@ describe("RetriesExhausted", () => {
     ["an interruption", Cause.interrupt(FiberId.none), "All fibers interrupted without errors."],
     [
       "an error of the service",
-      Cause.fail(new ConnectionError.ConnectTimeout({ service, duration: Duration.seconds(30) })),
+      Cause.fail(new ConnectionError.ConnectTimeout({ service, duration: Duration.seconds(30), stage: "connect" })),
       "ConnectTimeout: redis: no connection within 30s"
     ],
     [
@@ -92,7 +92,7 @@ describe("RetriesExhausted", () => {
 
 describe("the errors", () => {
   const errors = {
-    ConnectTimeout: new ConnectionError.ConnectTimeout({ service, duration: Duration.seconds(1) }),
+    ConnectTimeout: new ConnectionError.ConnectTimeout({ service, duration: Duration.seconds(1), stage: "connect" }),
     HeartbeatTimeout: new ConnectionError.HeartbeatTimeout({ service, duration: Duration.seconds(1) }),
     ConnectionLost: new ConnectionError.ConnectionLost({ service }),
     ServiceStopped: new ConnectionError.ServiceStopped({ service }),

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Logger, LogLevel, Random, Scope, Supervisor, TestClock } from "effect"
 import { ClientService, Endpoint, RetryPolicy } from "effect-client-service"
-import { Waiters } from "../src/internal/waiters.js"
 import { ScriptClock } from "./properties/scriptClock.js"
 import { StepScheduler } from "./properties/stepScheduler.js"
 import { settle } from "./support/fixture.js"
@@ -102,17 +101,6 @@ describe("nothing is left behind", () => {
         }
       })
     ).pipe(Logger.withMinimumLogLevel(LogLevel.None))
-  )
-
-  it.scoped("by a waiter in the set of those who wait", () =>
-    Effect.gen(function* () {
-      const waiters = new Waiters()
-      const waiting = yield* Effect.replicateEffect(Effect.fork(waiters.waitUnless(() => false, Effect.void)), 1000)
-      yield* settle
-      expect(waiters.size).toBe(1000)
-      yield* Fiber.interruptAll(waiting)
-      expect(waiters.size).toBe(0)
-    })
   )
 
   it("by a day of outage, and little is logged", () => {

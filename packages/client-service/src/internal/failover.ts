@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
 import { type EndpointFailure, EndpointsFailed } from "../EndpointsFailed.js"
-import { AttemptStatus } from "./attemptStatus.js"
+import { AttemptStatus } from "./connection/attemptStatus.js"
 
 interface Round<E> {
   tried: number

@@ -7,8 +7,8 @@ import * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
 import { type EndpointFailure, EndpointsFailed } from "../EndpointsFailed.js"
 import { makeFork } from "./fork.js"
-import { within } from "./sleep.js"
-import { Waiters } from "./waiters.js"
+import { Changes } from "./time/changes.js"
+import { within } from "./time/within.js"
 
 interface Racer {
   readonly scope: Scope.CloseableScope
@@ -28,7 +28,7 @@ export const race = <A, E, R>(
 ): Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope> =>
   Effect.gen(function* () {
     const result = yield* Deferred.make<A, EndpointsFailed<E>>()
-    const changes = new Waiters()
+    const changes = new Changes()
     const failures: Array<EndpointFailure<E>> = []
     const racers: Array<Racer> = []
     let winner: Scope.CloseableScope | undefined
@@ -37,7 +37,7 @@ export const race = <A, E, R>(
     const failed = (endpoint: string, cause: Cause.Cause<E>) => {
       failures.push({ endpoint, cause })
       if (failures.length === endpoints.length) Deferred.unsafeDone(result, new EndpointsFailed({ failures }))
-      changes.resumeAll()
+      changes.notify()
     }
 
     // Uninterruptible, or a racer could run that nobody knows of.
@@ -55,7 +55,7 @@ export const race = <A, E, R>(
           winner = scope
           if (lost !== undefined) signal.lost(lost.error)
           Deferred.unsafeDone(result, Effect.succeed(exit.value))
-          changes.resumeAll()
+          changes.notify()
           return Effect.void
         }
         if (Exit.isFailure(exit)) failed(endpoint.name, exit.cause)

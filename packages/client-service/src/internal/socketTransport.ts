@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type Transport, TransportError } from "../Transport.js"
 import * as ReceiveBuffer from "./receiveBuffer.js"
-import { Waiters, waitUntil } from "./waiters.js"
+import { Changes, waitUntil } from "./time/changes.js"
 
 /**
  * Runs the socket in the Scope of the connection, and gives its transport once it is open.
@@ -20,7 +20,7 @@ export const socketTransport = (
   Effect.gen(function* () {
     const opened = yield* Deferred.make<void, Socket.SocketError | TransportError>()
     const buffer = ReceiveBuffer.make(capacity)
-    const closing = new Waiters()
+    const closing = new Changes()
     let isClosed = false
     let isEnding = false
 
@@ -31,7 +31,7 @@ export const socketTransport = (
 
     const ended = (exit: Exit.Exit<void, Socket.SocketError>) => {
       isClosed = true
-      closing.resumeAll()
+      closing.notify()
       const error = Exit.isFailure(exit) ? lossOf(exit.cause) : undefined
       buffer.end(Socket.isSocketError(error) ? new TransportError({ reason: "Read", cause: error }) : error)
       Deferred.unsafeDone(opened, Effect.fail(error ?? new TransportError({ reason: "Closed" })))

@@ -5,8 +5,8 @@ import * as Scope from "effect/Scope"
 import { type Transport, TransportError } from "../Transport.js"
 import { WebSocketClosed, type WebSocketError, WebSocketOpenError } from "../WebSocketError.js"
 import * as ReceiveBuffer from "./receiveBuffer.js"
-import { sleep } from "./sleep.js"
-import { Waiters, waitUntil } from "./waiters.js"
+import { Changes, waitUntil } from "./time/changes.js"
+import { sleep } from "./time/sleep.js"
 
 export interface Settings {
   readonly endpoint: string
@@ -43,7 +43,7 @@ class WebSocketTransport implements Transport {
   readonly remote: string
   readonly opened: Effect.Effect<Transport, WebSocketError>
   readonly #webSocket: globalThis.WebSocket
-  readonly #closing = new Waiters()
+  readonly #closing = new Changes()
   readonly #buffer: ReceiveBuffer.ReceiveBuffer
 
   constructor(webSocket: globalThis.WebSocket, settings: Settings) {
@@ -78,7 +78,7 @@ class WebSocketTransport implements Transport {
       buffer.end(isNormal(code) ? undefined : new TransportError({ reason: "Read", cause: closed }))
       const error = isOpened ? closed : new WebSocketOpenError({ endpoint, reason: "Failed", detail })
       Deferred.unsafeDone(opened, Effect.fail(error))
-      this.#closing.resumeAll()
+      this.#closing.notify()
       signal.lost(error)
     })
   }

@@ -9,8 +9,8 @@ it("all tests load", () => {
 })
 
 for (const load of [
-  () => import("../transitions.test.js"),
-  () => import("../connectionWaiters.test.js"),
+  () => import("../table.test.js"),
+  () => import("../current.test.js"),
   () => import("../RetryPolicy.test.js"),
   () => import("../resiliencePolicies.test.js"),
   () => import("../ClientService.test.js")

@@ -1,24 +1,9 @@
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import type { Fork } from "./fork.js"
-
-// The longest timer that JavaScript has. Effect takes a longer sleep for one without end.
-const longestTimer = 2 ** 31 - 1
-
-/**
- * Sleeps for any number of milliseconds. For none at all it still yields, but takes no timer, whose least is a
- * millisecond.
- */
-export const sleep = (millis: number): Effect.Effect<void> => {
-  if (millis <= 0) return Effect.yieldNow()
-  if (millis <= longestTimer) return Effect.sleep(Duration.millis(millis))
-  return Effect.zipRight(
-    Effect.sleep(Duration.millis(longestTimer)),
-    Effect.suspend(() => sleep(millis - longestTimer))
-  )
-}
+import type { Fork } from "../fork.js"
+import { sleep } from "./sleep.js"
+import { wait } from "./wait.js"
 
 /** Has a callback called once when something may have changed, and gives what takes that back. */
 export type Subscribe = (wake: () => void) => () => void
@@ -47,6 +32,17 @@ export const whenEnded =
     return () => fiber.removeObserver(wake)
   }
 
+/** Has a callback called when so many milliseconds have passed, unless that is taken back. */
+export const after = (fork: Fork<never>, millis: number, callback: () => void): (() => void) => {
+  if (millis === Number.POSITIVE_INFINITY) return () => {}
+  const timer = fork.now(sleep(millis))
+  timer.addObserver(callback)
+  return () => {
+    timer.removeObserver(callback)
+    timer.unsafeInterruptAsFork(FiberId.none)
+  }
+}
+
 // The timer alone has a fiber of its own. A race of two Effects would have three, for every attempt.
 const waitFor = (
   fork: Fork<never>,
@@ -54,23 +50,24 @@ const waitFor = (
   holds: () => boolean,
   subscribe: Subscribe
 ): Effect.Effect<boolean> =>
-  Effect.async((resume) => {
-    if (holds()) return resume(Effect.succeed(true))
+  wait((resume) => {
+    if (holds()) {
+      resume(Effect.succeed(true))
+      return Effect.void
+    }
     const look = () => {
       if (holds()) settle()
       else unsubscribe = subscribe(look)
     }
     const settle = () => {
       forget()
-      resume(Effect.succeed(holds()))
+      resume(Effect.sync(holds))
     }
     const forget = () => {
       unsubscribe()
-      timer?.removeObserver(settle)
-      timer?.unsafeInterruptAsFork(FiberId.none)
+      cancel()
     }
     let unsubscribe = subscribe(look)
-    const timer = millis === Number.POSITIVE_INFINITY ? undefined : fork.now(sleep(millis))
-    timer?.addObserver(settle)
+    const cancel = after(fork, millis, settle)
     return Effect.sync(forget)
   })

@@ -1,9 +1,15 @@
 import * as Context from "effect/Context"
+import type { ConnectStage } from "../../ConnectionError.js"
 
 /**
  * Tells what an endpoint can't see of the attempt that it is part of: whether the connection came up in the end, past
  * `protocol` and `prepare`. Without a service, connecting is all there is to it.
  */
 export class AttemptStatus extends Context.Reference<AttemptStatus>()("effect-client-service/AttemptStatus", {
-  defaultValue: (): { isEstablished: boolean } => ({ isEstablished: true })
+  defaultValue: (): Status => ({ isEstablished: true, stage: "connect" })
 }) {}
+
+export interface Status {
+  isEstablished: boolean
+  stage: ConnectStage
+}

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
-import type { Model } from "./transitions.js"
+import type { Model } from "../service/table.js"
 
 export interface Entry {
   readonly level: LogLevel.LogLevel
@@ -28,6 +28,7 @@ export class Journal {
   readonly #clock: Clock.Clock
   #quietUntil = Number.NEGATIVE_INFINITY
   #suppressed = 0
+  readonly #said = new Set<string>()
 
   constructor(service: string, endpoint: string, clock: Clock.Clock) {
     this.#service = service
@@ -47,14 +48,25 @@ export class Journal {
           state.cause
         )
       case "Exhausted":
-        return this.#warning(model, () => `${failed(before)}, giving up`, state.cause)
+        return { level: LogLevel.Error, model, message: () => `${failed(before)}, giving up`, cause: state.cause }
       default:
         return { level: LogLevel.Debug, model, message: () => state._tag.toLowerCase() }
     }
   }
 
-  startedTwice(model: Model<unknown, unknown>): Effect.Effect<void> {
-    return this.write({ level: LogLevel.Warning, model, message: () => "already running" })
+  startedTwice(model: Model<unknown, unknown>): Entry {
+    return { level: LogLevel.Warning, model, message: () => "already running" }
+  }
+
+  /** A warning that is given once for a service. */
+  onceOnly(model: Model<unknown, unknown>, message: string): Entry | undefined {
+    if (this.#said.has(message)) return undefined
+    this.#said.add(message)
+    return { level: LogLevel.Warning, model, message: () => message }
+  }
+
+  died(model: Model<unknown, unknown>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    return this.write({ level: LogLevel.Error, model, message: () => "the connection loop died, and goes on", cause })
   }
 
   warn(model: Model<unknown, unknown>, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {

@@ -1,29 +1,35 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Take from "effect/Take"
-import type { ClientService } from "../ClientService.js"
-import type { RetriesExhausted, ServiceStopped } from "../ConnectionError.js"
+import type { ConnectionLost } from "../../ConnectionError.js"
+import type { EndError } from "./current.js"
+
+/** What a stream needs of a service. */
+export interface Source<P, E> {
+  readonly connections: Stream.Stream<P, EndError<E>>
+  readonly use: <A, E2, R>(
+    f: (protocol: P) => Effect.Effect<A, E2, R>
+  ) => Effect.Effect<A, E2 | EndError<E> | ConnectionLost, R>
+}
 
 /**
  * Runs a stream on each connection in turn.
  */
 export const subscribe = <P, E, A, E2, R, Gap>(
-  service: ClientService<P, E>,
+  service: Source<P, E>,
   f: (protocol: P) => Stream.Stream<A, E2, R>,
   gap: ((protocol: P) => Gap) | undefined
-): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> =>
+): Stream.Stream<A | Gap, E2 | EndError<E>, R> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      type Element = Take.Take<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>>
+      type Element = Take.Take<A | Gap, E2 | EndError<E>>
       const elements = yield* Effect.acquireRelease(Queue.bounded<Element>(16), Queue.shutdown)
       let isFirst = true
 
       // Gives how the stream has failed, or nothing if there is a later connection.
       const onConnection = Effect.fnUntraced(function* (protocol: P) {
-        const generation = yield* generationOf(service, protocol)
         if (!isFirst && gap !== undefined) yield* Queue.offer(elements, Take.of(gap(protocol)))
         isFirst = false
         const run = Effect.suspend(() =>
@@ -33,7 +39,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
           Effect.zipLeft(turnOfEventLoop),
           Effect.flatMap((exit) => (Exit.isFailure(exit) ? Effect.succeed(exit) : Effect.never))
         )
-        return yield* Effect.raceFirst(run, Effect.as(laterThan(service, generation), Exit.void))
+        return yield* Effect.raceFirst(run, Effect.as(otherThan(service, protocol), Exit.void))
       })
 
       const next = service.use(onConnection).pipe(
@@ -56,15 +62,9 @@ const turnOfEventLoop = Effect.async<void>((resume) => {
   return Effect.sync(() => clearTimeout(timer))
 })
 
-// None at all if the connection has been replaced already, so that every one is later.
-const generationOf = <P, E>(service: ClientService<P, E>, protocol: P): Effect.Effect<number> =>
-  Effect.map(service.state.get, (state) =>
-    state._tag === "Connected" && state.protocol === protocol ? state.generation : 0
-  )
-
-const laterThan = <P, E>(service: ClientService<P, E>, generation: number): Effect.Effect<unknown> =>
-  service.state.changes.pipe(
-    Stream.filter((state) => state._tag === "Connected" && state.generation > generation),
-    Stream.runHead,
-    Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: Effect.succeed }))
+// A connection that was replaced lives on for those who use it, so its end comes later than its successor.
+const otherThan = <P, E>(service: Source<P, E>, protocol: P): Effect.Effect<unknown, EndError<E>> =>
+  service.connections.pipe(
+    Stream.filter((other) => other !== protocol),
+    Stream.runHead
   )

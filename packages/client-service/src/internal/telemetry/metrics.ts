@@ -1,10 +1,14 @@
+import * as Cause from "effect/Cause"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricLabel from "effect/MetricLabel"
+import * as Option from "effect/Option"
+import { ConnectTimeout, HeartbeatTimeout, ServiceStopped } from "../../ConnectionError.js"
+import type { Phase } from "../connection/phase.js"
 
-export type Outcome = "succeeded" | "failed" | "timed_out" | "interrupted"
+type Outcome = "succeeded" | "failed" | "timed_out" | "interrupted"
 
-export type DisconnectReason = "lost" | "heartbeat" | "replaced" | "stopped"
+type DisconnectReason = "lost" | "heartbeat" | "replaced" | "stopped"
 
 /**
  * What a service tells of itself, under the labels of whoever made it, and under its name if it was given one. Metrics are
@@ -19,24 +23,34 @@ export class Metrics {
     this.#labels = name === undefined ? labels : [...labels, MetricLabel.make("service", name)]
   }
 
-  attempted(outcome: Outcome): void {
-    attempts.unsafeUpdate(1, this.#with("outcome", outcome))
-  }
-
-  connected(millis: number): void {
-    this.attempted("succeeded")
-    timeToConnect.unsafeUpdate(millis, this.#labels)
-    openConnections.unsafeModify(1, this.#labels)
-  }
-
-  disconnected(reason: DisconnectReason, millis: number): void {
-    disconnects.unsafeUpdate(1, this.#with("reason", reason))
-    connectionLifetime.unsafeUpdate(millis, this.#labels)
-    openConnections.unsafeModify(-1, this.#labels)
+  /** Counts what the change of a connection's phase means. `now` is by the clock, in milliseconds. */
+  changed(before: Phase<unknown, unknown>, after: Phase<unknown, unknown>, now: number): void {
+    if (before._tag === "Attempting" || before._tag === "Ready") {
+      if (after._tag === "Up") this.#connected(now - before.since)
+      else if (after._tag !== "Ready") this.#attempted(outcomeOf(after))
+    } else if (before._tag === "Up" || before._tag === "Retiring") {
+      if (after._tag !== "Retiring") this.#disconnected(reasonOf(after), now - before.since)
+    }
   }
 
   waiting(more: number): void {
     waiters.unsafeModify(more, this.#labels)
+  }
+
+  #attempted(outcome: Outcome): void {
+    attempts.unsafeUpdate(1, this.#with("outcome", outcome))
+  }
+
+  #connected(millis: number): void {
+    this.#attempted("succeeded")
+    timeToConnect.unsafeUpdate(millis, this.#labels)
+    openConnections.unsafeModify(1, this.#labels)
+  }
+
+  #disconnected(reason: DisconnectReason, millis: number): void {
+    disconnects.unsafeUpdate(1, this.#with("reason", reason))
+    connectionLifetime.unsafeUpdate(millis, this.#labels)
+    openConnections.unsafeModify(-1, this.#labels)
   }
 
   #with(label: string, value: Outcome | DisconnectReason): ReadonlyArray<MetricLabel.MetricLabel> {
@@ -47,6 +61,18 @@ export class Metrics {
     return labels
   }
 }
+
+const outcomeOf = (phase: Phase<unknown, unknown>): Outcome => {
+  if (phase._tag !== "Failed") return "interrupted"
+  return failureOf(phase.cause) instanceof ConnectTimeout ? "timed_out" : "failed"
+}
+
+const reasonOf = (phase: Phase<unknown, unknown>): DisconnectReason => {
+  if (phase._tag === "Lost") return failureOf(phase.cause) instanceof HeartbeatTimeout ? "heartbeat" : "lost"
+  return phase._tag === "Closing" && phase.reason instanceof ServiceStopped ? "stopped" : "replaced"
+}
+
+const failureOf = (cause: Cause.Cause<unknown>): unknown => Option.getOrUndefined(Cause.failureOption(cause))
 
 const attempts = Metric.counter("client_service_attempts", { incremental: true })
 

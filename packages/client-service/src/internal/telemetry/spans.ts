@@ -1,7 +1,9 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Tracer from "effect/Tracer"
+import type { Phase } from "../connection/phase.js"
 
 /**
  * A span for each attempt, linked to the one before. A tracer that throws leaves the attempt without its span.
@@ -38,9 +40,15 @@ export class AttemptSpans {
     )
   }
 
-  end(span: Tracer.Span | undefined, exit: Exit.Exit<unknown, unknown>): void {
+  /** Ends the span of an attempt that is no longer under way. */
+  ended(span: Tracer.Span, phase: Phase<unknown, unknown>): void {
     try {
-      span?.end(this.#clock.unsafeCurrentTimeNanos(), exit)
+      span.end(this.#clock.unsafeCurrentTimeNanos(), exitOf(phase))
     } catch {}
   }
+}
+
+const exitOf = (phase: Phase<unknown, unknown>): Exit.Exit<unknown, unknown> => {
+  if (phase._tag === "Ready") return Exit.succeed(phase.protocol)
+  return phase._tag === "Failed" ? Exit.failCause(phase.cause) : Exit.interrupt(FiberId.none)
 }

@@ -1,0 +1,248 @@
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../../ConnectionError.js"
+import type { ConnectionSignal } from "../../Endpoint.js"
+import type { Fork } from "../fork.js"
+import { Changes, waitUntil } from "../time/changes.js"
+import { within } from "../time/within.js"
+import { withoutStack } from "../withoutStack.js"
+import { AttemptStatus, type Status } from "./attemptStatus.js"
+import { originals } from "./originals.js"
+import type { Established, Phase } from "./phase.js"
+import { Users } from "./use.js"
+
+export interface Settings<P, E, R> {
+  readonly name: string
+  /** A whole attempt: connect, `protocol` and `prepare`. */
+  readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
+  /** Watches over a connection that is up, and gives the cause when it has to be given up. */
+  readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined
+  readonly connectTimeout: Duration.Duration
+  /** Milliseconds. */
+  readonly closeTimeout: number
+  readonly clock: Clock.Clock
+  readonly fork: Fork<R>
+}
+
+/** Is told of every change of a phase, in the step in which it changes. */
+export type Observer<P, E, R> = (connection: Connection<P, E, R>, before: Phase<P, E>, now: Phase<P, E>) => void
+
+/**
+ * An attempt and the connection that comes of it, with the Scope of all that they acquire.
+ *
+ * There is one for every connected service, and services are many: what is over is let go of.
+ */
+export class Connection<P, E, R> {
+  readonly #settings: Settings<P, E, R>
+  readonly #scope: Scope.CloseableScope
+  readonly #observer: Observer<P, E, R>
+  readonly #changes = new Changes()
+  readonly #status: Status = { isEstablished: false, stage: "connect" }
+  #phase: Phase<P, E>
+  /** The attempt, what watches over the connection, and what waits for its users to end. */
+  readonly #fibers = new Set<Fiber.RuntimeFiber<unknown>>()
+  #attempt: Fiber.RuntimeFiber<unknown> | undefined
+
+  /** Begins an attempt. */
+  constructor(
+    settings: Settings<P, E, R>,
+    scope: Scope.CloseableScope,
+    span: Tracer.Span | undefined,
+    observer: Observer<P, E, R>
+  ) {
+    this.#settings = settings
+    this.#scope = scope
+    this.#observer = observer
+    this.#phase = { _tag: "Attempting", since: this.#now() }
+    const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
+    const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.#status))
+    const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
+      // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
+      Effect.exit(Effect.suspend(() => settings.connect(signal))),
+      span === undefined ? services : Context.add(services, Tracer.ParentSpan, span)
+    )
+    this.#attempt = attempt
+    attempt.addObserver((exit) => {
+      this.#attempt = undefined
+      this.#attempted(Exit.flatten(exit))
+    })
+    this.#keep(attempt)
+  }
+
+  get phase(): Phase<P, E> {
+    return this.#phase
+  }
+
+  get changes(): Changes {
+    return this.#changes
+  }
+
+  /** The fiber of the attempt, while it is under way. */
+  get attempt(): Fiber.RuntimeFiber<unknown> | undefined {
+    return this.#phase._tag === "Attempting" ? this.#attempt : undefined
+  }
+
+  /** Whether a fiber belongs to the attempt, be it one that the attempt has left to itself. */
+  isWithin(fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean {
+    return fiber.getFiberRef(FiberRef.currentContext).unsafeMap.get(AttemptStatus.key) === this.#status
+  }
+
+  get established(): Established<P> | undefined {
+    return this.#phase._tag === "Up" || this.#phase._tag === "Retiring" ? this.#phase.established : undefined
+  }
+
+  /** Waits until the attempt has an outcome, for so many milliseconds, and for `connectTimeout` at most. */
+  settled(millis: number): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const phase = this.#phase
+      if (phase._tag !== "Attempting") return Effect.succeed(true)
+      // The clock may have been set back.
+      const elapsed = Math.max(0, this.#now() - phase.since)
+      const left = Duration.toMillis(this.#settings.connectTimeout) - elapsed
+      return this.#within(Math.min(left, millis), () => this.#phase._tag !== "Attempting")
+    })
+  }
+
+  /** Takes the connection up, if the attempt has succeeded. One that is still under way has timed out. */
+  establish(generation: number): Exit.Exit<Established<P>, AttemptError<E>> {
+    if (this.#phase._tag === "Attempting") this.#fail(Cause.fail(this.#timeout()))
+    const phase = this.#phase
+    if (phase._tag !== "Ready") return Exit.failCause(phase._tag === "Failed" ? phase.cause : Cause.empty)
+    const { fork, name, watch } = this.#settings
+    const { protocol } = phase
+    const established: Established<P> = {
+      protocol,
+      generation,
+      users: new Users(name),
+      some: Option.some(protocol),
+      succeed: Effect.succeed(protocol)
+    }
+    this.#status.isEstablished = true
+    this.#enter({ _tag: "Up", since: this.#now(), established })
+    if (watch !== undefined) this.#keep(fork.soon(Effect.map(watch(protocol), (cause) => this.#lose(originals(cause)))))
+    return Exit.succeed(established)
+  }
+
+  /** Waits until the connection is lost or closed, for so many milliseconds, and tells whether it is. */
+  over(millis: number): Effect.Effect<boolean> {
+    return this.#within(millis, () => this.established === undefined)
+  }
+
+  /** Closes the connection once nobody uses it any more, or so many milliseconds have passed. */
+  retire(millis: number, reason: unknown): void {
+    const { established } = this
+    if (established === undefined || established.users.size === 0 || millis <= 0) {
+      this.close(reason)
+      return
+    }
+    if (this.#phase._tag === "Up") this.#enter({ _tag: "Retiring", since: this.#phase.since, established })
+    const { users } = established
+    const unused = within(
+      this.#settings.fork,
+      millis,
+      () => users.size === 0,
+      (wake) => users.changes.subscribe(wake)
+    )
+    this.#keep(this.#settings.fork.soon(Effect.map(unused, () => this.close(reason))))
+  }
+
+  /**
+   * Halts the attempt and closes what it acquired: at once, as far as that takes no waiting. Finalizers may call the
+   * service back.
+   */
+  close(reason?: unknown): void {
+    const phase = this.#phase
+    if (phase._tag === "Closing" || phase._tag === "Closed") return
+    const cause = phase._tag === "Failed" || phase._tag === "Lost" ? phase.cause : undefined
+    this.#enter({ _tag: "Closing", since: this.#now(), cause, reason })
+    this.#settings.fork.now(this.#release(cause))
+  }
+
+  /** Waits until the connection is closed, or `closeTimeout` has passed since it began to close, and tells whether it is. */
+  get closed(): Effect.Effect<boolean> {
+    return Effect.flatMap(
+      waitUntil(this.#changes, () => this.#phase._tag === "Closing" || this.#phase._tag === "Closed"),
+      () => this.#within(this.closeTimeLeft, () => this.#phase._tag === "Closed")
+    )
+  }
+
+  /** How much of `closeTimeout` is left to a connection that is closing, in milliseconds. */
+  get closeTimeLeft(): number {
+    if (this.#phase._tag !== "Closing") return 0
+    // The clock may have been set back.
+    const elapsed = Math.max(0, this.#now() - this.#phase.since)
+    return Math.max(0, this.#settings.closeTimeout - elapsed)
+  }
+
+  // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
+  // released at once, since the Scope is closed by then.
+  #release(cause: Cause.Cause<ConnectionError<E>> | undefined): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      for (const fiber of this.#fibers) fiber.unsafeInterruptAsFork(FiberId.none)
+      return this.#within(this.#settings.closeTimeout, () => this.#fibers.size === 0)
+    }).pipe(
+      Effect.zipRight(Scope.close(this.#scope, cause === undefined ? Exit.void : Exit.failCause(cause))),
+      Effect.onExit(() => Effect.sync(() => this.#enter({ _tag: "Closed" })))
+    )
+  }
+
+  #attempted(exit: Exit.Exit<P, E>): void {
+    if (Exit.isFailure(exit)) {
+      if (this.#phase._tag === "Attempting") this.#fail(originals(exit.cause))
+    } else if (this.#phase._tag === "Attempting") {
+      this.#enter({ _tag: "Ready", since: this.#phase.since, protocol: exit.value })
+    }
+  }
+
+  #lost(error: E | undefined): void {
+    const cause = () => Cause.fail(error ?? withoutStack(() => new ConnectionLost({ service: this.#settings.name })))
+    if (this.#phase._tag === "Attempting" || this.#phase._tag === "Ready") this.#fail(cause())
+    else if (this.established !== undefined) this.#lose(cause())
+  }
+
+  #fail(cause: Cause.Cause<AttemptError<E>>): void {
+    this.#enter({ _tag: "Failed", cause })
+  }
+
+  #lose(cause: Cause.Cause<ConnectionError<E>>): void {
+    if (this.established !== undefined) this.#enter({ _tag: "Lost", cause })
+  }
+
+  #enter(phase: Phase<P, E>): void {
+    const before = this.#phase
+    this.#phase = phase
+    this.#observer(this, before, phase)
+    this.#changes.notify()
+  }
+
+  #timeout(): ConnectTimeout {
+    const { connectTimeout: duration, name: service } = this.#settings
+    return new ConnectTimeout({ service, duration, stage: this.#status.stage })
+  }
+
+  #now(): number {
+    return this.#settings.clock.unsafeCurrentTimeMillis()
+  }
+
+  #within(millis: number, holds: () => boolean): Effect.Effect<boolean> {
+    return within(this.#settings.fork, millis, holds, (wake) => this.#changes.subscribe(wake))
+  }
+
+  #keep(fiber: Fiber.RuntimeFiber<unknown>): void {
+    this.#fibers.add(fiber)
+    fiber.addObserver(() => {
+      this.#fibers.delete(fiber)
+      this.#changes.notify()
+    })
+  }
+}

@@ -1,0 +1,277 @@
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import {
+  type AttemptError,
+  type ConnectionLost,
+  NotConnected,
+  type RetriesExhausted,
+  type ServiceStopped
+} from "../../ConnectionError.js"
+import type { ConnectionState } from "../../ConnectionState.js"
+import type { Established } from "../connection/phase.js"
+import type { PromiseUse } from "../connection/use.js"
+import type { Fork } from "../fork.js"
+import { wait } from "../time/wait.js"
+import { after } from "../time/within.js"
+
+/** What those fail with who ask a service that is at its end. */
+export type EndError<E> = ServiceStopped | RetriesExhausted<E>
+
+export interface Settings<P, E> {
+  readonly name: string
+  readonly clock: Clock.Clock
+  readonly fork: Fork<never>
+  readonly state: () => ConnectionState<P, E>
+  /** Is asked before a fiber begins to wait, and may have something to be done first. */
+  readonly beforeWait: () => Effect.Effect<unknown> | undefined
+  /** Is told how many more wait, or fewer. */
+  readonly waiting: (more: number) => void
+}
+
+type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
+
+/** Somebody who wants a connection later than a generation, for as long as the limit allows. */
+interface Demand<P, A, E, R> {
+  readonly generation: number
+  readonly begin: (established: Established<P>, resume: Resume<A, E, R>) => Effect.Effect<unknown>
+  /** From the moment at which the wait begins. */
+  readonly limit: () => Limit<E>
+}
+
+interface Limit<out E> {
+  /** What to fail with, if the limit is reached. */
+  readonly reached: () => Effect.Effect<never, E> | undefined
+  /** Has the waiter called once there is something to look at, or the limit is reached. Gives what takes that back. */
+  readonly enlist: (waiter: Waiter<E>) => () => void
+}
+
+type Waiter<E> = (failure?: Effect.Effect<never, E>) => void
+
+/**
+ * The connection that a service has now, and those who wait for the next.
+ *
+ * `established` is what is so at this very moment: it changes with the call that changes it. The `SubscriptionRef` follows
+ * as soon as there is a fiber to set it.
+ */
+export class Current<P, E> {
+  readonly ref: SubscriptionRef.SubscriptionRef<Option.Option<P>>
+  readonly whenConnected: Effect.Effect<P, EndError<E>>
+  readonly #settings: Settings<P, E>
+  #established: Established<P> | undefined
+  #published: Established<P> | undefined
+  #end: Exit.Exit<never, EndError<E>> | undefined
+  #failedAttempts = 0
+  #lastFailure: Exit.Exit<never, AttemptError<E>> | undefined
+  #patient: Set<Waiter<never>> | undefined
+  /** Those who wait until an attempt fails, by the number of that attempt among those that fail. */
+  #impatient: Map<number, Set<Waiter<AttemptError<E>>>> | undefined
+
+  static make<P, E>(settings: Settings<P, E>): Effect.Effect<Current<P, E>> {
+    return Effect.map(SubscriptionRef.make(Option.none<P>()), (ref) => new Current(settings, ref))
+  }
+
+  constructor(settings: Settings<P, E>, ref: SubscriptionRef.SubscriptionRef<Option.Option<P>>) {
+    this.#settings = settings
+    this.ref = ref
+    const demanded = this.#demand<P, never, never>({ ...protocolOf(), limit: () => this.#endless })
+    this.whenConnected = Effect.suspend(() => this.#established?.succeed ?? demanded)
+  }
+
+  get established(): Established<P> | undefined {
+    return this.#established
+  }
+
+  get protocol(): Option.Option<P> {
+    return this.#established?.some ?? Option.none()
+  }
+
+  /** Waits until so many attempts have failed. */
+  whenConnectedOrFailed(failures: number): Effect.Effect<P, EndError<E> | AttemptError<E>> {
+    return this.#demand<P, AttemptError<E>, never>({ ...protocolOf(), limit: () => this.#untilFailed(failures) })
+  }
+
+  /** The protocol of each connection, the newest for a consumer that is slow. */
+  get connections(): Stream.Stream<P, EndError<E>> {
+    return Stream.unfoldEffect(0, (generation) =>
+      this.#demand<Option.Option<readonly [P, number]>, never, never>({
+        generation,
+        begin: (next, resume) => answer(resume, Exit.succeed(Option.some([next.protocol, next.generation] as const))),
+        limit: () => this.#endless
+      })
+    )
+  }
+
+  /** Runs an Effect with the protocol, for as long as the connection lives, and waits so many milliseconds for one. */
+  use<A, E2, R>(
+    f: (protocol: P) => Effect.Effect<A, E2, R>,
+    maxWait: number
+  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R> {
+    return Effect.flatMap(Effect.runtime<R>(), (runtime) =>
+      this.#demand<A, E2 | ConnectionLost | NotConnected<E>, R>({
+        generation: 0,
+        begin: ({ protocol, users }, resume) => users.run(runtime, () => f(protocol), resume),
+        limit: () => this.#untilLate(maxWait)
+      })
+    )
+  }
+
+  /** Waits for a promise likewise. */
+  usePromise<A, E2>(
+    use: PromiseUse<P, A, E2>,
+    maxWait: number
+  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>> {
+    return this.#demand<A, E2 | ConnectionLost | NotConnected<E>, never>({
+      generation: 0,
+      begin: ({ protocol, users }, resume) => users.runPromise(protocol, use, resume),
+      limit: () => this.#untilLate(maxWait)
+    })
+  }
+
+  /** The service has a connection. */
+  set(established: Established<P>): void {
+    this.#established = established
+    this.#wake()
+  }
+
+  /** A connection is lost, closed or retired: this one, or an older one. */
+  leave(established: Established<P>): void {
+    if (this.#established === established) this.#established = undefined
+  }
+
+  attemptFailed(failure: Exit.Exit<never, AttemptError<E>>): void {
+    this.#failedAttempts += 1
+    this.#lastFailure = failure
+    const waiters = this.#impatient?.get(this.#failedAttempts)
+    this.#impatient?.delete(this.#failedAttempts)
+    this.#resume(waiters, failure)
+  }
+
+  /** Has those who wait fail, and whoever comes later. */
+  turnAway(error: EndError<E>): void {
+    this.#end = Exit.fail(error)
+    this.#wake()
+  }
+
+  /** Has whoever comes wait again. */
+  admit(): void {
+    this.#end = undefined
+  }
+
+  /** Sets the `SubscriptionRef`, if it is behind. */
+  get publish(): Effect.Effect<void> | undefined {
+    if (this.#published === this.#established) return undefined
+    this.#published = this.#established
+    return SubscriptionRef.set(this.ref, this.protocol)
+  }
+
+  // To find a connection and to begin with it is one step, and so is to find none and to wait: a fiber may be held up
+  // between any two. Whoever is woken looks again, since by then the connection may be lost.
+  #demand<A, E2, R>(demand: Demand<P, A, E2, R>, limit?: Limit<E2>): Effect.Effect<A, E2 | EndError<E>, R> {
+    return wait((resume: Resume<A, E2 | EndError<E>, R>) => {
+      const established = this.#established
+      if (established !== undefined && established.generation > demand.generation) {
+        return demand.begin(established, resume)
+      }
+      if (this.#end !== undefined) return answer(resume, this.#end)
+      if (limit === undefined) {
+        const again = this.#demand(demand, demand.limit())
+        const before = this.#settings.beforeWait()
+        return answer(resume, before === undefined ? again : Effect.zipRight(before, again))
+      }
+      const failure = limit.reached()
+      if (failure !== undefined) return answer(resume, failure)
+      return Effect.sync(limit.enlist((failure) => resume(failure ?? this.#demand(demand, limit))))
+    })
+  }
+
+  get #endless(): Limit<never> {
+    return {
+      reached: () => undefined,
+      enlist: (waiter) => {
+        this.#patient ??= new Set()
+        return this.#enlist(this.#patient, waiter)
+      }
+    }
+  }
+
+  #untilFailed(failures: number): Limit<AttemptError<E>> {
+    const last = this.#failedAttempts + failures
+    return {
+      reached: () => (last <= this.#failedAttempts ? this.#lastFailure : undefined),
+      enlist: (waiter) => {
+        this.#impatient ??= new Map()
+        const waiters = this.#impatient.get(last) ?? new Set()
+        this.#impatient.set(last, waiters)
+        const delist = this.#enlist(waiters, waiter)
+        return () => {
+          delist()
+          if (waiters.size === 0 && this.#impatient?.get(last) === waiters) this.#impatient.delete(last)
+        }
+      }
+    }
+  }
+
+  #untilLate(millis: number): Limit<NotConnected<E>> {
+    const { clock, fork, name, state } = this.#settings
+    const until = clock.unsafeCurrentTimeMillis() + millis
+    const left = () => until - clock.unsafeCurrentTimeMillis()
+    const late = Effect.suspend(() => new NotConnected<E>({ service: name, state: state() }))
+    return {
+      reached: () => (left() > 0 ? undefined : late),
+      enlist: (waiter) => {
+        const delist = this.#endless.enlist(() => {
+          cancel()
+          waiter()
+        })
+        const cancel = after(fork, left(), () => {
+          delist()
+          waiter(late)
+        })
+        return () => {
+          delist()
+          cancel()
+        }
+      }
+    }
+  }
+
+  #enlist<W>(waiters: Set<W>, waiter: W): () => void {
+    waiters.add(waiter)
+    this.#settings.waiting(1)
+    return () => {
+      if (waiters.delete(waiter)) this.#settings.waiting(-1)
+    }
+  }
+
+  #wake(): void {
+    const patient = this.#patient
+    const impatient = this.#impatient
+    this.#patient = undefined
+    this.#impatient = undefined
+    this.#resume(patient)
+    if (impatient !== undefined) for (const waiters of impatient.values()) this.#resume(waiters)
+  }
+
+  #resume<E2>(waiters: Set<Waiter<E2>> | undefined, failure?: Effect.Effect<never, E2>): void {
+    if (waiters === undefined) return
+    this.#settings.waiting(-waiters.size)
+    // None is delisted any more, so that it is not counted twice.
+    const woken = [...waiters]
+    waiters.clear()
+    for (const waiter of woken) waiter(failure)
+  }
+}
+
+const protocolOf = <P>(): Pick<Demand<P, P, never, never>, "begin" | "generation"> => ({
+  generation: 0,
+  begin: ({ succeed }, resume) => answer(resume, succeed)
+})
+
+const answer = <A, E, R>(resume: Resume<A, E, R>, effect: Effect.Effect<A, E, R>): Effect.Effect<unknown> => {
+  resume(effect)
+  return Effect.void
+}

@@ -1,0 +1,473 @@
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberHandle from "effect/FiberHandle"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import type * as SubscriptionRef from "effect/SubscriptionRef"
+import type * as Tracer from "effect/Tracer"
+import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../../ConnectionError.js"
+import type { ConnectionState } from "../../ConnectionState.js"
+import { isAwaited } from "../connection/attempt.js"
+import { Connection, type Settings as ConnectionSettings, type Observer } from "../connection/connection.js"
+import type { Phase } from "../connection/phase.js"
+import type { Journal } from "../telemetry/journal.js"
+import type { Metrics } from "../telemetry/metrics.js"
+import type { AttemptSpans } from "../telemetry/spans.js"
+import { sleep } from "../time/sleep.js"
+import { within } from "../time/within.js"
+import type { Current } from "./current.js"
+import { Publisher } from "./publisher.js"
+import type { Retries } from "./retries.js"
+import {
+  type EventName,
+  type Events,
+  type Failed,
+  failuresSoFar,
+  initial,
+  type Model,
+  type Output,
+  transition
+} from "./table.js"
+
+export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
+  /** Milliseconds. */
+  readonly resetAfter: number
+  /** Milliseconds. */
+  readonly drainTimeout: number
+  readonly retries: Retries<E, R>
+  /** How many milliseconds a connection lives before it is replaced, drawn for each. */
+  readonly maxAge: Effect.Effect<number> | undefined
+  readonly replacementRetries: Retries<E, R>
+  readonly spans: AttemptSpans
+  readonly metrics: Metrics
+  readonly journal: Journal
+}
+
+/** An attempt younger than this, in milliseconds, is not begun anew. */
+const youth = 1000
+
+/** How long a loop that has died waits before it goes on, in milliseconds. */
+const recovery = 1000
+
+/** What takes its time, and ends with a report of what came of it. */
+type Activity<R> = Effect.Effect<unknown, never, R>
+
+/**
+ * Obeys the table.
+ *
+ * The model changes in `dispatch` and nowhere else, before the call that causes it returns. There is one activity at a
+ * time, and one fiber for it, the loop, which goes on with the activity that follows from the report of the last. It ends
+ * where there is nothing to do, as while a connection is up. What comes from outside takes over: it interrupts the activity
+ * and begins another.
+ */
+export class Loop<P, E, R> implements Record<Output, () => void> {
+  readonly #settings: Settings<P, E, R>
+  readonly #current: Current<P, E>
+  readonly #publisher: Publisher<P, E>
+  readonly #fiber: FiberHandle.FiberHandle<void>
+  #model: Model<P, E> = initial
+  /** The attempt, or the connection that is up. */
+  #connection: Connection<P, E, R> | undefined
+  /** All that is neither closed nor given up. */
+  readonly #open = new Set<Connection<P, E, R>>()
+  #activity: Activity<R> | undefined
+  #isReporting = false
+  /** When the attempt is begun anew. */
+  #reopenAt = Number.POSITIVE_INFINITY
+  /** Completed when the stop under way is. */
+  #stopping: Deferred.Deferred<void> | undefined
+  #isShutDown = false
+
+  constructor(settings: Settings<P, E, R>, current: Current<P, E>, fiber: FiberHandle.FiberHandle<void>) {
+    this.#settings = settings
+    this.#current = current
+    this.#publisher = new Publisher(() => this.#model.state, current, settings.journal)
+    this.#fiber = fiber
+  }
+
+  get model(): Model<P, E> {
+    return this.#model
+  }
+
+  get states(): Effect.Effect<SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>> {
+    return this.#publisher.states
+  }
+
+  // Uninterruptible, or a transition could remain unpublished.
+  get start(): Effect.Effect<void> {
+    return Effect.uninterruptible(
+      Effect.suspend(() => {
+        if (this.#isShutDown) return Effect.void
+        this.#dispatch("start", {})
+        return this.#publisher.publish
+      })
+    )
+  }
+
+  get stop(): Effect.Effect<void> {
+    return Effect.uninterruptibleMask((restore) => {
+      const before = this.#running
+      this.#dispatch("stop", { isOpen: this.#isOpen, uses: this.#settings.drainTimeout > 0 ? this.#uses : 0 })
+      const { _tag } = this.#model.state
+      const isHalted = before !== undefined && (_tag === "Stopped" || before !== this.#running)
+      const halted = isHalted ? Fiber.await(before) : Effect.void
+      if (_tag === "Disconnecting") this.#stopping ??= Deferred.unsafeMake(FiberId.none)
+      const stopped = this.#stopping === undefined ? Effect.void : Deferred.await(this.#stopping)
+      return Effect.zipRight(this.#publisher.publish, restore(Effect.zipRight(halted, stopped)))
+    })
+  }
+
+  get reconnect(): Effect.Effect<void> {
+    return Effect.uninterruptible(
+      Effect.suspend(() => {
+        this.#dispatch("reconnect", { failures: this.#failuresSoFar(), attempt: this.#age })
+        return this.#publisher.publish
+      })
+    )
+  }
+
+  /** Stops, and ignores every later start. */
+  get shutDown(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#isShutDown = true
+      return this.stop
+    })
+  }
+
+  /** What is to be said to a fiber that is about to wait for a connection. */
+  beforeWait(): Effect.Effect<unknown> | undefined {
+    const { journal, name } = this.#settings
+    if (this.#model.state._tag === "Init") {
+      const entry = journal.onceOnly(this.#model, "waited for, and not started yet")
+      return entry === undefined ? undefined : journal.write(entry)
+    }
+    const attempt = this.#connection?.attempt
+    const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+    if (attempt === undefined || fiber === undefined || !this.#connection?.isWithin(fiber)) return undefined
+    return Effect.flatMap(isAwaited(attempt, fiber), (isAwaited) =>
+      isAwaited ? Effect.dieMessage(`${name}: an attempt to connect waits for its own connection`) : Effect.void
+    )
+  }
+
+  /** The policy grants more attempts than anybody can have meant. */
+  hasty(): void {
+    const { journal } = this.#settings
+    const entry = journal.onceOnly(this.#model, "the retry policy grants more than 100 attempts in a second")
+    if (entry !== undefined) this.#publisher.add(undefined, entry)
+  }
+
+  #dispatch<Name extends EventName>(name: Name, event: Events<P, E>[Name]): void {
+    const before = this.#model
+    const { model, outputs } = transition(before, name, event)
+    this.#model = model
+    if (model !== before) this.#publisher.add(model.state, this.#settings.journal.transition(before, model))
+    for (const output of outputs) this[output]()
+  }
+
+  /** Dispatches what came of an activity, which the loop follows with the next. */
+  #report<Name extends EventName>(name: Name, event: Events<P, E>[Name]): void {
+    this.#isReporting = true
+    this.#dispatch(name, event)
+    this.#isReporting = false
+  }
+
+  #begin(activity: Activity<R>): void {
+    this.#activity = activity
+    if (!this.#isReporting) FiberHandle.unsafeSet(this.#fiber, this.#settings.fork.soon(this.#run))
+  }
+
+  // Publishes first: whoever has brought the loop here may have been held up before doing so.
+  get #run(): Effect.Effect<void, never, R> {
+    return Effect.flatMap(this.#publisher.publish, () => {
+      const activity = this.#activity
+      this.#activity = undefined
+      if (activity === undefined) return Effect.void
+      return Effect.flatMap(
+        Effect.catchAllCause(activity, (cause) => this.#recover(cause, activity)),
+        () => this.#run
+      )
+    })
+  }
+
+  // Nothing that a caller has given ends the loop. Should it die all the same, the service must not stand still.
+  #recover(cause: Cause.Cause<never>, activity: Activity<R>): Effect.Effect<void> {
+    if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
+    return Effect.zipRight(this.#settings.journal.died(this.#model, cause), sleep(recovery)).pipe(
+      Effect.zipRight(
+        Effect.sync(() => {
+          this.#activity ??= activity
+        })
+      )
+    )
+  }
+
+  get #running(): Fiber.RuntimeFiber<void, unknown> | undefined {
+    return Option.getOrUndefined(FiberHandle.unsafeGet(this.#fiber))
+  }
+
+  /** What the table has it do. */
+
+  warn(): void {
+    this.#publisher.add(undefined, this.#settings.journal.startedTwice(this.#model))
+  }
+
+  admit(): void {
+    this.#current.admit()
+  }
+
+  turnAway(): void {
+    const { state } = this.#model
+    const service = this.#settings.name
+    this.#current.turnAway(
+      state._tag === "Exhausted"
+        ? new RetriesExhausted({ service, failures: state.failures, cause: state.cause })
+        : new ServiceStopped({ service })
+    )
+  }
+
+  handOut(): void {
+    const established = this.#connection?.established
+    if (established !== undefined) this.#current.set(established)
+  }
+
+  completeStops(): void {
+    if (this.#stopping !== undefined) Deferred.unsafeDone(this.#stopping, Effect.void)
+    this.#stopping = undefined
+  }
+
+  open(): void {
+    this.#connection = undefined
+    this.#begin(this.#connect)
+  }
+
+  reopenLater(): void {
+    const connection = this.#connection
+    if (connection?.phase._tag !== "Attempting") return
+    this.#reopenAt = connection.phase.since + youth
+    this.#begin(this.#attempt(connection))
+  }
+
+  sleep(): void {
+    const { state } = this.#model
+    if (state._tag !== "Waiting") return
+    const { delay, retryAt } = state
+    // The delay counts from the failure, and the policy may have taken its time. The clock may have been set back.
+    const left = Effect.suspend(() => sleep(Math.min(Duration.toMillis(delay), retryAt - this.#now())))
+    this.#begin(Effect.map(left, () => this.#report("delayOver", {})))
+  }
+
+  renew(): void {
+    const { maxAge } = this.#settings
+    if (maxAge !== undefined && this.#connection !== undefined) this.#begin(this.#replace(this.#connection, maxAge))
+  }
+
+  awaitClosed(): void {
+    this.#begin(
+      Effect.zipRight(
+        this.#drained,
+        Effect.map(this.#closed(), () => this.#report("closed", {}))
+      )
+    )
+  }
+
+  halt(): void {
+    this.#activity = undefined
+    if (!this.#isReporting) this.#running?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  close(): void {
+    for (const connection of this.#open) if (connection.phase._tag !== "Retiring") connection.close()
+  }
+
+  drain(): void {
+    const reason = new ServiceStopped({ service: this.#settings.name })
+    for (const connection of this.#open) connection.retire(this.#settings.drainTimeout, reason)
+  }
+
+  /** What takes its time. */
+
+  get #connect(): Activity<R> {
+    return Effect.gen(this, function* () {
+      // What a loop that died has left.
+      this.close()
+      yield* this.#closed()
+      this.#reopenAt = Number.POSITIVE_INFINITY
+      const connection = yield* this.#makeConnection((connection) => {
+        this.#connection = connection
+      })
+      yield* this.#attempt(connection)
+    })
+  }
+
+  #attempt(connection: Connection<P, E, R>): Activity<R> {
+    return Effect.gen(this, function* () {
+      const isSettled = yield* connection.settled(this.#reopenAt - this.#now())
+      if (!isSettled && this.#now() >= this.#reopenAt) {
+        return this.#report("reconnect", { failures: this.#failuresSoFar(), attempt: "old" })
+      }
+      const exit = connection.establish(this.#model.generation + 1)
+      if (Exit.isSuccess(exit)) {
+        return this.#report("succeeded", { protocol: exit.value.protocol, now: this.#now() })
+      }
+      connection.close()
+      yield* this.#closed()
+      this.#report("failed", yield* this.#judge(this.#failuresSoFar() + 1, exit.cause))
+    })
+  }
+
+  #lost(cause: Cause.Cause<ConnectionError<E>>): Activity<R> {
+    return Effect.suspend(() => {
+      const failures = this.#failuresSoFar() + 1
+      // The one that was to replace it as well. The policy may take its time.
+      this.close()
+      return Effect.map(this.#judge(failures, cause), (lost) => this.#report("lost", lost))
+    })
+  }
+
+  #judge(failures: number, cause: Cause.Cause<ConnectionError<E>>): Effect.Effect<Failed<E>> {
+    return Effect.map(this.#settings.retries.next({ failures, cause }), (retry) => ({ failures, cause, retry }))
+  }
+
+  // Until the next connection is prepared, the present one serves as ever. Its loss takes over.
+  #replace(connection: Connection<P, E, R>, maxAge: Effect.Effect<number>): Activity<R> {
+    return Effect.gen(this, function* () {
+      const { closeTimeout, journal, replacementRetries } = this.#settings
+      if (yield* connection.over(yield* maxAge)) return
+      for (let failures = 1; ; failures++) {
+        yield* this.#closed(connection)
+        const successor = yield* this.#makeConnection()
+        yield* successor.settled(Number.POSITIVE_INFINITY)
+        const exit = successor.establish(this.#model.generation + 1)
+        if (Exit.isSuccess(exit)) {
+          this.#connection = successor
+          const { protocol } = exit.value
+          this.#report("replaced", { protocol, failures: this.#failuresSoFar(), now: this.#now() })
+          return connection.retire(closeTimeout, undefined)
+        }
+        successor.close()
+        yield* journal.warn(this.#model, "not replaced yet", exit.cause)
+        const retry = yield* replacementRetries.next({ failures, cause: exit.cause })
+        if (Option.isNone(retry)) return
+        yield* sleep(Duration.toMillis(retry.value.delay))
+      }
+    })
+  }
+
+  /** Counts down the uses that are let finish, until there are none. */
+  get #drained(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const draining = this.#draining
+      if (draining.length === 0) return Effect.void
+      const { state } = this.#model
+      const uses = this.#uses
+      if (state._tag === "Disconnecting" && state.uses !== uses) this.#report("usesEnded", { uses })
+      const changed = () => this.#uses !== uses || this.#draining.length !== draining.length
+      const subscribe = (wake: () => void) => {
+        const forget = () => {
+          for (const unsubscribe of subscriptions) unsubscribe()
+        }
+        const once = () => {
+          forget()
+          wake()
+        }
+        const subscriptions = draining.flatMap((connection) => [
+          connection.changes.subscribe(once),
+          ...(connection.established === undefined ? [] : [connection.established.users.changes.subscribe(once)])
+        ])
+        return forget
+      }
+      return this.#publisher.publish.pipe(
+        Effect.zipRight(within(this.#settings.fork, Number.POSITIVE_INFINITY, changed, subscribe)),
+        Effect.zipRight(this.#drained)
+      )
+    })
+  }
+
+  /** Waits until all connections but one are closed, for the rest of their `closeTimeout` at most. */
+  #closed(but?: Connection<P, E, R>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      for (const connection of this.#open) {
+        if (connection === but) continue
+        return Effect.flatMap(connection.closed, (isClosed) => {
+          this.#open.delete(connection)
+          const { journal } = this.#settings
+          const warned = isClosed ? Effect.void : journal.warn(this.#model, "not closed within closeTimeout")
+          return Effect.zipRight(warned, this.#closed(but))
+        })
+      }
+      return Effect.void
+    })
+  }
+
+  /** Begins an attempt, and hands it over before anything else can happen. */
+  #makeConnection(handOver?: (connection: Connection<P, E, R>) => void): Effect.Effect<Connection<P, E, R>> {
+    const { spans } = this.#settings
+    return Effect.zipWith(spans.begin(this.#model.attempt), Scope.make(), (span, scope) => {
+      const connection = new Connection(this.#settings, scope, span, this.#observer(span))
+      this.#open.add(connection)
+      handOver?.(connection)
+      return connection
+    })
+  }
+
+  #observer(span: Tracer.Span | undefined): Observer<P, E, R> {
+    let attempt = span
+    return (connection, before, phase) => {
+      const { metrics, spans } = this.#settings
+      if (attempt !== undefined) spans.ended(attempt, phase)
+      attempt = undefined
+      metrics.changed(before, phase, this.#now())
+      if (before._tag === "Up" || before._tag === "Retiring") {
+        this.#current.leave(before.established)
+        if (phase._tag !== "Retiring") before.established.users.end(reasonOf(phase))
+      }
+      if (phase._tag === "Closed") this.#open.delete(connection)
+      if (phase._tag === "Failed" && connection === this.#connection) {
+        this.#current.attemptFailed(Exit.failCause(phase.cause))
+      }
+      if (phase._tag === "Lost") {
+        if (before._tag === "Retiring") this.#settings.fork.soon(Effect.sync(() => connection.close()))
+        else if (connection === this.#connection) this.#begin(this.#lost(phase.cause))
+      }
+    }
+  }
+
+  get #isOpen(): boolean {
+    return [...this.#open].some((connection) => connection.phase._tag !== "Closing" || connection.closeTimeLeft > 0)
+  }
+
+  get #draining(): ReadonlyArray<Connection<P, E, R>> {
+    return [...this.#open].filter(({ phase }) => phase._tag === "Retiring")
+  }
+
+  get #uses(): number {
+    let uses = 0
+    for (const { established } of this.#open) uses += established?.users.size ?? 0
+    return uses
+  }
+
+  /** How old the attempt is that a reconnect begins anew. One that has failed is not waited for. */
+  get #age(): "none" | "young" | "old" {
+    const phase = this.#connection?.phase
+    if (phase === undefined || phase._tag === "Ready") return "none"
+    return phase._tag === "Attempting" && this.#now() - phase.since < youth ? "young" : "old"
+  }
+
+  #failuresSoFar(): number {
+    return failuresSoFar(this.#model, this.#now(), this.#settings.resetAfter)
+  }
+
+  #now(): number {
+    return this.#settings.clock.unsafeCurrentTimeMillis()
+  }
+}
+
+const reasonOf = (phase: Phase<unknown, unknown>): unknown => {
+  if (phase._tag === "Lost") return Cause.squash(phase.cause)
+  return phase._tag === "Closing" ? phase.reason : undefined
+}

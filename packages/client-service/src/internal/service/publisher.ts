@@ -1,0 +1,76 @@
+import * as Effect from "effect/Effect"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import type { ConnectionState } from "../../ConnectionState.js"
+import { type Entry, isLogged, type Journal } from "../telemetry/journal.js"
+import type { Current } from "./current.js"
+
+/**
+ * Lets the world know of the transitions, in order and one at a time: in the log, to those who watch the states, and in the
+ * `SubscriptionRef` of the current protocol.
+ */
+export class Publisher<P, E> {
+  readonly #state: () => ConnectionState<P, E>
+  readonly #current: Current<P, E>
+  readonly #journal: Journal
+  #unpublished: Array<{ readonly state: ConnectionState<P, E> | undefined; readonly entry: Entry }> = []
+  #isPublishing = false
+  #states: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>> | undefined
+
+  constructor(state: () => ConnectionState<P, E>, current: Current<P, E>, journal: Journal) {
+    this.#state = state
+    this.#current = current
+    this.#journal = journal
+  }
+
+  add(state: ConnectionState<P, E> | undefined, entry: Entry): void {
+    this.#unpublished.push({ state, entry })
+  }
+
+  /** The state and its changes. Most services have nobody who watches them, so it is made for the first who does. */
+  get states(): Effect.Effect<SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>> {
+    return Effect.suspend(() => {
+      if (this.#states !== undefined) return Effect.succeed(this.#states)
+      const state = this.#state()
+      return Effect.flatMap(SubscriptionRef.make(state), (made) => {
+        if (this.#states !== undefined || this.#state() !== state) return this.states
+        // It begins with the present state, and those before are not to follow it.
+        this.#unpublished = this.#unpublished.map(({ entry }) => ({ state: undefined, entry }))
+        this.#states = made
+        return Effect.succeed(made)
+      })
+    })
+  }
+
+  /** Publishes what there is. Whoever comes while another fiber does so leaves it to that one. */
+  readonly publish: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.withFiberRuntime((fiber) => {
+      if (this.#isPublishing) return Effect.void
+      const isWanted = this.#states !== undefined || this.#unpublished.some(({ entry }) => isLogged(fiber, entry))
+      if (!isWanted) this.#unpublished = []
+      const next = this.#next()
+      if (next === undefined) return Effect.void
+      this.#isPublishing = true
+      return this.#continue(next)
+    })
+  )
+
+  #continue(effect: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.flatMap(effect, () => {
+      const next = this.#next()
+      if (next !== undefined) return this.#continue(next)
+      // In the step that found nothing more: whoever has something from now on publishes it.
+      this.#isPublishing = false
+      return Effect.void
+    })
+  }
+
+  #next(): Effect.Effect<void> | undefined {
+    const current = this.#current.publish
+    if (current !== undefined) return current
+    const next = this.#unpublished.shift()
+    if (next === undefined) return undefined
+    const written = this.#journal.write(next.entry)
+    if (this.#states === undefined || next.state === undefined) return written
+    return Effect.zipRight(SubscriptionRef.set(this.#states, next.state), written)
+  }
+}

@@ -1,0 +1,136 @@
+import type * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import type * as Scope from "effect/Scope"
+import type { ConnectionError } from "../../ConnectionError.js"
+import { type ConnectionFailure, fullJitter, type RetryPolicy } from "../../RetryPolicy.js"
+import type { Fork } from "../fork.js"
+import { whenEnded, within } from "../time/within.js"
+import type { Retry } from "./table.js"
+
+export interface Settings<E, R> {
+  readonly policy: RetryPolicy<ConnectionError<E>, R | Scope.Scope>
+  /** Milliseconds after which a policy that has not answered counts as broken. */
+  readonly timeout: number
+  readonly clock: Clock.Clock
+  readonly fork: Fork<R>
+  /** Is told why the policy is broken, each time that the default policy answers in its place. */
+  readonly onBroken: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
+  /** Is told that the policy grants more attempts than anybody can have meant. */
+  readonly onHasty: () => void
+}
+
+export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
+
+/**
+ * Steps a retry policy by hand: it begins afresh with the first failure in a row, and its delay is known before it is
+ * waited for.
+ */
+export class Retries<E, R> {
+  readonly #settings: Settings<E, R>
+  #state: unknown
+  #countedSince = Number.NEGATIVE_INFINITY
+  #granted = 0
+
+  constructor(settings: Settings<E, R>) {
+    this.#settings = settings
+  }
+
+  /** Asks for the next retry: none if the policy is done. */
+  next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+    return Effect.uninterruptibleMask((restore) => {
+      const { clock, fork, policy, timeout } = this.#settings
+      if (failure.failures === 1) this.#state = policy.initial
+      // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
+      const asking = fork.now(Effect.suspend(() => step(policy, failure, this.#state, clock)))
+      const answer = asking.unsafePoll()
+      if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.#count(this.#take(answer.value)))
+      return (answer ?? patiently(fork, asking, timeout)).pipe(
+        Effect.map((answer) => this.#take(answer)),
+        Effect.catchAllCause((cause) => Effect.zipRight(this.#settings.onBroken(cause), this.#byDefault(failure))),
+        Effect.map((retry) => this.#count(retry)),
+        restore,
+        // Out here, since a policy that calls the service may have interrupted whoever asks it.
+        Effect.ensuring(Fiber.interruptFork(asking))
+      )
+    })
+  }
+
+  #take({ retry, state }: Answer): Option.Option<Retry> {
+    this.#state = state
+    return retry
+  }
+
+  #byDefault(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+    const { clock } = this.#settings
+    return step(defaultPolicy, failure, defaultPolicy.initial, clock).pipe(
+      Effect.map(({ retry }) => retry),
+      // It draws from the caller's Random, which may die too.
+      Effect.catchAllCause(() => Effect.sync(() => Option.some(retryAfter(clock.unsafeCurrentTimeMillis(), 1000))))
+    )
+  }
+
+  // A schedule such as `Schedule.forever` has no delay at all, which is hardly what was meant.
+  #count(retry: Option.Option<Retry>): Option.Option<Retry> {
+    if (Option.isNone(retry)) return retry
+    const now = this.#settings.clock.unsafeCurrentTimeMillis()
+    if (Math.abs(now - this.#countedSince) >= 1000) {
+      this.#countedSince = now
+      this.#granted = 0
+    }
+    this.#granted += 1
+    if (this.#granted === most + 1) this.#settings.onHasty()
+    return retry
+  }
+}
+
+/** The attempts in a second above which a policy is hardly what was meant. */
+const most = 100
+
+const patiently = <A>(fork: Fork<never>, asking: Fiber.RuntimeFiber<A>, timeout: number): Effect.Effect<A> =>
+  within(fork, timeout, () => asking.unsafePoll() !== null, whenEnded(asking)).pipe(
+    Effect.flatMap(() => asking.unsafePoll() ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`))
+  )
+
+interface Answer {
+  readonly state: unknown
+  readonly retry: Option.Option<Retry>
+}
+
+const step = <E, R>(
+  policy: RetryPolicy<E, R | Scope.Scope>,
+  failure: ConnectionFailure<E>,
+  state: unknown,
+  clock: Clock.Clock
+): Effect.Effect<Answer, never, Exclude<R, Scope.Scope>> => {
+  const now = clock.unsafeCurrentTimeMillis()
+  return Effect.scoped(
+    Effect.map(policy.step(now, failure, state), ([state, , decision]) => ({
+      state,
+      retry: ScheduleDecision.isDone(decision)
+        ? Option.none()
+        : Option.some(retryAfter(now, delayOf(decision.intervals, now)))
+    }))
+  )
+}
+
+const delayOf = (intervals: ScheduleIntervals.Intervals, now: number): number => {
+  const start = ScheduleIntervals.start(intervals)
+  const delay = Math.round(start - now)
+  if (delay >= 0 && delay < Number.POSITIVE_INFINITY) return delay
+  if (hasBegun(intervals, start, now)) return 0
+  throw new Error(`a delay of ${delay} ms`)
+}
+
+// The intervals of the calendar may have begun: it is half past nine, and the hour of nine is the time. They have an end, or
+// begin with a whole second if they are united with one that has none. A start in the past is nonsense otherwise.
+const hasBegun = (intervals: ScheduleIntervals.Intervals, start: number, now: number): boolean =>
+  start <= now && (start % 1000 === 0 || ScheduleIntervals.end(intervals) < Number.POSITIVE_INFINITY)
+
+const retryAfter = (now: number, millis: number): Retry => ({ delay: Duration.millis(millis), retryAt: now + millis })

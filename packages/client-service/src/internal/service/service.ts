@@ -1,0 +1,230 @@
+import type * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberHandle from "effect/FiberHandle"
+import * as FiberRef from "effect/FiberRef"
+import * as Inspectable from "effect/Inspectable"
+import type * as Option from "effect/Option"
+import { pipeArguments } from "effect/Pipeable"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Subscribable from "effect/Subscribable"
+import type {
+  AttemptError,
+  ConnectionError,
+  ConnectionLost,
+  NotConnected,
+  RetriesExhausted,
+  ServiceStopped
+} from "../../ConnectionError.js"
+import type { ConnectionState } from "../../ConnectionState.js"
+import type { ConnectionSignal } from "../../Endpoint.js"
+import * as InvalidOption from "../../InvalidOption.js"
+import type { RetryPolicy } from "../../RetryPolicy.js"
+import { type PromiseUse, unknownException } from "../connection/use.js"
+import { makeFork } from "../fork.js"
+import { Journal } from "../telemetry/journal.js"
+import { Metrics } from "../telemetry/metrics.js"
+import { AttemptSpans } from "../telemetry/spans.js"
+import { Current, type EndError } from "./current.js"
+import { Loop } from "./loop.js"
+import { Retries } from "./retries.js"
+
+export const TypeId: unique symbol = Symbol.for("effect-client-service/ClientService")
+
+export interface Settings<P, E, R> {
+  readonly name: string
+  /** The name that the metrics are labelled with, if they are. */
+  readonly label: string | undefined
+  readonly endpoint: string
+  /** A whole attempt: connect, `protocol` and `prepare`. */
+  readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
+  /** Watches over a connection that is up, and gives the cause when it has to be given up. */
+  readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined
+  readonly retryPolicy: RetryPolicy<ConnectionError<E>, R | Scope.Scope>
+  readonly connectTimeout: Duration.Duration
+  readonly closeTimeout: Duration.Duration
+  readonly drainTimeout: Duration.Duration
+  readonly resetAfter: Duration.Duration
+  readonly maxAge: Duration.Duration
+}
+
+/** Makes a service in the Scope of the caller, and does not start it. */
+export const makeService = <P, E, R>(
+  settings: Settings<P, E, R>
+): Effect.Effect<Service<P, E, R>, never, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { connectTimeout, endpoint, label, maxAge, name, retryPolicy } = settings
+    const clock = yield* Effect.clock
+    const fork = yield* makeFork<R>()
+    const journal = new Journal(name, endpoint, clock)
+    const metrics = new Metrics(label, yield* FiberRef.get(FiberRef.currentMetricLabels))
+    const makeRetries = () =>
+      new Retries<E, R>({
+        policy: retryPolicy,
+        timeout: Duration.toMillis(connectTimeout),
+        clock,
+        fork,
+        onBroken: (cause) => journal.warn(loop.model, "retry policy broken", cause),
+        onHasty: () => loop.hasty()
+      })
+    const current: Current<P, E> = yield* Current.make<P, E>({
+      name,
+      clock,
+      fork,
+      state: () => loop.model.state,
+      beforeWait: () => loop.beforeWait(),
+      waiting: (more) => metrics.waiting(more)
+    })
+    const fiber = yield* FiberHandle.make<void>()
+    const loop: Loop<P, E, R> = new Loop<P, E, R>(
+      {
+        ...settings,
+        closeTimeout: Duration.toMillis(settings.closeTimeout),
+        drainTimeout: Duration.toMillis(settings.drainTimeout),
+        resetAfter: Duration.toMillis(settings.resetAfter),
+        maxAge: Duration.isFinite(maxAge) ? drawnAge(Duration.toMillis(maxAge)) : undefined,
+        retries: makeRetries(),
+        replacementRetries: makeRetries(),
+        spans: new AttemptSpans(name, endpoint, clock),
+        metrics,
+        journal,
+        clock,
+        fork
+      },
+      current,
+      fiber
+    )
+    yield* Effect.addFinalizer(() => loop.shutDown)
+    return new Service(name, loop, current)
+  })
+
+// A Random that dies costs the jitter, no more.
+const drawnAge = (maxAge: number): Effect.Effect<number> =>
+  Effect.map(Random.nextRange(0.8 * maxAge, maxAge), Math.round).pipe(
+    Effect.catchAllCause(() => Effect.succeed(maxAge))
+  )
+
+/** There may be many services, so what each offers is made when it is asked for. */
+export class Service<P, E, R> extends Inspectable.Class {
+  readonly [TypeId]: typeof TypeId = TypeId
+  readonly name: string
+  readonly #loop: Loop<P, E, R>
+  readonly #current: Current<P, E>
+
+  constructor(name: string, loop: Loop<P, E, R>, current: Current<P, E>) {
+    super()
+    this.name = name
+    this.#loop = loop
+    this.#current = current
+  }
+
+  get start(): Effect.Effect<void> {
+    return this.#loop.start
+  }
+
+  get stop(): Effect.Effect<void> {
+    return this.#loop.stop
+  }
+
+  get reconnect(): Effect.Effect<void> {
+    return this.#loop.reconnect
+  }
+
+  get running(): Effect.Effect<boolean> {
+    return Effect.sync(() => isRunning(this.#loop.model.state))
+  }
+
+  get state(): Subscribable.Subscribable<ConnectionState<P, E>> {
+    return Subscribable.make({
+      get: Effect.sync(() => this.#loop.model.state),
+      changes: Stream.unwrap(Effect.map(this.#loop.states, ({ changes }) => changes))
+    })
+  }
+
+  get protocol(): Subscribable.Subscribable<Option.Option<P>> {
+    return Subscribable.make({
+      get: Effect.sync(() => this.#current.protocol),
+      changes: this.#current.ref.changes
+    })
+  }
+
+  get connections(): Stream.Stream<P, EndError<E>> {
+    return this.#current.connections
+  }
+
+  whenConnected(options?: { readonly failAfterFailures?: undefined }): Effect.Effect<P, EndError<E>>
+  whenConnected(options: {
+    readonly failAfterFailures?: number | undefined
+  }): Effect.Effect<P, AttemptError<E> | EndError<E>>
+  whenConnected(options?: {
+    readonly failAfterFailures?: number | undefined
+  }): Effect.Effect<P, AttemptError<E> | EndError<E>> {
+    const failures = options?.failAfterFailures
+    if (failures === undefined) return this.#current.whenConnected
+    return this.#current.whenConnectedOrFailed(InvalidOption.integer("whenConnected", "failAfterFailures", failures, 1))
+  }
+
+  use<A, E2, R2>(
+    f: (protocol: P) => Effect.Effect<A, E2, R2>
+  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R2>
+  use<A, E2, R2>(
+    f: (protocol: P) => Effect.Effect<A, E2, R2>,
+    options: UseOptions
+  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>, R2>
+  use<A, E2, R2>(
+    f: (protocol: P) => Effect.Effect<A, E2, R2>,
+    options?: UseOptions
+  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>, R2> {
+    return this.#current.use(f, maxWaitOf("use", options))
+  }
+
+  usePromise<A>(
+    evaluate: (protocol: P, signal: AbortSignal) => PromiseLike<A>
+  ): Effect.Effect<A, Cause.UnknownException | ServiceStopped | RetriesExhausted<E> | ConnectionLost>
+  usePromise<A>(
+    evaluate: (protocol: P, signal: AbortSignal) => PromiseLike<A>,
+    options: UseOptions
+  ): Effect.Effect<A, Cause.UnknownException | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>>
+  usePromise<A, E2>(
+    use: PromiseUse<P, A, E2>
+  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost>
+  usePromise<A, E2>(
+    use: PromiseUse<P, A, E2>,
+    options: UseOptions
+  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>>
+  usePromise<A, E2>(
+    use: ((protocol: P, signal: AbortSignal) => PromiseLike<A>) | PromiseUse<P, A, E2>,
+    options?: UseOptions
+  ): Effect.Effect<
+    A,
+    E2 | Cause.UnknownException | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>
+  > {
+    const maxWait = maxWaitOf("usePromise", options)
+    return typeof use === "function"
+      ? this.#current.usePromise({ try: use, catch: unknownException }, maxWait)
+      : this.#current.usePromise(use, maxWait)
+  }
+
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+
+  toJSON() {
+    const { attempt, failures, generation, state } = this.#loop.model
+    return { _id: "ClientService", name: this.name, state: state._tag, attempt, failures, generation }
+  }
+}
+
+interface UseOptions {
+  readonly maxWait?: Duration.DurationInput | undefined
+}
+
+const maxWaitOf = (where: string, options: UseOptions | undefined): number =>
+  options?.maxWait === undefined
+    ? Number.POSITIVE_INFINITY
+    : Duration.toMillis(InvalidOption.duration(where, "maxWait", options.maxWait))
+
+const isRunning = ({ _tag }: ConnectionState<unknown, unknown>): boolean =>
+  _tag === "Connecting" || _tag === "Connected" || _tag === "Waiting" || _tag === "Restarting"

@@ -1,0 +1,241 @@
+import type * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import type { ConnectionError } from "../../ConnectionError.js"
+import * as ConnectionState from "../../ConnectionState.js"
+
+/**
+ * All that a transition depends on. `attempt` and `failures` count since `start`, `generation` counts for ever.
+ */
+export interface Model<out P, out E> {
+  readonly state: ConnectionState.ConnectionState<P, E>
+  readonly attempt: number
+  readonly failures: number
+  readonly generation: number
+}
+
+export const initial: Model<never, never> = { state: ConnectionState.Init(), attempt: 0, failures: 0, generation: 0 }
+
+/**
+ * What happens to a service, and what each event tells.
+ */
+export interface Events<P, E> {
+  readonly start: {}
+  /** `isOpen`: a connection is up, or has not closed yet. `uses`: how many the service lets finish. */
+  readonly stop: { readonly isOpen: boolean; readonly uses: number }
+  readonly reconnect: { readonly failures: number; readonly attempt: "none" | "young" | "old" }
+  readonly succeeded: { readonly protocol: P; readonly now: number }
+  readonly failed: Failed<E>
+  readonly lost: Failed<E>
+  readonly replaced: { readonly protocol: P; readonly failures: number; readonly now: number }
+  readonly delayOver: {}
+  /** Some of the uses that the service lets finish have ended. */
+  readonly usesEnded: { readonly uses: number }
+  readonly closed: {}
+}
+
+/** A failure, and the retry that the policy grants, if any. */
+export interface Failed<out E> {
+  readonly failures: number
+  readonly cause: Cause.Cause<ConnectionError<E>>
+  readonly retry: Option.Option<Retry>
+}
+
+export interface Retry {
+  readonly delay: Duration.Duration
+  readonly retryAt: number
+}
+
+export type EventName = keyof Events<unknown, unknown>
+
+/**
+ * What a transition has the service do, in this order. What closes a connection comes last, since finalizers may call
+ * the service back.
+ */
+export type Output =
+  /** Log that the service is running already. */
+  | "warn"
+  /** Have those who ask for a connection wait. */
+  | "admit"
+  /** Have them fail, those who wait already too. */
+  | "turnAway"
+  /** Give them the protocol of the connection. */
+  | "handOut"
+  /** Let every `stop` return. */
+  | "completeStops"
+  /** Begin an attempt, once all that was open is closed. */
+  | "open"
+  /** Begin the attempt anew when it is old enough, if it is still under way then. */
+  | "reopenLater"
+  /** Wait for as long as the policy says. */
+  | "sleep"
+  /** Replace the connection when it is old. */
+  | "renew"
+  /** Wait until all that is open is closed. */
+  | "awaitClosed"
+  /** Do nothing more. */
+  | "halt"
+  /** Close the connection or the attempt. */
+  | "close"
+  /** Close all connections, each once those who use it have had the time that they get. */
+  | "drain"
+
+export interface Transition<out P, out E> {
+  readonly model: Model<P, E>
+  readonly outputs: ReadonlyArray<Output>
+}
+
+/**
+ * Gives the model after an event, the very same one if nothing changes, and what the service has to do.
+ */
+export const transition = <P, E, Name extends EventName>(
+  model: Model<P, E>,
+  name: Name,
+  event: Events<P, E>[Name]
+): Transition<P, E> => {
+  const row: Row = table[model.state._tag]
+  return row[name](model, event)
+}
+
+/**
+ * The failures in a row before a connection that ends now: none if it has stayed up for `resetAfter`.
+ */
+export const failuresSoFar = (model: Model<unknown, unknown>, now: number, resetAfter: number): number =>
+  model.state._tag === "Connected" && now - model.state.connectedAt >= resetAfter ? 0 : model.failures
+
+type Cell<Name extends EventName> = <P, E>(model: Model<P, E>, event: Events<P, E>[Name]) => Transition<P, E>
+
+type Row = { readonly [Name in EventName]: Cell<Name> }
+
+const to = <P, E>(model: Model<P, E>, ...outputs: ReadonlyArray<Output>): Transition<P, E> => ({ model, outputs })
+
+const ____: Cell<EventName> = (model) => to(model)
+
+const warn: Cell<"start"> = (model) => to(model, "warn")
+
+const first: Cell<EventName> = (model) => to(connecting({ ...model, attempt: 0, failures: 0 }), "admit", "open")
+
+const again: Cell<"delayOver"> = (model) => to(connecting(model), "open")
+
+const connectNow: Cell<"reconnect"> = (model, { failures }) => to(connecting({ ...model, failures }), "open", "close")
+
+const renewAttempt: Cell<"reconnect"> = (model, event) => {
+  if (event.attempt === "young") return to(model, "reopenLater")
+  return event.attempt === "old" ? connectNow(model, event) : to(model)
+}
+
+const connected: Cell<"succeeded"> = (model, event) => to(nextGeneration(model, event), "handOut", "renew")
+
+const replaced: Cell<"replaced"> = ({ attempt, generation, state }, event) =>
+  connected({ state, attempt: attempt + 1, failures: event.failures, generation }, event)
+
+const failed: Cell<"failed" | "lost"> = ({ attempt, generation }, { cause, failures, retry }) =>
+  Option.match(retry, {
+    onNone: () =>
+      to({ state: ConnectionState.Exhausted({ failures, cause }), attempt, failures, generation }, "turnAway"),
+    onSome: ({ delay, retryAt }) =>
+      to(
+        { state: ConnectionState.Waiting({ failures, delay, retryAt, cause }), attempt, failures, generation },
+        "sleep"
+      )
+  })
+
+const disconnect: Cell<"stop"> = (model, { uses }) =>
+  uses > 0
+    ? to(disconnecting(model, uses), "turnAway", "awaitClosed", "drain")
+    : to(disconnecting(model, uses), "awaitClosed", "drain")
+
+const stop: Cell<"stop"> = (model, event) =>
+  event.isOpen ? disconnect(model, event) : to(stopped(model), "turnAway", "halt")
+
+const closed: Cell<"closed"> = (model) => to(stopped(model), "turnAway", "completeStops")
+
+const disconnectAgain: Cell<"stop"> = (model, { uses }) =>
+  uses > 0 ? to(disconnecting(model, uses), "turnAway") : to(disconnecting(model, uses))
+
+const countDown: Cell<"usesEnded"> = (model, { uses }) => to(disconnecting(model, uses))
+
+const restart: Cell<"start"> = (model) => to({ ...model, state: ConnectionState.Restarting() }, "admit")
+
+const stopped = <P, E>(model: Model<P, E>): Model<P, E> => ({ ...model, state: ConnectionState.Stopped() })
+
+const restarted: Cell<"closed"> = (model) =>
+  to(connecting({ ...model, attempt: 0, failures: 0 }), "admit", "completeStops", "open")
+
+const disconnecting = <P, E>(model: Model<P, E>, uses: number): Model<P, E> => ({
+  ...model,
+  state: ConnectionState.Disconnecting({ uses })
+})
+
+// Those of a reconnect name what they keep: to spread a model costs several times as much.
+const connecting = <P, E>({ attempt: last, failures, generation, state }: Model<P, E>): Model<P, E> => {
+  const attempt = last + 1
+  return {
+    state: ConnectionState.Connecting({ attempt, failures, cause: causeBefore(state) }),
+    attempt,
+    failures,
+    generation
+  }
+}
+
+const causeBefore = <P, E>(
+  state: ConnectionState.ConnectionState<P, E>
+): Option.Option<Cause.Cause<ConnectionError<E>>> => {
+  if (state._tag === "Connecting") return state.cause
+  return state._tag === "Waiting" || state._tag === "Exhausted" ? Option.some(state.cause) : Option.none()
+}
+
+const nextGeneration = <P, E>(
+  { attempt, failures, generation: last }: Model<P, E>,
+  { now, protocol }: { readonly protocol: P; readonly now: number }
+): Model<P, E> => {
+  const generation = last + 1
+  return {
+    state: ConnectionState.Connected({ protocol, generation, connectedAt: now }),
+    attempt,
+    failures,
+    generation
+  }
+}
+
+const row = (
+  ...[start, stop, reconnect, succeeded, failed, lost, replaced, delayOver, usesEnded, closed]: Cells
+): Row => ({
+  start,
+  stop,
+  reconnect,
+  succeeded,
+  failed,
+  lost,
+  replaced,
+  delayOver,
+  usesEnded,
+  closed
+})
+
+type Cells = readonly [
+  start: Cell<"start">,
+  stop: Cell<"stop">,
+  reconnect: Cell<"reconnect">,
+  succeeded: Cell<"succeeded">,
+  failed: Cell<"failed">,
+  lost: Cell<"lost">,
+  replaced: Cell<"replaced">,
+  delayOver: Cell<"delayOver">,
+  usesEnded: Cell<"usesEnded">,
+  closed: Cell<"closed">
+]
+
+// A loss while Connecting is a failed attempt. Where a lost connection is still closing, `stop` waits for it.
+// biome-ignore format: a table
+const table: Record<ConnectionState.ConnectionState<unknown>["_tag"], Row> = {
+  //                 start    stop             reconnect     succeeded  failed  lost    replaced  delayOver  usesEnded  closed
+  Init:          row(first,   stop,            ____,         ____,      ____,   ____,   ____,     ____,      ____,      ____),
+  Connecting:    row(warn,    disconnect,      renewAttempt, connected, failed, ____,   ____,     ____,      ____,      ____),
+  Connected:     row(warn,    disconnect,      connectNow,   ____,      ____,   failed, replaced, ____,      ____,      ____),
+  Waiting:       row(warn,    stop,            connectNow,   ____,      ____,   ____,   ____,     again,     ____,      ____),
+  Disconnecting: row(restart, ____,            ____,         ____,      ____,   ____,   ____,     ____,      countDown, closed),
+  Restarting:    row(warn,    disconnectAgain, ____,         ____,      ____,   ____,   ____,     ____,      ____,      restarted),
+  Stopped:       row(first,   ____,            ____,         ____,      ____,   ____,   ____,     ____,      ____,      ____),
+  Exhausted:     row(first,   stop,            first,        ____,      ____,   ____,   ____,     ____,      ____,      ____)
+}

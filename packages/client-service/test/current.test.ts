@@ -1,0 +1,265 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Fiber, Option, Runtime, RuntimeFlags, Stream } from "effect"
+import { ConnectionError, type ConnectionState } from "effect-client-service"
+import type { Established } from "../src/internal/connection/phase.js"
+import { Users } from "../src/internal/connection/use.js"
+import { makeFork } from "../src/internal/fork.js"
+import { Current } from "../src/internal/service/current.js"
+import { settle } from "./support/fixture.js"
+
+const make = Effect.gen(function* () {
+  const counts = { waiting: 0 }
+  const state: ConnectionState.ConnectionState<string, string> = { _tag: "Restarting" }
+  const current = yield* Current.make<string, string>({
+    name: "test",
+    clock: yield* Effect.clock,
+    fork: yield* makeFork<never>(),
+    state: () => state,
+    beforeWait: () => undefined,
+    waiting: (more) => {
+      counts.waiting += more
+    }
+  })
+  return { counts, current, runtime: yield* Effect.runtime<never>() }
+})
+
+const established = (protocol: string, generation = 1): Established<string> => ({
+  protocol,
+  generation,
+  users: new Users("test"),
+  some: Option.some(protocol),
+  succeed: Effect.succeed(protocol)
+})
+
+const refused = Exit.fail("refused")
+const stopped = new ConnectionError.ServiceStopped({ service: "test" })
+
+describe("the current connection", () => {
+  it.effect("is the same to those who wait, to those who look and to those who watch", () =>
+    Effect.gen(function* () {
+      const { current } = yield* make
+      const seen: Array<Option.Option<string>> = []
+      const watcher = yield* Effect.fork(
+        Stream.runForEach(current.ref.changes, (protocol) => Effect.sync(() => seen.push(protocol)))
+      )
+      yield* settle
+      const first = established("first")
+      current.set(first)
+      yield* current.publish ?? Effect.void
+      expect(yield* current.whenConnected).toBe("first")
+      expect(current.protocol).toEqual(Option.some("first"))
+      current.leave(first)
+      yield* current.publish ?? Effect.void
+      const waiter = yield* Effect.fork(current.whenConnected)
+      yield* settle
+      expect(waiter.unsafePoll()).toBeNull()
+      expect(current.protocol).toEqual(Option.none())
+      expect(seen).toEqual([Option.none(), Option.some("first"), Option.none()])
+      expect(current.publish).toBeUndefined()
+      yield* Fiber.interruptAll([watcher, waiter])
+    })
+  )
+
+  it.effect("is not left with an older one that leaves", () =>
+    Effect.gen(function* () {
+      const { current } = yield* make
+      const first = established("first")
+      current.set(first)
+      current.set(established("second", 2))
+      current.leave(first)
+      expect(yield* current.whenConnected).toBe("second")
+    })
+  )
+
+  it.effect("is looked at again by those who are woken", () =>
+    Effect.gen(function* () {
+      const { counts, current } = yield* make
+      const waiters = yield* Effect.all([
+        Effect.fork(current.whenConnected),
+        Effect.fork(current.whenConnectedOrFailed(1)),
+        Effect.fork(current.use(Effect.succeed, 1000))
+      ])
+      yield* settle
+      expect(counts.waiting).toBe(3)
+      const first = established("first")
+      current.set(first)
+      current.leave(first)
+      yield* settle
+      expect(waiters.map((waiter) => waiter.unsafePoll())).toEqual([null, null, null])
+      expect(counts.waiting).toBe(3)
+      current.set(established("second", 2))
+      yield* settle
+      for (const waiter of waiters) expect(waiter.unsafePoll()).toEqual(Exit.succeed("second"))
+      expect(counts.waiting).toBe(0)
+    })
+  )
+})
+
+describe("waiters that are interrupted", () => {
+  it.effect("leave nothing behind", () =>
+    Effect.gen(function* () {
+      const { counts, current } = yield* make
+      const waits: ReadonlyArray<Effect.Effect<string, unknown>> = [
+        current.whenConnected,
+        current.whenConnectedOrFailed(1),
+        current.use(Effect.succeed, 1000)
+      ]
+      for (const wait of waits) {
+        const waiters = yield* Effect.replicateEffect(Effect.fork(wait), 1000)
+        yield* settle
+        expect(counts.waiting).toBe(1000)
+        yield* Fiber.interruptAll(waiters)
+        expect(counts.waiting).toBe(0)
+      }
+    })
+  )
+})
+
+describe("a wait until an attempt fails", () => {
+  it.effect("counts the failures from its beginning", () =>
+    Effect.gen(function* () {
+      const { counts, current } = yield* make
+      current.attemptFailed(Exit.fail("before"))
+      const waiter = yield* Effect.fork(current.whenConnectedOrFailed(2))
+      yield* settle
+      current.attemptFailed(Exit.fail("first"))
+      yield* settle
+      expect(waiter.unsafePoll()).toBeNull()
+      current.attemptFailed(refused)
+      yield* settle
+      expect(waiter.unsafePoll()).toEqual(refused)
+      expect(counts.waiting).toBe(0)
+    })
+  )
+
+  it.effect("hears of a failure between being woken and looking again", () =>
+    Effect.gen(function* () {
+      const { current } = yield* make
+      const waiter = yield* Effect.fork(current.whenConnectedOrFailed(1))
+      yield* settle
+      const first = established("first")
+      current.set(first)
+      current.leave(first)
+      current.attemptFailed(refused)
+      yield* settle
+      expect(waiter.unsafePoll()).toEqual(refused)
+    })
+  )
+
+  it.effect("goes on when another for the same attempt is interrupted", () =>
+    Effect.gen(function* () {
+      const { counts, current } = yield* make
+      const interrupted = yield* Effect.fork(current.whenConnectedOrFailed(1))
+      const other = yield* Effect.fork(current.whenConnectedOrFailed(1))
+      yield* settle
+      yield* Fiber.interrupt(interrupted)
+      expect(counts.waiting).toBe(1)
+      current.attemptFailed(refused)
+      yield* settle
+      expect(other.unsafePoll()).toEqual(refused)
+    })
+  )
+})
+
+describe("whoever asks a service at its end", () => {
+  it.effect("fails, and so do those who wait", () =>
+    Effect.gen(function* () {
+      const { counts, current } = yield* make
+      const waiters = yield* Effect.all([
+        Effect.fork(current.whenConnected),
+        Effect.fork(current.whenConnectedOrFailed(3)),
+        Effect.fork(current.use(Effect.succeed, 1000)),
+        Effect.fork(current.usePromise({ try: async (protocol: string) => protocol, catch: String }, 1000)),
+        Effect.fork(Stream.runDrain(current.connections))
+      ])
+      yield* settle
+      current.turnAway(stopped)
+      yield* settle
+      for (const waiter of waiters) expect(waiter.unsafePoll()).toEqual(Exit.fail(stopped))
+      expect(yield* Effect.exit(current.whenConnected)).toEqual(Exit.fail(stopped))
+      expect(counts.waiting).toBe(0)
+      current.admit()
+      const waiter = yield* Effect.fork(current.whenConnected)
+      yield* settle
+      expect(waiter.unsafePoll()).toBeNull()
+      yield* Fiber.interrupt(waiter)
+      expect(counts.waiting).toBe(0)
+    })
+  )
+})
+
+describe("users", () => {
+  it.effect("end with their connection, and say why", () =>
+    Effect.gen(function* () {
+      const users = new Users("test")
+      const runtime = yield* Effect.runtime<never>()
+      const results: Array<Effect.Effect<unknown, unknown>> = []
+      users.run(
+        runtime,
+        () => Effect.never,
+        (result) => results.push(result)
+      )
+      users.run(
+        Runtime.disableRuntimeFlag(runtime, RuntimeFlags.Interruption),
+        () => Effect.never,
+        (result) => results.push(result)
+      )
+      users.runPromise("protocol", { try: () => new Promise<string>(() => {}), catch: String }, (result) =>
+        results.push(result)
+      )
+      expect(users.size).toBe(3)
+      users.end("why")
+      yield* settle
+      expect(users.size).toBe(0)
+      const lost = new ConnectionError.ConnectionLost({ service: "test", cause: "why" })
+      expect(yield* Effect.forEach(results, Effect.exit)).toEqual([lost, lost, lost].map(Exit.fail))
+    })
+  )
+
+  it.effect("that end in the step that they begin in are none any more", () =>
+    Effect.gen(function* () {
+      const users = new Users("test")
+      const runtime = yield* Effect.runtime<never>()
+      const results: Array<Effect.Effect<unknown, unknown>> = []
+      users.run(
+        runtime,
+        () => Effect.succeed(1),
+        (result) => results.push(result)
+      )
+      users.run(
+        runtime,
+        () => Effect.fail("no"),
+        (result) => results.push(result)
+      )
+      users.run(
+        runtime,
+        () => {
+          throw "thrown"
+        },
+        (result) => results.push(result)
+      )
+      expect(users.size).toBe(0)
+      expect(yield* Effect.forEach(results, Effect.exit)).toEqual([
+        Exit.succeed(1),
+        Exit.fail("no"),
+        Exit.failCause(Cause.die("thrown"))
+      ])
+    })
+  )
+
+  it.effect("that lose their connection in their first step fail with that", () =>
+    Effect.gen(function* () {
+      const users = new Users("test")
+      const runtime = yield* Effect.runtime<never>()
+      const results: Array<Effect.Effect<unknown, unknown>> = []
+      const lose = Effect.sync(() => users.end("why"))
+      users.run(
+        runtime,
+        () => Effect.zipRight(lose, Effect.never),
+        (result) => results.push(result)
+      )
+      yield* settle
+      expect(yield* Effect.forEach(results, Effect.flip)).toMatchObject([{ _tag: "ConnectionLost" }])
+    })
+  )
+})
