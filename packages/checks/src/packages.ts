@@ -182,18 +182,20 @@ const writeConsumer = ({ directory, manifest: { name }, modules }: Package, proj
       )
     ].join("\n")
   )
-  const internal = readdirSync(join(directory, "src/internal")).map((file) => file.replace(/\.ts$/, ""))
+  const internal = readdirSync(join(directory, "src/internal"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => file.replace(/\.ts$/, ""))
   writeFileSync(
     join(project, "internal.ts"),
     [
       "export {}",
       'const codeOf = (error: unknown) => (error instanceof Error && "code" in error ? error.code : error)',
-      ...internal.flatMap((module) => [
-        `const ${module}: unknown = await import(`,
+      ...internal.flatMap((module, index) => [
+        `const module${index}: unknown = await import(`,
         "  // @ts-expect-error: it is not for users.",
         `  "${name}/internal/${module}"`,
         ").then(() => undefined, codeOf)",
-        `if (${module} !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error(\`internal/${module}: \${${module}}\`)`
+        `if (module${index} !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error(\`internal/${module}: \${module${index}}\`)`
       ])
     ].join("\n")
   )

@@ -14,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import { type ConnectionSignal, type Endpoint, make as makeEndpoint } from "./Endpoint.js"
 import type { EndpointRuleBroken } from "./EndpointRuleBroken.js"
 import * as InvalidOption from "./InvalidOption.js"
-import { checkEndpoint as check } from "./internal/checkEndpoint.js"
+import { checkEndpoint as check } from "./internal/endpoints/checkEndpoint.js"
 
 /**
  * An endpoint under the control of a test.

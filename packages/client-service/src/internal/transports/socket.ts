@@ -4,9 +4,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import { type Transport, TransportError } from "../Transport.js"
+import { type Transport, TransportError } from "../../Transport.js"
+import { Changes, waitUntil } from "../time/changes.js"
 import * as ReceiveBuffer from "./receiveBuffer.js"
-import { Changes, waitUntil } from "./time/changes.js"
 
 /**
  * Runs the socket in the Scope of the connection, and gives its transport once it is open.

@@ -2,9 +2,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
-import { type EndpointFailure, EndpointsFailed } from "../EndpointsFailed.js"
-import { AttemptStatus } from "./connection/attemptStatus.js"
+import { type EndpointFailure, EndpointsFailed } from "../../EndpointsFailed.js"
+import { AttemptStatus } from "../connection/attemptStatus.js"
+import type { Connectable, Signal } from "./connectable.js"
 
 interface Round<E> {
   tried: number
@@ -17,8 +17,8 @@ interface Round<E> {
  * Connects to the next endpoint at each attempt, and to the first again after a connection that came up or a full round.
  */
 export const failover = <A, E, R>(
-  endpoints: ReadonlyArray<Endpoint<A, E, R>>
-): ((signal: ConnectionSignal<E>) => Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope>) => {
+  endpoints: ReadonlyArray<Connectable<A, E, R>>
+): ((signal: Signal<E>) => Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope>) => {
   const begin = (): Round<E> => ({ tried: 0, failures: [], cameUp: () => false })
   let latest = begin()
 

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as MutableQueue from "effect/MutableQueue"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { TransportError } from "../Transport.js"
+import { TransportError } from "../../Transport.js"
 
 /**
  * Bytes that arrived and wait to be read, up to a limit, for sources that can't be pushed back.

@@ -2,11 +2,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
-import { type Transport, TransportError } from "../Transport.js"
-import { WebSocketClosed, type WebSocketError, WebSocketOpenError } from "../WebSocketError.js"
+import { type Transport, TransportError } from "../../Transport.js"
+import { WebSocketClosed, type WebSocketError, WebSocketOpenError } from "../../WebSocketError.js"
+import { sleep } from "../time/sleep.js"
+import { Changes, waitUntil } from "../time/changes.js"
 import * as ReceiveBuffer from "./receiveBuffer.js"
-import { Changes, waitUntil } from "./time/changes.js"
-import { sleep } from "./time/sleep.js"
 
 export interface Settings {
   readonly endpoint: string

@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
-import { type EndpointFailure, EndpointsFailed } from "../EndpointsFailed.js"
-import { makeFork } from "./fork.js"
-import { Changes } from "./time/changes.js"
-import { within } from "./time/within.js"
+import { type EndpointFailure, EndpointsFailed } from "../../EndpointsFailed.js"
+import { makeFork } from "../fork.js"
+import { within } from "../time/within.js"
+import { Changes } from "../time/changes.js"
+import type { Connectable, Signal } from "./connectable.js"
 
 interface Racer {
   readonly scope: Scope.CloseableScope
@@ -22,9 +22,9 @@ interface Racer {
  * the same is released at once.
  */
 export const race = <A, E, R>(
-  endpoints: ReadonlyArray<Endpoint<A, E, R>>,
+  endpoints: ReadonlyArray<Connectable<A, E, R>>,
   delay: number,
-  signal: ConnectionSignal<E>
+  signal: Signal<E>
 ): Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope> =>
   Effect.gen(function* () {
     const result = yield* Deferred.make<A, EndpointsFailed<E>>()
@@ -41,10 +41,10 @@ export const race = <A, E, R>(
     }
 
     // Uninterruptible, or a racer could run that nobody knows of.
-    const start = Effect.fnUntraced(function* (endpoint: Endpoint<A, E, R>) {
+    const start = Effect.fnUntraced(function* (endpoint: Connectable<A, E, R>) {
       const scope = yield* Scope.make()
       let lost: { readonly error: E | undefined } | undefined
-      const own: ConnectionSignal<E> = {
+      const own: Signal<E> = {
         lost: (error) => {
           lost ??= { error }
           if (winner === scope) signal.lost(error)

@@ -7,8 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Supervisor from "effect/Supervisor"
-import type { ConnectionSignal, Endpoint } from "../Endpoint.js"
-import { type EndpointRule, EndpointRuleBroken } from "../EndpointRuleBroken.js"
+import type { ConnectionSignal, Endpoint } from "../../Endpoint.js"
+import { type EndpointRule, EndpointRuleBroken } from "../../EndpointRuleBroken.js"
 
 export interface Settings<A, E, R, R2, R3> {
   readonly endpoint: Endpoint<A, E, R>
