@@ -233,22 +233,33 @@ export const webSocket = <E = never, R = never, E2 = never, R2 = never>(
 ): Endpoint.Endpoint<
   Transport.Transport,
   E | E2 | WebSocketError | Transport.TransportError,
-  Exclude<R2, Scope.Scope> | Exclude<Exclude<Exclude<R, Scope.Scope>, Socket.WebSocketConstructor>, Scope.Scope>
+  Exclude<R, Scope.Scope> | Exclude<R2, Scope.Scope>
 > => {
   const { headers = {} } = options ?? {}
-  const fresh: Effect.Effect<Headers, E2, R2> = Effect.isEffect(headers)
+  const freshHeaders: Effect.Effect<Headers, E2, R2> = Effect.isEffect(headers)
     ? headers
     : Effect.succeed(validHeaders("NodeEndpoint.webSocket", headers))
-  const endpoint = Endpoint.webSocket(url, options)
+  const freshUrl: Effect.Effect<string, E, R> = Effect.isEffect(url) ? url : Effect.succeed(url)
+  // Refuses what makes no sense at once.
+  const { name } = Endpoint.webSocket(Effect.isEffect(url) ? Effect.succeed("") : url, options)
+  const open = (
+    url: string,
+    headers: Headers,
+    signal: Endpoint.ConnectionSignal<WebSocketError | Transport.TransportError>
+  ) =>
+    Effect.provideService(
+      Endpoint.webSocket(Effect.succeed(url), { ...options, name }).connect(signal),
+      Socket.WebSocketConstructor,
+      (url, protocols) => domWebSocket(new WebSocket(url, protocols, { headers }))
+    )
   return Endpoint.make({
-    name: endpoint.name,
-    connect: (signal: Endpoint.ConnectionSignal<E | WebSocketError | Transport.TransportError>) =>
-      Effect.flatMap(fresh, (headers) =>
-        Effect.provideService(endpoint.connect(signal), Socket.WebSocketConstructor, (url, protocols) =>
-          domWebSocket(new WebSocket(url, protocols, { headers }))
-        )
-      )
-  })
+    name,
+    connect: (signal: Endpoint.ConnectionSignal<WebSocketError | Transport.TransportError>) => Effect.succeed(signal)
+  }).pipe(
+    Endpoint.mapEffect((signal) =>
+      Effect.flatMap(Effect.zip(freshHeaders, freshUrl), ([headers, url]) => open(url, headers, signal))
+    )
+  )
 }
 
 // Its types differ from those of browsers in what nobody uses here.

@@ -49,6 +49,57 @@ export interface Endpoint<out A, out E = never, out R = never> extends Pipeable 
 }
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export declare namespace Endpoint {
+  /**
+   * Any endpoint.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Any = Endpoint<unknown, unknown, unknown>
+
+  /**
+   * What an endpoint connects to; of a union, what either does.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Success<T> = T extends Endpoint<infer A, unknown, unknown> ? A : never
+
+  /**
+   * What an endpoint fails with; of a union, what either does.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Error<T> = T extends Endpoint<unknown, infer E, unknown> ? E : never
+
+  /**
+   * What an endpoint needs; of a union, what either does.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  export type Context<T> = T extends Endpoint<unknown, unknown, infer R> ? R : never
+}
+
+/**
+ * How an endpoint is made.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface MakeOptions<out A, out E, out R, out ES> {
+  /** For logs, spans and messages, so it must not hold a secret. */
+  readonly name: string
+  /** Makes one connection, and is given the signal of that connection alone. */
+  readonly connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
+}
+
+/**
  * Makes an endpoint.
  *
  * @example
@@ -77,13 +128,12 @@ export interface Endpoint<out A, out E = never, out R = never> extends Pipeable 
  * @category constructors
  * @throws InvalidOption if the name is empty
  */
-export const make = <A, E = never, R = never, ES = never>(options: {
-  /** For logs, spans and messages, so it must not hold a secret. */
-  readonly name: string
-  /** Makes one connection, and is given the signal of that connection alone. */
-  readonly connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
-}): Endpoint<A, E | ES, Exclude<R, Scope.Scope>> =>
-  fromConnect(InvalidOption.text("Endpoint.make", "name", options.name), options.connect)
+export function make<A, E = never, ES = never>(options: MakeOptions<A, E, never, ES>): Endpoint<A, E | ES>
+// Not one signature with an `Exclude`: around an endpoint that is generic itself, it would become one of another.
+export function make<A, E = never, R = never, ES = never>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R>
+export function make<A, E, R, ES>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R> {
+  return inScope(InvalidOption.text("Endpoint.make", "name", options.name), options.connect)
+}
 
 /**
  * Changes what the endpoint connects to, at every connection.
@@ -285,10 +335,12 @@ export const webSocket = <E = never, R = never>(
  * @category combining
  * @throws InvalidOption if there is no endpoint
  */
-export const failover = <A, E, R>(
-  endpoints: ReadonlyArray<Endpoint<A, E, R>>
-): Endpoint<A, E | EndpointsFailed<E>, R> =>
-  fromConnect(namesOf("Endpoint.failover", endpoints), connectFailover(endpoints))
+export function failover<T extends Endpoint.Any>(
+  endpoints: ReadonlyArray<T>
+): Endpoint<Endpoint.Success<T>, Endpoint.Error<T> | EndpointsFailed<Endpoint.Error<T>>, Endpoint.Context<T>>
+export function failover<A, E, R>(endpoints: ReadonlyArray<Endpoint<A, E, R>>): Endpoint<A, E | EndpointsFailed<E>, R> {
+  return inScope(namesOf("Endpoint.failover", endpoints), connectFailover(endpoints))
+}
 
 /**
  * Races several endpoints for each connection, as RFC 8305 ("Happy Eyeballs") has it: the next one begins after `delay`,
@@ -309,13 +361,17 @@ export const failover = <A, E, R>(
  * @category combining
  * @throws InvalidOption if there is no endpoint, or `delay` is negative or not a number
  */
-export const happyEyeballs = <A, E, R>(
+export function happyEyeballs<T extends Endpoint.Any>(
+  endpoints: ReadonlyArray<T>,
+  options?: { readonly delay?: Duration.DurationInput | undefined }
+): Endpoint<Endpoint.Success<T>, Endpoint.Error<T> | EndpointsFailed<Endpoint.Error<T>>, Endpoint.Context<T>>
+export function happyEyeballs<A, E, R>(
   endpoints: ReadonlyArray<Endpoint<A, E, R>>,
   options?: { readonly delay?: Duration.DurationInput | undefined }
-): Endpoint<A, E | EndpointsFailed<E>, R> => {
+): Endpoint<A, E | EndpointsFailed<E>, R> {
   const where = "Endpoint.happyEyeballs"
   const delay = Duration.toMillis(InvalidOption.duration(where, "delay", options?.delay ?? "250 millis"))
-  return fromConnect(namesOf(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
+  return inScope(namesOf(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
 }
 
 const receiveBufferOf = (where: string, options: { readonly receiveBuffer?: number | undefined } | undefined): number =>
@@ -347,6 +403,17 @@ const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unkno
   return InvalidOption.refuse(where, "endpoints", endpoints, "one endpoint or more")
 }
 
+const inScope = <A, E, R, ES>(
+  name: string,
+  connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
+): Endpoint<A, E | ES, R> => ({
+  name,
+  connect,
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+})
+
 // Whoever runs an endpoint gives it the Scope of the connection, so that its `R` need not ask for it.
 function fromConnect<A, E, R, ES>(
   name: string,
@@ -356,13 +423,7 @@ function fromConnect<A, E, R, ES>(
   name: string,
   connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
 ): Endpoint<A, E | ES, R> {
-  return {
-    name,
-    connect,
-    pipe() {
-      return pipeArguments(this, arguments)
-    }
-  }
+  return inScope(name, connect)
 }
 
 // `lost` is called by sockets' event listeners, where a throw would be an uncaught exception.

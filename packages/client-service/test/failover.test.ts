@@ -257,7 +257,7 @@ describe("failover", () => {
     it.scoped(`keeps the defect of an endpoint that ${how}, and tries the next one`, () =>
       Effect.gen(function* () {
         const { endpoints, server } = yield* makeServers("b")
-        const endpoint = Endpoint.failover<string, string, never>([Endpoint.make({ name: "a", connect }), ...endpoints])
+        const endpoint = Endpoint.failover([Endpoint.make({ name: "a", connect }), ...endpoints])
         const service = yield* ClientService.make({ endpoint, retryPolicy: everySecond })
         yield* service.start
         yield* awaitState(service, "Waiting")

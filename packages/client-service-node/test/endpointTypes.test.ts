@@ -1,0 +1,61 @@
+import { describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Data, Effect, type Scope } from "effect"
+import { Endpoint, type EndpointsFailed, type Transport, type WebSocketError } from "effect-client-service"
+import { type ConnectError, NodeEndpoint } from "effect-client-service-node"
+
+class Unauthorized extends Data.TaggedError("Unauthorized") {}
+class Secrets extends Context.Tag("test/Secrets")<Secrets, { readonly token: string }>() {}
+class Locator extends Context.Tag("test/Locator")<Locator, { readonly url: string }>() {}
+
+const tcp = NodeEndpoint.tcp({ host: "127.0.0.1", port: 1 })
+
+const finalizer = Effect.addFinalizer(() => Effect.void)
+
+type WebSocketErrors = WebSocketError.WebSocketError | Transport.TransportError
+
+describe("webSocket", () => {
+  const url = Effect.zipRight(
+    finalizer,
+    Effect.map(Locator, ({ url }) => url)
+  )
+  const headers = Effect.flatMap(Secrets, () => Effect.zipRight(finalizer, new Unauthorized()))
+
+  it("has the errors and the needs of its URL and its headers, without the Scope", () => {
+    expectTypeOf(NodeEndpoint.webSocket("ws://127.0.0.1")).toEqualTypeOf<
+      Endpoint.Endpoint<Transport.Transport, WebSocketErrors>
+    >()
+    expectTypeOf(NodeEndpoint.webSocket(url, { headers })).toEqualTypeOf<
+      Endpoint.Endpoint<Transport.Transport, WebSocketErrors | Unauthorized, Locator | Secrets>
+    >()
+  })
+
+  it("excludes the Scope but once from what a generic wrapper needs", () => {
+    const feed = <E, R>(url: Effect.Effect<string, E, R>) => NodeEndpoint.webSocket(url)
+    type Feed = <E, R>(
+      url: Effect.Effect<string, E, R>
+    ) => Endpoint.Endpoint<Transport.Transport, E | WebSocketErrors, Exclude<R, Scope.Scope>>
+    expectTypeOf(feed).toEqualTypeOf<Feed>()
+  })
+})
+
+describe("tcp", () => {
+  it("goes together with a webSocket in failover and happyEyeballs", () => {
+    type Errors = ConnectError.ConnectError | WebSocketErrors
+    type Combined = Endpoint.Endpoint<Transport.Transport, Errors | EndpointsFailed.EndpointsFailed<Errors>>
+    const webSocket = NodeEndpoint.webSocket("ws://127.0.0.1")
+    expectTypeOf(Endpoint.failover([tcp, webSocket])).toEqualTypeOf<Combined>()
+    expectTypeOf(Endpoint.happyEyeballs([webSocket, tcp])).toEqualTypeOf<Combined>()
+  })
+
+  it("has a generic wrapper that needs what it is given, without the Scope", () => {
+    const speaking = <P, E, R>(
+      options: NodeEndpoint.TcpOptions,
+      protocol: (transport: Transport.Transport) => Effect.Effect<P, E, R>
+    ) => Endpoint.mapEffect(NodeEndpoint.tcp(options), protocol)
+    type Speaking = <P, E, R>(
+      options: NodeEndpoint.TcpOptions,
+      protocol: (transport: Transport.Transport) => Effect.Effect<P, E, R>
+    ) => Endpoint.Endpoint<P, ConnectError.ConnectError | E, Exclude<R, Scope.Scope>>
+    expectTypeOf(speaking).toEqualTypeOf<Speaking>()
+  })
+})
