@@ -13,6 +13,7 @@ import type { EndpointsFailed } from "./EndpointsFailed.js"
 import * as InvalidOption from "./InvalidOption.js"
 import { failover as connectFailover } from "./internal/endpoints/failover.js"
 import { race } from "./internal/endpoints/happyEyeballs.js"
+import { untilLost } from "./internal/endpoints/untilLost.js"
 import { socketTransport } from "./internal/transports/socket.js"
 import { webSocketTransport } from "./internal/transports/webSocket.js"
 import type { Transport, TransportError } from "./Transport.js"
@@ -136,6 +137,57 @@ export function make<A, E, R, ES>(options: MakeOptions<A, E, R, ES>): Endpoint<A
 }
 
 /**
+ * A connection, and the Effect that ends when it is lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Connection<out A, out E = never, out R = never> {
+  /** What the endpoint connects to. */
+  readonly value: A
+  /** Ends when the connection is lost, as `lostWhen` has it. */
+  readonly lost: Effect.Effect<unknown, E, R>
+}
+
+/**
+ * Makes an endpoint of connections that tell of their loss by an Effect rather than by a signal: `connect` gives a value
+ * and the Effect that ends when that is lost, which `lostWhen` explains. `connect` runs at every attempt.
+ *
+ * @example
+ * ```ts
+ * import { Effect, type Scope } from "effect"
+ * import { Endpoint } from "effect-client-service"
+ *
+ * interface Feed {
+ *   readonly next: Effect.Effect<string>
+ *   readonly closed: Promise<void>
+ * }
+ * declare const openFeed: Effect.Effect<Feed, Error, Scope.Scope>
+ *
+ * const feed = Endpoint.fromConnection(
+ *   "feed",
+ *   Effect.map(openFeed, (feed) => ({ value: feed, lost: Effect.tryPromise(() => feed.closed) }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption if the name is empty
+ */
+export const fromConnection = <A, E, R, E2, R2>(
+  /** For logs, spans and messages, so it must not hold a secret. */
+  name: string,
+  connect: Effect.Effect<Connection<A, E2, R2>, E, R>
+): Endpoint<A, E | E2, Exclude<R, Scope.Scope> | Exclude<R2, Scope.Scope>> =>
+  fromConnect(
+    InvalidOption.text("Endpoint.fromConnection", "name", name),
+    (_: ConnectionSignal<never>) => connect
+  ).pipe(
+    lostWhen(({ lost }) => lost),
+    map(({ value }) => value)
+  )
+
+/**
  * Changes what the endpoint connects to, at every connection.
  *
  * @since 0.1.0
@@ -211,6 +263,53 @@ export const tap: {
     self: Endpoint<A, E, R>,
     f: (a: A) => Effect.Effect<X, E2, R2>
   ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>> => mapEffect(self, (a) => Effect.as(f(a), a))
+)
+
+/**
+ * Runs an Effect beside every connection, whose end is the loss of that: success is a loss without an error, failure one
+ * with that error. A defect is a loss without an error too, and logged.
+ *
+ * It begins when the endpoint has connected, and is interrupted when the connection closes. What it acquires is released
+ * when it ends.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Endpoint, type Transport } from "effect-client-service"
+ *
+ * interface Session {
+ *   readonly send: (text: string) => Effect.Effect<void>
+ *   readonly run: Effect.Effect<void, Error>
+ * }
+ * declare const makeSession: (transport: Transport.Transport) => Effect.Effect<Session>
+ * declare const tcp: Endpoint.Endpoint<Transport.Transport>
+ *
+ * const session = tcp.pipe(
+ *   Endpoint.mapEffect(makeSession),
+ *   Endpoint.lostWhen((session) => session.run)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category sequencing
+ */
+export const lostWhen: {
+  <A, X, E2, R2>(
+    f: (a: A) => Effect.Effect<X, E2, R2>
+  ): <E, R>(self: Endpoint<A, E, R>) => Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>>
+  <A, E, R, X, E2, R2>(
+    self: Endpoint<A, E, R>,
+    f: (a: A) => Effect.Effect<X, E2, R2>
+  ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>>
+} = dual(
+  2,
+  <A, E, R, X, E2, R2>(
+    self: Endpoint<A, E, R>,
+    f: (a: A) => Effect.Effect<X, E2, R2>
+  ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>> =>
+    fromConnect(self.name, (signal: ConnectionSignal<E | E2>) =>
+      Effect.tap(self.connect(signal), (a) => Effect.forkScoped(untilLost(self.name, () => f(a), signal)))
+    )
 )
 
 /**
