@@ -70,7 +70,7 @@ export const fromFunction = (f: (failures: number) => Duration.DurationInput): R
  * @throws InvalidOption
  */
 export const backoff = (options?: {
-  /** The first delay. Default 1 second. */
+  /** The first delay, or `maxDelay` if that is shorter. Default 1 second. */
   readonly initialDelay?: Duration.DurationInput | undefined
   /** The longest delay, without its jitter. Default 60 seconds. */
   readonly maxDelay?: Duration.DurationInput | undefined
@@ -98,7 +98,7 @@ export const backoff = (options?: {
  * @throws InvalidOption
  */
 export const fullJitter = (options?: {
-  /** The upper bound of the first delay. Default 500 milliseconds. */
+  /** The upper bound of the first delay, or `maxDelay` if that is shorter. Default 500 milliseconds. */
   readonly initialDelay?: Duration.DurationInput | undefined
   /** The longest delay. Default 30 seconds. */
   readonly maxDelay?: Duration.DurationInput | undefined
@@ -121,7 +121,7 @@ export const fullJitter = (options?: {
  * @throws InvalidOption
  */
 export const decorrelatedJitter = (options?: {
-  /** The shortest delay. Default 500 milliseconds. */
+  /** The shortest delay, or `maxDelay` if that is shorter. Default 500 milliseconds. */
   readonly initialDelay?: Duration.DurationInput | undefined
   /** The longest delay. Default 30 seconds. */
   readonly maxDelay?: Duration.DurationInput | undefined
@@ -242,9 +242,8 @@ const bounds = (
 ): { readonly initial: number; readonly max: number } => {
   const initial = delayMillis(where, "initialDelay", initialDelay)
   const max = delayMillis(where, "maxDelay", maxDelay)
-  if (max >= initial) return { initial, max }
-  const expected = `at least initialDelay (${Duration.format(initial)})`
-  return InvalidOption.refuse(where, "maxDelay", maxDelay, expected)
+  // Whoever shortens the longest delay need not know how long the first is by default.
+  return { initial: Math.min(initial, max), max }
 }
 
 const ladder = (where: string, options: Bounds & { readonly factor: number }): ((failures: number) => number) => {
