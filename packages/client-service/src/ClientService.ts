@@ -27,10 +27,10 @@ import type { ConnectionSignal, Endpoint } from "./Endpoint.js"
 import * as InvalidOption from "./InvalidOption.js"
 import { prepared, protocolOver } from "./internal/connection/attempt.js"
 import { untilHeartbeatFails } from "./internal/connection/heartbeat.js"
-import { defaultPolicy } from "./internal/service/retries.js"
+import { retryPolicyOf } from "./internal/service/retryOption.js"
 import { makeService, TypeId as ServiceTypeId } from "./internal/service/service.js"
 import { subscribe } from "./internal/service/stream.js"
-import type { RetryPolicy } from "./RetryPolicy.js"
+import type * as RetryPolicy from "./RetryPolicy.js"
 
 export {
   /**
@@ -160,8 +160,15 @@ export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
    * Makes a new connection ready before anyone gets it, in its Scope: authenticates, subscribes, checks its health.
    */
   readonly prepare?: ((protocol: P) => Effect.Effect<unknown, E3, R3 | Scope.Scope>) | undefined
-  /** How long to wait before the next attempt, and when to give up. Default `RetryPolicy.fullJitter()`, without end. */
-  readonly retryPolicy?: RetryPolicy<ConnectionError<NoInfer<E>>, R4> | undefined
+  /**
+   * How long to wait before the next attempt, and when to give up: any `Schedule`, or options as those of `Effect.retry`,
+   * such as `{ while: (error) => error._tag !== "WrongPassword", times: 10 }`. Default `RetryPolicy.fullJitter()`, without
+   * end.
+   */
+  readonly retryPolicy?:
+    | RetryPolicy.RetryPolicy<ConnectionError<NoInfer<E>>, R4>
+    | RetryPolicy.Options<ConnectionError<NoInfer<E>>, R4>
+    | undefined
   /**
    * The name of the service, for logs, spans and errors, and the label `service` of its metrics. Default: the name of the
    * endpoint, but no such label.
@@ -582,6 +589,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   const resetAfter = InvalidOption.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
   const drainTimeout = InvalidOption.duration(where, "drainTimeout", options.drainTimeout ?? 0)
   const maxAge = InvalidOption.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity)
+  const retryPolicy = retryPolicyOf(where, options.retryPolicy)
   const { heartbeat } = options
   const watch =
     heartbeat === undefined
@@ -598,7 +606,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
     endpoint,
     connect: attempt,
     watch,
-    retryPolicy: options.retryPolicy ?? defaultPolicy,
+    retryPolicy,
     connectTimeout,
     closeTimeout,
     drainTimeout,

@@ -20,6 +20,7 @@ import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 import * as InvalidOption from "./InvalidOption.js"
+import { whileFailure } from "./internal/service/whileFailure.js"
 
 /**
  * What a policy is told of a failed attempt or a lost connection. `failures` is how many there have been in a row: 1
@@ -40,6 +41,24 @@ export interface ConnectionFailure<out E> {
  * @category models
  */
 export type RetryPolicy<E, R = never> = Schedule.Schedule<unknown, ConnectionFailure<E>, R>
+
+/**
+ * A policy in the form of options, as those of `Effect.retry`. The service gives up when any of them says so.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<in E, out R = never> {
+  /** The delays. Default `fullJitter()`. */
+  readonly schedule?: RetryPolicy<E, R> | undefined
+  /**
+   * Whether to try again after an error. It is asked for each error of a failure; a failure without an error, such as a
+   * defect, is tried again. If it throws or dies, the service logs that and tries again as its default policy says.
+   */
+  readonly while?: ((error: E) => boolean | Effect.Effect<boolean, never, R>) | undefined
+  /** How many times to try again after failures in a row: an integer of at least 0. Default: as `schedule` says. */
+  readonly times?: number | undefined
+}
 
 /**
  * Makes a policy of a function from the failures in a row (1 for the first) to the delay. It never gives up.
@@ -136,8 +155,12 @@ export const decorrelatedJitter = (options?: {
 }
 
 /**
- * Ends a policy with the first failure whose error does not satisfy the predicate: a password that is wrong now will be
- * wrong in a minute. Failures without an error, such as defects, do not end it.
+ * Ends a policy with the first failure that has an error which does not satisfy the predicate: a password that is wrong
+ * now will be wrong in a minute. Failures without an error, such as defects, do not end it. The policy itself is asked
+ * only if it goes on.
+ *
+ * A service takes such a predicate as an option too: `retryPolicy: { while: (error) => ... }`. This is for a policy that
+ * is combined further.
  *
  * @example
  * ```ts
@@ -154,15 +177,25 @@ export const decorrelatedJitter = (options?: {
  * @category combinators
  */
 export const whileError: {
-  <E>(predicate: (error: E) => boolean): <R>(self: RetryPolicy<E, R>) => RetryPolicy<E, R>
-  <E, R>(self: RetryPolicy<E, R>, predicate: (error: E) => boolean): RetryPolicy<E, R>
+  <E, R2 = never>(
+    predicate: (error: E) => boolean | Effect.Effect<boolean, never, R2>
+  ): <R>(self: RetryPolicy<E, R>) => RetryPolicy<E, R | R2>
+  <E, R, R2 = never>(
+    self: RetryPolicy<E, R>,
+    predicate: (error: E) => boolean | Effect.Effect<boolean, never, R2>
+  ): RetryPolicy<E, R | R2>
 } = dual(
   2,
-  <E, R>(self: RetryPolicy<E, R>, predicate: (error: E) => boolean): RetryPolicy<E, R> =>
-    Schedule.whileInput(self, ({ cause }) => {
-      const error = Cause.failureOption(cause)
-      return error._tag === "None" || predicate(error.value)
-    })
+  <E, R, R2>(
+    self: RetryPolicy<E, R>,
+    predicate: (error: E) => boolean | Effect.Effect<boolean, never, R2>
+  ): RetryPolicy<E, R | R2> =>
+    whileFailure(self, ({ cause }) =>
+      Effect.every(Cause.failures(cause), (error) => {
+        const answer = predicate(error)
+        return typeof answer === "boolean" ? Effect.succeed(answer) : answer
+      })
+    )
 )
 
 /**

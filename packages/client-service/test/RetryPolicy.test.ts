@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import { type Clock, Duration, Effect, Exit, Random, Schedule, TestClock } from "effect"
-import { ClientService, InvalidOption, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { ClientService, Endpoint, InvalidOption, RetryPolicy, TestEndpoint } from "effect-client-service"
 import * as fc from "fast-check"
 import { awaitState } from "./support/fixture.js"
+import { withLogs } from "./support/logs.js"
 import { delaysAt, delaysOf } from "./support/steps.js"
 
 const seeded = (seed: number) => Effect.withRandom(Random.make(seed))
@@ -338,25 +339,152 @@ describe("options", () => {
   }
 })
 
-describe("a service", () => {
-  const make = (retryPolicy: RetryPolicy.RetryPolicy<ClientService.ConnectionError<string>>) =>
-    Effect.gen(function* () {
-      const server = yield* TestEndpoint.make<string, string>()
-      const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy })
-      yield* service.start
-      /** Fails the attempt, waits as long as the policy says, and gives that time, or how the service has ended. */
-      const fail = (error: string) =>
-        Effect.gen(function* () {
-          yield* server.refuse(error)
-          yield* Effect.raceFirst(awaitState(service, "Waiting"), awaitState(service, "Exhausted"))
-          const state = yield* service.state.get
-          if (state._tag !== "Waiting") return state._tag
-          yield* TestClock.adjust(state.delay)
-          return Duration.toMillis(state.delay)
-        })
-      return { server, service, fail }
-    })
+type Errors = ClientService.ConnectionError<string>
+type Option = RetryPolicy.RetryPolicy<Errors> | RetryPolicy.Options<Errors>
 
+/** A started service with that policy. */
+const make = (retryPolicy: Option | undefined) =>
+  Effect.gen(function* () {
+    const server = yield* TestEndpoint.make<string, string>()
+    const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy })
+    yield* service.start
+    /** The state after a failed attempt, whose delay is waited out. */
+    const after = (outcome: TestEndpoint.Outcome<string, string>) =>
+      Effect.gen(function* () {
+        yield* server.script(outcome)
+        yield* Effect.raceFirst(awaitState(service, "Waiting"), awaitState(service, "Exhausted"))
+        const state = yield* service.state.get
+        if (state._tag !== "Waiting") return state._tag
+        yield* TestClock.adjust(state.delay)
+        return Duration.toMillis(state.delay)
+      })
+    return { after, server, service, fail: (error: string) => after(TestEndpoint.refused(error)) }
+  })
+
+describe("the option retryPolicy of a service", () => {
+  const everySecond = RetryPolicy.fromFunction(() => "1 second")
+
+  it.scoped.each([undefined, {}, { schedule: undefined, while: undefined, times: undefined }])(
+    "is by default fullJitter without end: %j",
+    (option) =>
+      Effect.gen(function* () {
+        const { fail } = yield* make(option)
+        const delays: Array<unknown> = []
+        for (let i = 0; i < 10; i++) delays.push(yield* fail("refused"))
+        expect(delays).toEqual(yield* Effect.withRandom(delaysOf(RetryPolicy.fullJitter(), 10), Random.make("seed")))
+      }).pipe(Effect.withRandom(Random.make("seed")))
+  )
+
+  it.scoped("takes its delays from a schedule", () =>
+    Effect.gen(function* () {
+      const { fail } = yield* make({ schedule: RetryPolicy.fromFunction((failures) => failures * 10) })
+      expect([yield* fail("refused"), yield* fail("refused")]).toEqual([10, 20])
+    })
+  )
+
+  it.scoped("gives up with its schedule", () =>
+    Effect.gen(function* () {
+      const { fail } = yield* make({ schedule: Schedule.intersect(everySecond, Schedule.recurs(1)), times: 5 })
+      expect([yield* fail("refused"), yield* fail("refused")]).toEqual([1000, "Exhausted"])
+    })
+  )
+
+  it.scoped.each([
+    [0, ["Exhausted"]],
+    [1, [1000, "Exhausted"]],
+    [3, [1000, 1000, 1000, "Exhausted"]]
+  ])("grants %i times after failures in a row", ([times, expected]) =>
+    Effect.gen(function* () {
+      const { fail, server } = yield* make({ schedule: everySecond, times })
+      const outcomes: Array<unknown> = []
+      for (let i = 0; i <= times; i++) outcomes.push(yield* fail("refused"))
+      expect(outcomes).toEqual(expected)
+      expect(yield* server.attempts).toBe(times + 1)
+    })
+  )
+
+  it.scoped("grants its times afresh after a connection that stayed up", () =>
+    Effect.gen(function* () {
+      const { fail, server, service } = yield* make({ schedule: everySecond, times: 1 })
+      expect(yield* fail("refused")).toBe(1000)
+      const connection = yield* server.accept("protocol")
+      yield* awaitState(service, "Connected")
+      yield* TestClock.adjust("1 minute")
+      yield* connection.drop()
+      yield* awaitState(service, "Waiting")
+      yield* TestClock.adjust("1 second")
+      expect(yield* fail("refused")).toBe("Exhausted")
+    })
+  )
+
+  it.scoped("goes on while the errors satisfy a predicate, be it an Effect or not", () =>
+    Effect.gen(function* () {
+      for (const answer of [(goesOn: boolean) => goesOn, (goesOn: boolean) => Effect.succeed(goesOn)]) {
+        const { fail } = yield* make({ schedule: everySecond, while: (error) => answer(error !== "fatal") })
+        expect([yield* fail("busy"), yield* fail("busy"), yield* fail("fatal")]).toEqual([1000, 1000, "Exhausted"])
+      }
+    })
+  )
+
+  it.scoped("asks nothing once its times are over", () =>
+    Effect.gen(function* () {
+      const asked: Array<unknown> = []
+      const { fail } = yield* make({ schedule: everySecond, times: 1, while: (error) => asked.push(error) > 0 })
+      expect([yield* fail("first"), yield* fail("second")]).toEqual([1000, "Exhausted"])
+      expect(asked).toEqual(["first"])
+    })
+  )
+
+  it.scoped("goes on after a failure without an error", () =>
+    Effect.gen(function* () {
+      const { after } = yield* make({ schedule: everySecond, while: () => false })
+      expect(yield* after(TestEndpoint.died("bug"))).toBe(1000)
+    })
+  )
+
+  it.scoped.each<[string, () => boolean | Effect.Effect<boolean>]>([
+    [
+      "throws",
+      () => {
+        throw new Error("thrown")
+      }
+    ],
+    ["dies", () => Effect.die(new Error("thrown"))]
+  ])("is broken if its predicate %s, so that the default policy takes its place", ([, predicate]) =>
+    withLogs((entries) =>
+      Effect.gen(function* () {
+        const { fail } = yield* make({ schedule: RetryPolicy.fromFunction(() => "1 hour"), while: predicate })
+        expect(yield* fail("refused")).toBeLessThanOrEqual(500)
+        expect(entries.filter(({ message }) => message.includes("retry policy broken"))).toMatchObject([
+          { level: "Warning", cause: { defect: { message: "thrown" } } }
+        ])
+      })
+    )
+  )
+
+  it.each<[number, string]>([
+    [-1, "-1"],
+    [1.5, "1.5"],
+    [Number.NaN, "NaN"],
+    [Number.POSITIVE_INFINITY, "Infinity"]
+  ])("refuses %f times", (times, printed) => {
+    const endpoint = Endpoint.make({ name: "test", connect: () => Effect.void })
+    class Peer extends ClientService.Tag("test/Times")<Peer, void>() {}
+    expect(() => ClientService.make({ endpoint, retryPolicy: { times } })).toThrow(
+      new InvalidOption.InvalidOption({
+        where: "ClientService.make",
+        option: "retryPolicy.times",
+        value: times,
+        expected: "an integer of at least 0"
+      })
+    )
+    expect(() => Peer.layer({ endpoint, retryPolicy: { times } })).toThrow(
+      `ClientService.layer: retryPolicy.times must be an integer of at least 0, got ${printed}`
+    )
+  })
+})
+
+describe("a service", () => {
   it.scoped("gives up after so many failures with a policy that is intersected with recurs", () =>
     Effect.gen(function* () {
       const { fail, server, service } = yield* make(

@@ -136,6 +136,35 @@ describe("whileError", () => {
     })
   )
 
+  it.effect("asks about every error of a failure until one is not to be retried, and steps the policy only then", () =>
+    Effect.gen(function* () {
+      let steps = 0
+      const asked: Array<string> = []
+      const policy = RetryPolicy.whileError(
+        RetryPolicy.fromFunction(() => {
+          steps += 1
+          return 10
+        }),
+        (error: string) => {
+          asked.push(error)
+          return Effect.succeed(error !== "fatal")
+        }
+      )
+      const step = (cause: Cause.Cause<string>) =>
+        Effect.map(policy.step(0, { failures: 1, cause }, policy.initial), ([, , decision]) => decision._tag)
+      const busy = Cause.parallel(Cause.fail("busy"), Cause.fail("slow"))
+      expect(yield* step(busy)).toBe("Continue")
+      expect(asked).toEqual(["busy", "slow"])
+      expect(steps).toBe(1)
+      expect(yield* step(Cause.sequential(busy, Cause.parallel(Cause.fail("fatal"), Cause.fail("late"))))).toBe("Done")
+      expect(asked).toEqual(["busy", "slow", "busy", "slow", "fatal"])
+      expect(steps).toBe(1)
+      expect(yield* step(Cause.die("fatal"))).toBe("Continue")
+      expect(yield* step(Cause.empty)).toBe("Continue")
+      expect(asked).toHaveLength(5)
+    })
+  )
+
   it.effect("is the same in a pipe, and several hold together", () =>
     Effect.gen(function* () {
       const asked: Array<string> = []
@@ -146,7 +175,7 @@ describe("whileError", () => {
         })
       const policy = everySecond.pipe(asking("first", true), asking("second", true))
       expect(yield* delaysOf(policy, 1)).toEqual([1000])
-      expect(asked).toEqual(["first: refused", "second: refused"])
+      expect(asked).toEqual(["second: refused", "first: refused"])
       expect(yield* delaysOf(everySecond.pipe(asking("no", false), asking("yes", true)), 1)).toEqual([])
     })
   )

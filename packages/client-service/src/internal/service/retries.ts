@@ -9,9 +9,10 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type * as Scope from "effect/Scope"
 import type { ConnectionError } from "../../ConnectionError.js"
-import { type ConnectionFailure, fullJitter, type RetryPolicy } from "../../RetryPolicy.js"
+import type { ConnectionFailure, RetryPolicy } from "../../RetryPolicy.js"
 import type { Fork } from "../fork.js"
 import { whenEnded, within } from "../time/within.js"
+import { defaultPolicy } from "./retryOption.js"
 import type { Retry } from "./table.js"
 
 export interface Settings<E, R> {
@@ -25,8 +26,6 @@ export interface Settings<E, R> {
   /** Is told that the policy grants more attempts than anybody can have meant. */
   readonly onHasty: () => void
 }
-
-export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
 
 /**
  * Steps a retry policy by hand: it begins afresh with the first failure in a row, and its delay is known before it is

@@ -1,0 +1,27 @@
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as InvalidOption from "../../InvalidOption.js"
+import { fullJitter, type Options, type RetryPolicy, whileError } from "../../RetryPolicy.js"
+import { whileFailure } from "./whileFailure.js"
+
+export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
+
+/**
+ * The policy that the option `retryPolicy` of a function stands for.
+ */
+export const retryPolicyOf = <E, R>(
+  where: string,
+  option: RetryPolicy<E, R> | Options<E, R> | undefined
+): RetryPolicy<E, R> => {
+  if (option === undefined) return defaultPolicy
+  if (isPolicy(option)) return option
+  const { schedule = defaultPolicy, times, while: goesOn } = option
+  const asking = goesOn === undefined ? schedule : whileError(schedule, goesOn)
+  if (times === undefined) return asking
+  InvalidOption.integer(where, "retryPolicy.times", times, 0)
+  // By the failures in a row, so that a service and its policy never disagree on how many there were.
+  return whileFailure(asking, ({ failures }) => Effect.succeed(failures <= times))
+}
+
+const isPolicy = <E, R>(option: RetryPolicy<E, R> | Options<E, R>): option is RetryPolicy<E, R> =>
+  Schedule.isSchedule(option)
