@@ -3,22 +3,26 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import type * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type { Pipeable } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as Subscribable from "effect/Subscribable"
+import * as Subscribable from "effect/Subscribable"
 import {
   type AttemptError,
   type ConnectionError,
   ConnectionLost,
   ConnectTimeout,
   HeartbeatTimeout,
+  NotConnected,
   RetriesExhausted,
   ServiceStopped
 } from "./ConnectionError.js"
@@ -58,6 +62,11 @@ export {
    * @category errors
    */
   HeartbeatTimeout,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  NotConnected,
   /**
    * @since 0.1.0
    * @category errors
@@ -125,17 +134,64 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    *
    * @throws InvalidOption if `failAfterFailures` is not an integer of at least 1
    */
-  whenConnected(): Effect.Effect<Protocol, ServiceStopped | RetriesExhausted<E>>
-  whenConnected(options: {
-    readonly failAfterFailures: number
-  }): Effect.Effect<Protocol, AttemptError<E> | ServiceStopped | RetriesExhausted<E>>
+  readonly whenConnected: WhenConnected<Protocol, E>
   /**
    * Waits for a connection and runs `f` with its protocol, once. If that connection ends before `f` does, for whatever
-   * reason, interrupts `f` and fails with a `ConnectionLost` that has the reason as its cause.
+   * reason, interrupts `f` and fails with a `ConnectionLost` that has the reason as its cause. It does so also where the
+   * caller can't be interrupted.
+   *
+   * With `maxWait`, fails with `NotConnected` if there is no connection within that time; `f` may take as long as it
+   * takes.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ClientService } from "effect-client-service"
+   *
+   * interface Cache {
+   *   readonly get: (key: string) => Effect.Effect<string>
+   * }
+   *
+   * declare const service: ClientService.ClientService<Cache>
+   *
+   * // What the cache has, or nothing while it can't be reached.
+   * const cached = service
+   *   .use((cache) => cache.get("greeting"), { maxWait: "2 seconds" })
+   *   .pipe(Effect.catchTag("NotConnected", () => Effect.succeed(undefined)))
+   * ```
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
-  use<A, E2, R>(
-    f: (protocol: Protocol) => Effect.Effect<A, E2, R>
-  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R>
+  readonly use: Use<Protocol, E>
+  /**
+   * Does what `use` does with a function that gives a promise, and needs no fiber for it. The signal is aborted when the
+   * caller is interrupted or the connection ends; then the promise is not waited for any more.
+   *
+   * What the promise is rejected with, or the function throws, is the cause of an `UnknownException`; or becomes the error
+   * that `catch` makes of it, if the function is given as `try`, as in `Effect.tryPromise`.
+   *
+   * @example
+   * ```ts
+   * import { Data } from "effect"
+   * import { ClientService } from "effect-client-service"
+   *
+   * interface Client {
+   *   readonly get: (key: string, options: { readonly signal: AbortSignal }) => Promise<string>
+   * }
+   *
+   * class GetError extends Data.TaggedError("GetError")<{ readonly cause: unknown }> {}
+   *
+   * declare const service: ClientService.ClientService<Client>
+   *
+   * const greeting = service.usePromise({
+   *   try: (client, signal) => client.get("greeting", { signal }),
+   *   catch: (cause) => new GetError({ cause })
+   * })
+   * ```
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
+   */
+  readonly usePromise: UsePromise<Protocol, E>
   /**
    * The protocol of each connection: of the one there is, then of every later one. A consumer that is slow misses those
    * that have passed meanwhile, and gets the newest. With `Stream.flatMap({ switch: true })`, what depends on a
@@ -143,11 +199,86 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    */
   readonly connections: Stream.Stream<Protocol, ServiceStopped | RetriesExhausted<E>>
   /**
-   * Waiting, begins the next attempt now. Connected, replaces the connection: closes it, then connects again. Otherwise
-   * does nothing.
+   * Connects now, whatever the service is doing, unless it is not started or stopped. Waiting, begins the next attempt.
+   * Connected, replaces the connection: closes it, then connects again. Connecting, begins the attempt anew, which counts as
+   * no failure; one that is younger than a second, when it is a second old and still under way. Having given up, starts the
+   * service again.
    */
   readonly reconnect: Effect.Effect<void>
 }
+
+/**
+ * The type of `whenConnected`, of a service or of its tag: it fails with the errors of attempts only if it is told after how
+ * many failures.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WhenConnected<out P, out E, out R = never> {
+  (options?: { readonly failAfterFailures?: undefined }): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, R>
+  (options: WaitForConnection | undefined): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, R>
+}
+
+/**
+ * The type of `use`, of a service or of its tag: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Use<out P, out E, out R = never> {
+  <A, E2, R2>(
+    f: (protocol: P) => Effect.Effect<A, E2, R2>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E2 | ConnectionLost | ServiceStopped | RetriesExhausted<E>, R | R2>
+  <A, E2, R2>(
+    f: (protocol: P) => Effect.Effect<A, E2, R2>,
+    options: UseOptions | undefined
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | ServiceStopped | RetriesExhausted<E>, R | R2>
+}
+
+/**
+ * The type of `usePromise`, of a service or of its tag: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UsePromise<out P, out E, out R = never> {
+  <A, E2 = Cause.UnknownException>(
+    f: PromiseUse<P, A, E2>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E2 | ConnectionLost | ServiceStopped | RetriesExhausted<E>, R>
+  <A, E2 = Cause.UnknownException>(
+    f: PromiseUse<P, A, E2>,
+    options: UseOptions | undefined
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | ServiceStopped | RetriesExhausted<E>, R>
+}
+
+/**
+ * How a `use` waits for its connection.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface UseOptions {
+  /**
+   * How long to wait for a connection; 0 fails at once if there is none. Default: as long as it takes.
+   */
+  readonly maxWait?: Duration.DurationInput | undefined
+}
+
+/**
+ * What `usePromise` runs: a function that gives a promise, alone or with one that makes an error of what the promise is
+ * rejected with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type PromiseUse<P, A, E> =
+  | ((protocol: P, signal: AbortSignal) => PromiseLike<A>)
+  | {
+      readonly try: (protocol: P, signal: AbortSignal) => PromiseLike<A>
+      readonly catch: (error: unknown) => E
+    }
 
 /**
  * The options that do not depend on the endpoint. `E` is all that an attempt can fail with.
@@ -179,8 +310,8 @@ export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
   /** How long `stop`, and the next attempt, wait for a connection to close. Default 5 seconds. */
   readonly closeTimeout?: Duration.DurationInput | undefined
   /**
-   * How long `stop` lets the uses that are under way go on before it closes the connection. Nobody can begin another
-   * meanwhile. Default 0: a `use` may have no end, such as a subscription.
+   * How long `stop` lets the `use`s that are under way finish before it closes the connection. No more begin, and what only
+   * waits for a connection ends at once. Default 0, since a `use` may have no end, such as a subscription.
    */
   readonly drainTimeout?: Duration.DurationInput | undefined
   /**
@@ -264,11 +395,13 @@ export type LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5, W extends
 }
 
 /**
+ * How a caller, or a Layer, waits for a connection.
+ *
  * @since 0.1.0
  * @category options
  */
 export interface WaitForConnection {
-  /** How many attempts may fail. Default: as many as the retry policy grants. */
+  /** How many attempts may fail from now on, at least 1. Default: as many as the retry policy grants. */
   readonly failAfterFailures?: number | undefined
 }
 
@@ -451,24 +584,61 @@ export function layer<
  * @since 0.1.0
  * @category streams
  */
-export const stream = <P, E, A, E2, R, Gap = never>(
-  service: ClientService<P, E>,
-  f: (protocol: P) => Stream.Stream<A, E2, R>,
-  options?: { readonly gap?: ((protocol: P) => Gap) | undefined }
-): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> => subscribe(service, f, options?.gap)
+export const stream: {
+  <P, A, E2, R, Gap = never>(
+    f: (protocol: P) => Stream.Stream<A, E2, R>,
+    options?: StreamOptions<P, Gap>
+  ): <E>(service: ClientService<P, E>) => Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R>
+  <P, E, A, E2, R, Gap = never>(
+    service: ClientService<P, E>,
+    f: (protocol: P) => Stream.Stream<A, E2, R>,
+    options?: StreamOptions<P, Gap>
+  ): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R>
+} = dual(
+  (args) => Predicate.hasProperty(args[0], TypeId),
+  <P, E, A, E2, R, Gap = never>(
+    service: ClientService<P, E>,
+    f: (protocol: P) => Stream.Stream<A, E2, R>,
+    options?: StreamOptions<P, Gap>
+  ): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> => subscribe(service, f, options?.gap)
+)
 
 /**
- * Has the service reconnect at each element of a stream, such as that the network is back, that credentials were
- * rotated, or a signal of the system. It runs as long as the stream does. However many elements there are, there is one
- * attempt at a time.
+ * @since 0.1.0
+ * @category options
+ */
+export interface StreamOptions<in P, out Gap> {
+  /** Gives what comes before the first element of every connection but the first. Default: nothing does. */
+  readonly gap?: ((protocol: P) => Gap) | undefined
+}
+
+/**
+ * Has the service connect now at each element of a stream, as `reconnect` does, such as that the network is back, that
+ * credentials were rotated, or a signal of the system. It runs as long as the stream does. However many elements there are,
+ * there is one attempt at a time.
+ *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { ClientService } from "effect-client-service"
+ *
+ * declare const service: ClientService.ClientService<string>
+ * declare const rotations: Stream.Stream<void>
+ *
+ * const reconnecting = service.pipe(ClientService.reconnectOn(rotations))
+ * ```
  *
  * @since 0.1.0
  * @category streams
  */
-export const reconnectOn = <P, E, A, E2, R>(
-  service: ClientService<P, E>,
-  stream: Stream.Stream<A, E2, R>
-): Effect.Effect<void, E2, R> => Stream.runForEach(stream, () => service.reconnect)
+export const reconnectOn: {
+  <A, E2, R>(stream: Stream.Stream<A, E2, R>): <P, E>(service: ClientService<P, E>) => Effect.Effect<void, E2, R>
+  <P, E, A, E2, R>(service: ClientService<P, E>, stream: Stream.Stream<A, E2, R>): Effect.Effect<void, E2, R>
+} = dual(
+  2,
+  <P, E, A, E2, R>(service: ClientService<P, E>, stream: Stream.Stream<A, E2, R>): Effect.Effect<void, E2, R> =>
+    Stream.runForEach(stream, () => service.reconnect)
+)
 
 /**
  * The class of a service's tag, with what is most used of the service as statics.
@@ -498,17 +668,25 @@ export interface TagClass<Self, Id extends string, P, E> extends Context.TagClas
     WaitError<W, E1 | E2 | ES | E3 | E4>,
     R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
   >
+  /** Starts this service, as its `start` does. */
+  readonly start: Effect.Effect<void, never, Self>
+  /** Stops this service, as its `stop` does. */
+  readonly stop: Effect.Effect<void, never, Self>
+  /** Has this service connect now, as its `reconnect` does. */
+  readonly reconnect: Effect.Effect<void, never, Self>
+  /** What this service is doing, and every change of that. */
+  readonly state: Subscribable.Subscribable<ConnectionState.ConnectionState<P, E>, never, Self>
   /** Waits for a connection of this service. */
-  readonly whenConnected: {
-    (): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
-    (options: {
-      readonly failAfterFailures: number
-    }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self>
-  }
+  readonly whenConnected: WhenConnected<P, E, Self>
   /** Runs an Effect with the protocol of this service. */
-  readonly use: <A, E2, R>(
-    f: (protocol: P) => Effect.Effect<A, E2, R>
-  ) => Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R | Self>
+  readonly use: Use<P, E, Self>
+  /** Waits for the promise that a function gives with the protocol of this service. */
+  readonly usePromise: UsePromise<P, E, Self>
+  /** A stream over the connections of this service, as `ClientService.stream` makes it. */
+  readonly stream: <A, E2, R, Gap = never>(
+    f: (protocol: P) => Stream.Stream<A, E2, R>,
+    options?: StreamOptions<P, Gap>
+  ) => Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R | Self>
 }
 
 /**
@@ -535,23 +713,58 @@ export const Tag =
   <const Id extends string>(key: Id) =>
   <Self, P, E = never>(): TagClass<Self, Id, P, E> => {
     const tag = Context.Tag(key)<Self, ClientService<P, E>>()
-    function whenConnected(): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
-    function whenConnected(options: {
-      readonly failAfterFailures: number
-    }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self>
     function whenConnected(options?: {
-      readonly failAfterFailures: number
-    }): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self> {
-      return Effect.flatMap(
-        tag,
-        (service): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>> =>
-          options === undefined ? service.whenConnected() : service.whenConnected(options)
-      )
+      readonly failAfterFailures?: undefined
+    }): Effect.Effect<P, ServiceStopped | RetriesExhausted<E>, Self>
+    function whenConnected(
+      options: WaitForConnection | undefined
+    ): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self>
+    function whenConnected(
+      options?: WaitForConnection
+    ): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>, Self> {
+      return Effect.flatMap(tag, (service) => service.whenConnected(options))
     }
-    const statics: Pick<TagClass<Self, Id, P, E>, "layer" | "whenConnected" | "use"> = {
+    function use<A, E2, R>(
+      f: (protocol: P) => Effect.Effect<A, E2, R>,
+      options?: { readonly maxWait?: undefined }
+    ): Effect.Effect<A, E2 | ConnectionLost | ServiceStopped | RetriesExhausted<E>, R | Self>
+    function use<A, E2, R>(
+      f: (protocol: P) => Effect.Effect<A, E2, R>,
+      options: UseOptions | undefined
+    ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | ServiceStopped | RetriesExhausted<E>, R | Self>
+    function use<A, E2, R>(
+      f: (protocol: P) => Effect.Effect<A, E2, R>,
+      options?: UseOptions
+    ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | ServiceStopped | RetriesExhausted<E>, R | Self> {
+      return Effect.flatMap(tag, (service) => service.use(f, options))
+    }
+    function usePromise<A, E2 = Cause.UnknownException>(
+      f: PromiseUse<P, A, E2>,
+      options?: { readonly maxWait?: undefined }
+    ): Effect.Effect<A, E2 | ConnectionLost | ServiceStopped | RetriesExhausted<E>, Self>
+    function usePromise<A, E2 = Cause.UnknownException>(
+      f: PromiseUse<P, A, E2>,
+      options: UseOptions | undefined
+    ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | ServiceStopped | RetriesExhausted<E>, Self>
+    function usePromise<A, E2>(
+      f: PromiseUse<P, A, E2>,
+      options?: UseOptions
+    ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | ServiceStopped | RetriesExhausted<E>, Self> {
+      return Effect.flatMap(tag, (service) => service.usePromise(f, options))
+    }
+    const statics: Omit<TagClass<Self, Id, P, E>, keyof Context.TagClass<Self, Id, ClientService<P, E>>> = {
       layer: (options) => layer(tag, options),
+      start: Effect.flatMap(tag, ({ start }) => start),
+      stop: Effect.flatMap(tag, ({ stop }) => stop),
+      reconnect: Effect.flatMap(tag, ({ reconnect }) => reconnect),
+      state: Subscribable.make({
+        get: Effect.flatMap(tag, ({ state }) => state.get),
+        changes: Stream.unwrap(Effect.map(tag, ({ state }) => state.changes))
+      }),
       whenConnected,
-      use: (f) => Effect.flatMap(tag, (service) => service.use(f))
+      use,
+      usePromise,
+      stream: (f, options) => Stream.unwrap(Effect.map(tag, (service) => stream(service, f, options)))
     }
     return Object.assign(tag, statics)
   }

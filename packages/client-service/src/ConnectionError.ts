@@ -6,8 +6,9 @@
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import type { ConnectionState } from "./ConnectionState.js"
-import { firstLine } from "./internal/firstLine.js"
+import { inARow, messageOf, reasonOf } from "./internal/message.js"
 
 /**
  * All that an attempt can fail with: the errors of the caller's own endpoint, `protocol` and `prepare`, and those of the
@@ -28,15 +29,8 @@ export type AttemptError<E> = E | ConnectTimeout | ConnectionLost
 export type ConnectionError<E> = AttemptError<E> | HeartbeatTimeout
 
 /**
- * The parts of an attempt, in order.
- *
- * @since 0.1.0
- * @category models
- */
-export type ConnectStage = "connect" | "protocol" | "prepare"
-
-/**
- * An attempt took longer than the service's `connectTimeout`. It covers connect, `protocol` and `prepare` together.
+ * An attempt took longer than the service's `connectTimeout`, which covers connect, `protocol` and `prepare` together.
+ * `stage` is what had not finished by then.
  *
  * @since 0.1.0
  * @category errors
@@ -44,11 +38,11 @@ export type ConnectStage = "connect" | "protocol" | "prepare"
 export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
   readonly service: string
   readonly duration: Duration.Duration
-  /** What was under way when the time was over. */
-  readonly stage: ConnectStage
+  readonly stage: "connect" | "protocol" | "prepare"
 }> {
   override get message(): string {
-    return `${this.service}: no connection within ${Duration.format(this.duration)}`
+    const within = `no connection within ${Duration.format(this.duration)}`
+    return messageOf(this.service, within, `${this.stage} had not finished`)
   }
 }
 
@@ -65,8 +59,11 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const reason = this.cause instanceof Error ? `: ${this.cause.message}` : ""
-    return `${this.service}: the connection was lost${reason}`
+    return messageOf(
+      this.service,
+      "the connection was lost",
+      this.cause instanceof Error ? this.cause.message : undefined
+    )
   }
 }
 
@@ -100,19 +97,33 @@ export class ServiceStopped extends Data.TaggedError("ServiceStopped")<{
 }
 
 /**
- * There was no connection within `maxWait`. `state` is what the service was doing by then.
+ * There was no connection within the `maxWait` of a `use`. `state` tells what the service was doing at the end of it, and
+ * the message also why.
  *
  * @since 0.1.0
  * @category errors
  */
-export class NotConnected<out E = unknown> extends Data.TaggedError("NotConnected")<{
+export class NotConnected<out E> extends Data.TaggedError("NotConnected")<{
   readonly service: string
-  readonly state: ConnectionState<unknown, unknown>
+  readonly state: unknown
+  readonly maxWait?: Duration.Duration | undefined
 }> {
+  // Without its protocol, of which there is none.
   declare readonly state: ConnectionState<unknown, E>
 
-  constructor(args: { readonly service: string; readonly state: ConnectionState<unknown, E> }) {
+  constructor(args: {
+    readonly service: string
+    readonly state: ConnectionState<unknown, E>
+    /** How long the caller would have waited. */
+    readonly maxWait?: Duration.Duration | undefined
+  }) {
     super(args)
+  }
+
+  override get message(): string {
+    const { maxWait, service, state } = this
+    const within = maxWait === undefined || Duration.isZero(maxWait) ? "" : ` within ${Duration.format(maxWait)}`
+    return messageOf(service, `no connection${within}`, activity(service, state))
   }
 }
 
@@ -139,7 +150,32 @@ export class RetriesExhausted<out E> extends Data.TaggedError("RetriesExhausted"
   }
 
   override get message(): string {
-    const times = this.failures === 1 ? "1 failure" : `${this.failures} failures in a row`
-    return `${this.service}: gave up after ${times}: ${firstLine(this.cause)}`
+    return messageOf(this.service, `gave up after ${inARow(this.failures)}`, reasonOf(this.cause))
+  }
+}
+
+// What a service without a connection is doing, and why.
+const activity = (service: string, state: ConnectionState<unknown, unknown>): string => {
+  switch (state._tag) {
+    case "Init":
+      return "the service is not started"
+    case "Connecting": {
+      const attempt = `attempt ${state.attempt} is under way`
+      if (Option.isNone(state.cause)) return attempt
+      return messageOf(service, `${attempt} after ${inARow(state.failures)}`, reasonOf(state.cause.value))
+    }
+    // Whose loss is not known to all yet.
+    case "Connected":
+      return "it was lost just now"
+    case "Waiting":
+      return messageOf(service, `waiting to try again after ${inARow(state.failures)}`, reasonOf(state.cause))
+    case "Disconnecting":
+      return "the service is stopping"
+    case "Restarting":
+      return "the service is restarting"
+    case "Stopped":
+      return "the service is stopped"
+    case "Exhausted":
+      return messageOf(service, `gave up after ${inARow(state.failures)}`, reasonOf(state.cause))
   }
 }

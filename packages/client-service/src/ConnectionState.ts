@@ -13,12 +13,12 @@ import type { ConnectionError } from "./ConnectionError.js"
  * The state of a `ClientService`.
  *
  * - `Init`: made, and not started yet.
- * - `Connecting`: an attempt is under way. `attempt` counts the attempts since `start`, from 1. `cause` is why the one
- *   before failed, or the connection before was lost.
+ * - `Connecting`: an attempt is under way, or waits for the previous connection to close. `attempt` counts the attempts since
+ *   `start`, from 1; `cause` is that of the failure before it, if there was one.
  * - `Connected`: `protocol` is ready for use. `generation` counts the connections of this service, from 1.
  * - `Waiting`: the next attempt begins at `retryAt`.
- * - `Disconnecting`: stopping; the connection or the attempt is being closed, once the `uses` that are still under way
- *   have ended.
+ * - `Disconnecting`: stopping; the connection or the attempt is being closed. `uses` counts the `use`s that are still under
+ *   way, for which it stays open as long as `drainTimeout` lets it.
  * - `Restarting`: started again while `Disconnecting`.
  * - `Stopped`: nothing is under way.
  * - `Exhausted`: the retry policy ended. Nothing is under way until the next `start`.

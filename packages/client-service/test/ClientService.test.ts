@@ -247,7 +247,7 @@ describe("use", () => {
       yield* service.stop
       const error = yield* Effect.flip(Fiber.join(use))
       expect(error).toMatchObject({ _tag: "ConnectionLost", cause: { _tag: "ServiceStopped" } })
-      expect(String(error)).toBe("ConnectionLost: test: the connection was lost: test: the service is stopped")
+      expect(String(error)).toBe("ConnectionLost: test: the connection was lost: the service is stopped")
     })
   )
 

@@ -389,7 +389,7 @@ describe("the option retryPolicy of a service", () => {
     })
   )
 
-  it.scoped.each([
+  it.scoped.each<[times: number, outcomes: ReadonlyArray<number | string>]>([
     [0, ["Exhausted"]],
     [1, [1000, "Exhausted"]],
     [3, [1000, 1000, 1000, "Exhausted"]]

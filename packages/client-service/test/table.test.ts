@@ -198,7 +198,7 @@ describe("transition", () => {
 
   it("start begins with the first attempt and no failures", () => {
     const next = transition(model("Exhausted"), "start", {}).model
-    expect(next.state).toEqual(ConnectionState.Connecting({ attempt: 1, failures: 0, cause: Option.some(cause) }))
+    expect(next.state).toEqual(ConnectionState.Connecting({ attempt: 1, failures: 0, cause: Option.none() }))
     expect(next).toMatchObject({ attempt: 1, failures: 0, generation: 1 })
   })
 

@@ -1,9 +1,8 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { ConnectStage } from "../../ConnectionError.js"
 import type { ConnectionSignal, Endpoint } from "../../Endpoint.js"
-import { AttemptStatus } from "./attemptStatus.js"
+import { AttemptStatus, type Status } from "./attemptStatus.js"
 
 /**
  * Connects, and makes the protocol, in the Scope of the connection.
@@ -42,7 +41,7 @@ export const isAwaited = (
 
 // Gives an Effect the Scope of the connection that it is run for, so that its type does not ask for the caller's.
 const stage = <A, E, R>(
-  name: ConnectStage,
+  name: Status["stage"],
   effect: () => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.flatMap(AttemptStatus, (status) => {

@@ -1,5 +1,5 @@
 import * as Context from "effect/Context"
-import type { ConnectStage } from "../../ConnectionError.js"
+import type { ConnectTimeout } from "../../ConnectionError.js"
 
 /**
  * Tells what an endpoint can't see of the attempt that it is part of: whether the connection came up in the end, past
@@ -11,5 +11,5 @@ export class AttemptStatus extends Context.Reference<AttemptStatus>()("effect-cl
 
 export interface Status {
   isEstablished: boolean
-  stage: ConnectStage
+  stage: ConnectTimeout["stage"]
 }

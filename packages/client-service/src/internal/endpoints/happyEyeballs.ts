@@ -6,8 +6,8 @@ import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { type EndpointFailure, EndpointsFailed } from "../../EndpointsFailed.js"
 import { makeFork } from "../fork.js"
-import { within } from "../time/within.js"
 import { Changes } from "../time/changes.js"
+import { within } from "../time/within.js"
 import type { Connectable, Signal } from "./connectable.js"
 
 interface Racer {

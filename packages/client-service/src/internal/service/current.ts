@@ -1,4 +1,5 @@
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -219,7 +220,9 @@ export class Current<P, E> {
     const { clock, fork, name, state } = this.#settings
     const until = clock.unsafeCurrentTimeMillis() + millis
     const left = () => until - clock.unsafeCurrentTimeMillis()
-    const late = Effect.suspend(() => new NotConnected<E>({ service: name, state: state() }))
+    const late = Effect.suspend(
+      () => new NotConnected<E>({ service: name, state: state(), maxWait: Duration.millis(millis) })
+    )
     return {
       reached: () => (left() > 0 ? undefined : late),
       enlist: (waiter) => {

@@ -10,14 +10,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
-import type {
-  AttemptError,
-  ConnectionError,
-  ConnectionLost,
-  NotConnected,
-  RetriesExhausted,
-  ServiceStopped
-} from "../../ConnectionError.js"
+import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from "../../ConnectionError.js"
 import type { ConnectionState } from "../../ConnectionState.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
 import * as InvalidOption from "../../InvalidOption.js"
@@ -155,56 +148,44 @@ export class Service<P, E, R> extends Inspectable.Class {
   }
 
   whenConnected(options?: { readonly failAfterFailures?: undefined }): Effect.Effect<P, EndError<E>>
-  whenConnected(options: {
-    readonly failAfterFailures?: number | undefined
-  }): Effect.Effect<P, AttemptError<E> | EndError<E>>
-  whenConnected(options?: {
-    readonly failAfterFailures?: number | undefined
-  }): Effect.Effect<P, AttemptError<E> | EndError<E>> {
+  whenConnected(options: WaitOptions | undefined): Effect.Effect<P, AttemptError<E> | EndError<E>>
+  whenConnected(options?: WaitOptions): Effect.Effect<P, AttemptError<E> | EndError<E>> {
     const failures = options?.failAfterFailures
     if (failures === undefined) return this.#current.whenConnected
     return this.#current.whenConnectedOrFailed(InvalidOption.integer("whenConnected", "failAfterFailures", failures, 1))
   }
 
   use<A, E2, R2>(
-    f: (protocol: P) => Effect.Effect<A, E2, R2>
-  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R2>
+    f: (protocol: P) => Effect.Effect<A, E2, R2>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E2 | ConnectionLost | EndError<E>, R2>
   use<A, E2, R2>(
     f: (protocol: P) => Effect.Effect<A, E2, R2>,
-    options: UseOptions
-  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>, R2>
+    options: UseOptions | undefined
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | EndError<E>, R2>
   use<A, E2, R2>(
     f: (protocol: P) => Effect.Effect<A, E2, R2>,
     options?: UseOptions
-  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>, R2> {
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | EndError<E>, R2> {
     return this.#current.use(f, maxWaitOf("use", options))
   }
 
-  usePromise<A>(
-    evaluate: (protocol: P, signal: AbortSignal) => PromiseLike<A>
-  ): Effect.Effect<A, Cause.UnknownException | ServiceStopped | RetriesExhausted<E> | ConnectionLost>
-  usePromise<A>(
-    evaluate: (protocol: P, signal: AbortSignal) => PromiseLike<A>,
-    options: UseOptions
-  ): Effect.Effect<A, Cause.UnknownException | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>>
+  usePromise<A, E2 = Cause.UnknownException>(
+    f: Evaluate<P, A> | PromiseUse<P, A, E2>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E2 | ConnectionLost | EndError<E>>
+  usePromise<A, E2 = Cause.UnknownException>(
+    f: Evaluate<P, A> | PromiseUse<P, A, E2>,
+    options: UseOptions | undefined
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | EndError<E>>
   usePromise<A, E2>(
-    use: PromiseUse<P, A, E2>
-  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost>
-  usePromise<A, E2>(
-    use: PromiseUse<P, A, E2>,
-    options: UseOptions
-  ): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>>
-  usePromise<A, E2>(
-    use: ((protocol: P, signal: AbortSignal) => PromiseLike<A>) | PromiseUse<P, A, E2>,
+    f: Evaluate<P, A> | PromiseUse<P, A, E2>,
     options?: UseOptions
-  ): Effect.Effect<
-    A,
-    E2 | Cause.UnknownException | ServiceStopped | RetriesExhausted<E> | ConnectionLost | NotConnected<E>
-  > {
+  ): Effect.Effect<A, E2 | Cause.UnknownException | ConnectionLost | NotConnected<E> | EndError<E>> {
     const maxWait = maxWaitOf("usePromise", options)
-    return typeof use === "function"
-      ? this.#current.usePromise({ try: use, catch: unknownException }, maxWait)
-      : this.#current.usePromise(use, maxWait)
+    return typeof f === "function"
+      ? this.#current.usePromise({ try: f, catch: unknownException }, maxWait)
+      : this.#current.usePromise(f, maxWait)
   }
 
   pipe() {
@@ -215,6 +196,12 @@ export class Service<P, E, R> extends Inspectable.Class {
     const { attempt, failures, generation, state } = this.#loop.model
     return { _id: "ClientService", name: this.name, state: state._tag, attempt, failures, generation }
   }
+}
+
+type Evaluate<P, A> = PromiseUse<P, A, never>["try"]
+
+interface WaitOptions {
+  readonly failAfterFailures?: number | undefined
 }
 
 interface UseOptions {

@@ -171,7 +171,11 @@ const disconnecting = <P, E>(model: Model<P, E>, uses: number): Model<P, E> => (
 const connecting = <P, E>({ attempt: last, failures, generation, state }: Model<P, E>): Model<P, E> => {
   const attempt = last + 1
   return {
-    state: ConnectionState.Connecting({ attempt, failures, cause: causeBefore(state) }),
+    state: ConnectionState.Connecting({
+      attempt,
+      failures,
+      cause: failures === 0 ? Option.none() : causeBefore(state)
+    }),
     attempt,
     failures,
     generation

@@ -4,8 +4,8 @@ import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import { type Transport, TransportError } from "../../Transport.js"
 import { WebSocketClosed, type WebSocketError, WebSocketOpenError } from "../../WebSocketError.js"
-import { sleep } from "../time/sleep.js"
 import { Changes, waitUntil } from "../time/changes.js"
+import { sleep } from "../time/sleep.js"
 import * as ReceiveBuffer from "./receiveBuffer.js"
 
 export interface Settings {
