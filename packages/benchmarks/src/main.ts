@@ -2,14 +2,21 @@
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
+import { amqpPublishes } from "./against/amqpPublishes.js"
 import { naiveWaiters } from "./against/naiveWaiters.js"
 import { outages } from "./against/outages.js"
+import { pgQueries } from "./against/pgQueries.js"
+import { redisGets } from "./against/redisGets.js"
 import { retryAroundSocket } from "./against/retryAroundSocket.js"
+import { rpcs } from "./against/rpcs.js"
 import { webSocketHeap } from "./against/webSocketHeap.js"
+import { webSocketMessages } from "./against/webSocketMessages.js"
 import { heapOfService } from "./floors/heapOfService.js"
 import { readOverTcp } from "./floors/readOverTcp.js"
 import { reconnectInMemory } from "./floors/reconnectInMemory.js"
 import { reconnectOverTcp } from "./floors/reconnectOverTcp.js"
+import { uses } from "./floors/uses.js"
 import { waiterInterrupted } from "./floors/waiterInterrupted.js"
 import { waitersWoken } from "./floors/waitersWoken.js"
 import { whenConnected } from "./floors/whenConnected.js"
@@ -22,15 +29,26 @@ import { table } from "./table.js"
 const sections: ReadonlyArray<readonly [title: string, rows: ReadonlyArray<Row>]> = [
   [
     "against a floor",
-    [whenConnected, waitersWoken, waiterInterrupted, reconnectInMemory, reconnectOverTcp, readOverTcp, heapOfService]
+    [
+      whenConnected,
+      ...uses,
+      waitersWoken,
+      waiterInterrupted,
+      reconnectInMemory,
+      reconnectOverTcp,
+      readOverTcp,
+      heapOfService
+    ]
   ],
-  ["against what else one would write or take", [retryAroundSocket, naiveWaiters, ...outages, ...webSocketHeap]]
+  ["against what else one would write or take", [retryAroundSocket, naiveWaiters, ...outages, ...webSocketHeap]],
+  ["against the client by itself", [...redisGets, ...pgQueries, amqpPublishes, ...rpcs, webSocketMessages]]
 ]
 
 const usage = `Usage: npm run bench -- [--only <text>] [--help]
 
 Measures the client service, each row against a floor or a rival in the same run. Prints a table, and writes it to
-packages/benchmarks/build/results.json. It takes a few minutes; rows under way are told on stderr.
+packages/benchmarks/build/results.json. It takes some minutes; rows under way are told on stderr. Servers are installed
+from Debian where that may be done; a row whose server can't be had is left out.
 
   --only <text>  only the rows with this text in their names
   --help         this text
@@ -59,7 +77,7 @@ if (help) {
 function measureAll(wanted: typeof sections) {
   const total = wanted.flatMap(([, rows]) => rows).length
   let number = 0
-  const measure = (row: Row): Effect.Effect<Result> =>
+  const measure = (row: Row): Effect.Effect<Option.Option<Result>> =>
     Effect.suspend(() => {
       number += 1
       Progress.begun(nameOf(row), number, total)
@@ -68,11 +86,15 @@ function measureAll(wanted: typeof sections) {
       Effect.timed,
       Effect.map(([duration, samples]) => {
         Progress.ended(duration)
-        return resultOf(row, samples)
+        return Option.some(resultOf(row, samples))
+      }),
+      Effect.catchAll(({ reason }) => {
+        Progress.leftOut(reason)
+        return Effect.succeedNone
       })
     )
   return Effect.forEach(wanted, ([title, rows]) =>
-    Effect.map(Effect.forEach(rows, measure), (results) => [title, results] as const)
+    Effect.map(Effect.forEach(rows, measure), (results) => [title, results.flatMap(Option.toArray)] as const)
   )
 }
 

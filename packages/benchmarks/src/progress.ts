@@ -15,3 +15,7 @@ export const round = (number: number, total: number): void => {
 export const ended = (duration: Duration.Duration): void => {
   stderr.write(`${stderr.isTTY ? "\r\u001b[K" : ""}  ${Duration.toSeconds(duration).toFixed(1)} s\n`)
 }
+
+export const leftOut = (reason: string): void => {
+  stderr.write(`${stderr.isTTY ? "\r\u001b[K" : ""}  left out: ${reason}\n`)
+}

@@ -1,5 +1,6 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { ServerMissing } from "./installed.js"
 import { type Spread, spreadOf } from "./spread.js"
 
 /** A line of the table: something measured, and what it is measured against in the same run. */
@@ -11,7 +12,8 @@ export interface Row {
   readonly unit: "ms" | "B"
   /** What the row is to stay within, at most: a ratio, or an amount in the row's unit. */
   readonly reach?: { readonly ratio: number } | { readonly amount: number }
-  readonly samples: Effect.Effect<Samples, never, Scope.Scope>
+  /** Without the server that it needs, there are none. */
+  readonly samples: Effect.Effect<Samples, ServerMissing, Scope.Scope>
 }
 
 /** What the rounds gave, in order. A row that is not measured against anything has no samples of that. */

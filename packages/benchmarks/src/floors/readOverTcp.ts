@@ -14,7 +14,7 @@ export const readOverTcp: Row = {
   name: "256 MiB read over loopback TCP, in 64 KiB writes",
   against: "'data' events of node:net",
   unit: "ms",
-  reach: { ratio: 1.5 },
+  reach: { ratio: 1.25 },
   samples: Effect.gen(function* () {
     const port = String(yield* sendingServer(total))
     const service = yield* spawn(reader, "service", port, String(total))

@@ -11,7 +11,7 @@ export const reconnectInMemory: Row = {
   name: "a reconnect cycle in memory, zero delay",
   against: "fork, yield and join of one fiber",
   unit: "ms",
-  reach: { ratio: 6 },
+  reach: { ratio: 7 },
   samples: Effect.gen(function* () {
     const service = yield* ClientService.make({
       endpoint: memoryEndpoint,

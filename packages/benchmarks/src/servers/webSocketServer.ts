@@ -1,5 +1,5 @@
 /**
- * A WebSocket server in a process of its own. On `down` it drops all its clients and refuses new ones; on `up` it takes
+ * A WebSocket server in a process of its own, which sends every message back. On `down` it drops all its clients and refuses new ones; on `up` it takes
  * them again, on the same port, and answers with the time at which it does.
  */
 import * as Http from "node:http"
@@ -15,7 +15,10 @@ let http: Http.Server
 const up = (listening: () => number): void => {
   http = Http.createServer()
   http.on("upgrade", (request, socket, head) => {
-    webSockets.handleUpgrade(request, socket, head, (client) => client.on("error", () => {}))
+    webSockets.handleUpgrade(request, socket, head, (client) => {
+      client.on("error", () => {})
+      client.on("message", (message, isBinary) => client.send(message, { binary: isBinary }))
+    })
   })
   http.listen(port, "127.0.0.1", () => {
     const address = http.address()
