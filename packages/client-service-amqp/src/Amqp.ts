@@ -21,7 +21,7 @@ import { AmqpError } from "./AmqpError.js"
 import type { AmqpMessage } from "./AmqpMessage.js"
 import { messages } from "./internal/consumer.js"
 import { forever } from "./internal/forever.js"
-import type { Publication } from "./internal/publisher.js"
+import type { Publication, Publisher } from "./internal/publisher.js"
 
 /**
  * What fails callers that wait when there is no connection and there will be none.
@@ -262,28 +262,36 @@ const send = (
   service: ClientService.ClientService<AmqpConnection, AmqpError>,
   resend: boolean,
   publication: Publication
-): Effect.Effect<void, AmqpError | ServiceEnd> =>
-  Effect.suspend(() => {
-    let isSent = false
-    const onSent = (): void => {
-      isSent = true
-    }
-    const once = service.use(({ publisher }) =>
-      publisher
-        .use((publisher) => publisher.publish(publication, onSent))
-        // It ends with its connection, whose loss tells more.
-        .pipe(Effect.catchTag("ServiceStopped", "RetriesExhausted", () => forever))
-    )
-    return Effect.catchTag(once, "ConnectionLost", (cause) => {
-      if (!isSent || (resend && !isRefusalOfMessage(cause.cause))) return send(service, resend, publication)
-      return new AmqpError({ reason: "Unconfirmed", endpoint: service.name, detail: cause.message, cause })
-    })
+): Effect.Effect<void, AmqpError | ServiceEnd> => {
+  let isSent = false
+  const onSent = (): void => {
+    isSent = true
+  }
+  const once = service.use(({ publisher }) =>
+    Effect.flatMap(publisherOf(publisher), (publisher) => publisher.publish(publication, onSent))
+  )
+  return Effect.catchAll(once, (error) => {
+    if (!isLoss(error)) return error
+    if (!isSent || (resend && !isRefusalOfMessage(error))) return send(service, resend, publication)
+    return new AmqpError({ reason: "Unconfirmed", endpoint: service.name, detail: detailOf(error), cause: error })
   })
+}
+
+// It ends with its connection, whose loss tells more.
+const publisherOf = (publisher: AmqpConnection["publisher"]): Effect.Effect<Publisher> =>
+  Effect.catchAll(publisher.whenConnected(), () => forever)
+
+const isLoss = (
+  error: AmqpError | ClientService.ConnectionLost | ServiceEnd
+): error is AmqpError | ClientService.ConnectionLost =>
+  error._tag === "ConnectionLost" || (error._tag === "AmqpError" && error.reason === "ChannelClosed")
+
+const detailOf = (error: AmqpError | ClientService.ConnectionLost): string | undefined =>
+  error._tag === "AmqpError" ? error.detail : error.message
 
 // The server tells the method that it refuses, by its class and number, but not the message.
-const isRefusalOfMessage = (error: unknown): boolean => {
-  if (!(error instanceof AmqpError && error.reason === "ChannelClosed")) return false
-  const { cause } = error
+const isRefusalOfMessage = ({ _tag, cause }: AmqpError | ClientService.ConnectionLost): boolean => {
+  if (_tag !== "AmqpError") return false
   if (!(cause instanceof Error && "classId" in cause && "methodId" in cause)) return false
   return cause.classId === 60 && cause.methodId === 40
 }

@@ -42,7 +42,7 @@ export const amqpPublishes: Row = {
         timedCalls(publishes, atATime, call)
       )
     return yield* interleave({
-      rounds: 9,
+      rounds: 7,
       warmUp: 2,
       subject: measured(() => amqp.sendToQueue(queue, message)),
       against: measured(() => Effect.promise(publish))

@@ -32,8 +32,8 @@ const queriesBy = (callers: number, calls: number): Row => ({
       (client) => Effect.promise(() => client.end())
     )
     return yield* interleave({
-      rounds: 11,
-      warmUp: 3,
+      rounds: 7,
+      warmUp: 2,
       subject: timedCalls(calls, callers, () => service.query(query)),
       against: timedCalls(calls, callers, () => Effect.promise(() => client.query(query)))
     })

@@ -21,8 +21,8 @@ const getsBy = (callers: number, calls: number): Row => ({
     // On one connection, so that both sides have the same options, and the same buffers.
     const { client } = yield* Effect.orDie(redis.service.whenConnected())
     return yield* interleave({
-      rounds: 11,
-      warmUp: 3,
+      rounds: 7,
+      warmUp: 2,
       subject: timedCalls(calls, callers, () => redis.use((client) => client.get(key))),
       against: timedCalls(calls, callers, () => Effect.promise(() => client.get(key)))
     })

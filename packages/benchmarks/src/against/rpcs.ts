@@ -19,7 +19,7 @@ const server = new URL("../servers/rpcServer.js", import.meta.url)
 
 type Client = RpcClient.RpcClient<RpcGroup.Rpcs<typeof Measured>, RpcClientError>
 
-const rpc = (name: string, rounds: number, measure: (client: Client) => Effect.Effect<number>): Row => ({
+const rpc = (name: string, measure: (client: Client) => Effect.Effect<number>): Row => ({
   name,
   against: "RpcClient.layerProtocolSocket",
   unit: "ms",
@@ -31,7 +31,7 @@ const rpc = (name: string, rounds: number, measure: (client: Client) => Effect.E
     const rival = yield* clientBy(
       Layer.provide(RpcClient.layerProtocolSocket(), Layer.orDie(NodeSocket.layerNet({ host, port })))
     )
-    return yield* interleave({ rounds, warmUp: 3, subject: measure(subject), against: measure(rival) })
+    return yield* interleave({ rounds: 7, warmUp: 2, subject: measure(subject), against: measure(rival) })
   })
 })
 
@@ -41,13 +41,11 @@ const clientBy = (protocol: Layer.Layer<RpcClient.Protocol, never, RpcSerializat
   )
 
 const callsBy = (callers: number, calls: number): Row =>
-  rpc(`an RPC call, ${callersOf(callers)}`, 11, (client) =>
-    timedCalls(calls, callers, () => client.Double({ number: 21 }))
-  )
+  rpc(`an RPC call, ${callersOf(callers)}`, (client) => timedCalls(calls, callers, () => client.Double({ number: 21 })))
 
 const elements = 100_000
 
-const stream = rpc("an RPC stream of 100,000 elements", 11, (client) =>
+const stream = rpc("an RPC stream of 100,000 elements", (client) =>
   Effect.orDie(timed(Stream.runDrain(client.Numbers({ count: elements }))))
 )
 

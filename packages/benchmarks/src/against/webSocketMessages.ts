@@ -17,6 +17,6 @@ export const webSocketMessages: Row = {
     // A process of its own for each, so that neither works on the heap that the other has shaped.
     const service = yield* spawn(exchanger, "service", port)
     const bare = yield* spawn(exchanger, "bare", port)
-    return yield* interleave({ rounds: 15, warmUp: 4, subject: service.ask("go"), against: bare.ask("go") })
+    return yield* interleave({ rounds: 9, warmUp: 3, subject: service.ask("go"), against: bare.ask("go") })
   })
 }

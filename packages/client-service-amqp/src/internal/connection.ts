@@ -83,9 +83,7 @@ export const connect = (
       Effect.interruptible,
       Effect.forkScoped
     )
-    const publisher = yield* keep(channels, "publisher", (signal) =>
-      Effect.map(channels.open(signal.lost), (channel) => new Publisher(channel, endpoint, signal.lost))
-    )
+    const publisher = yield* keep(channels, "publisher", (signal) => openPublisher(channels, state, signal.lost))
     // So that a connection that the server has closed at once is noticed, for which the client has no event yet.
     yield* Effect.mapError(publisher.whenConnected({ failAfterFailures: 1 }), (error) =>
       error instanceof AmqpError ? error : new AmqpError({ reason: "ConnectionClosed", endpoint, cause: error })
@@ -100,6 +98,25 @@ export const connect = (
       hasEnded: () => state.hasEnded
     }
   })
+
+const openPublisher = (
+  channels: Channels,
+  connection: { readonly hasEnded: boolean },
+  onClosed: (error: AmqpError) => void
+): Effect.Effect<Publisher, AmqpError, Scope.Scope> => {
+  let publisher: Publisher | undefined
+  const closed = (error: AmqpError): void => {
+    onClosed(error)
+    // Where the whole connection is lost, that tells more, and comes next.
+    setImmediate(() => {
+      if (!connection.hasEnded) publisher?.closed(error)
+    })
+  }
+  return Effect.map(channels.open(closed), (channel) => {
+    publisher = new Publisher(channel, channels.endpoint, onClosed)
+    return publisher
+  })
+}
 
 const dial = (settings: Settings, password: string, signal: AbortSignal): Promise<ChannelModel> => {
   const { connectionName, heartbeat, host, port, tls, username, vhost } = settings

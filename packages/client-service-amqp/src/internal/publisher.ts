@@ -9,11 +9,20 @@ export interface Publication {
   readonly properties: Options.Publish
 }
 
-/** A channel for messages that the server confirms. */
+/** Ends the wait for a confirm. */
+type Settle = (outcome: Effect.Effect<void, AmqpError>) => void
+
+/**
+ * A channel for messages that the server confirms.
+ *
+ * It fails what it has sent when it is closed, all of it at once: a fiber that watches over each message would cost more
+ * than all the rest.
+ */
 export class Publisher {
   readonly #channel: ConfirmChannel
   readonly #endpoint: string
   readonly #onClosed: (error: AmqpError) => void
+  readonly #unconfirmed = new Set<Settle>()
   readonly #mandatory = new Set<Publication>()
   readonly #returned = new Map<Publication, AmqpError>()
 
@@ -35,31 +44,48 @@ export class Publisher {
   }
 
   /**
-   * Sends a message and waits until it is confirmed. If the channel closes before, it goes on waiting, for whoever knows of
-   * that to interrupt it.
+   * Sends a message and waits until it is confirmed. Fails with an `AmqpError` of reason `ChannelClosed` if the channel
+   * closes before, or is closed.
    */
   publish(publication: Publication, onSent: () => void): Effect.Effect<void, AmqpError> {
     return Effect.async((resume) => {
       const { content, exchange, properties, routingKey } = publication
-      const settle = (error: unknown): void => {
-        this.#mandatory.delete(publication)
-        const returned = this.#returned.get(publication)
-        this.#returned.delete(publication)
-        if (returned !== undefined) resume(Effect.fail(returned))
-        else if (error === null) resume(Effect.void)
-        else if (error instanceof Error && error.message === "message nacked")
-          resume(Effect.fail(new AmqpError({ reason: "Nacked", endpoint: this.#endpoint })))
+      const isMandatory = properties.mandatory === true
+      const settle: Settle = (outcome) => {
+        if (this.#unconfirmed.delete(settle)) resume(outcome)
       }
       try {
-        this.#channel.publish(exchange, routingKey, content, properties, settle)
-        if (properties.mandatory === true) this.#mandatory.add(publication)
-        onSent()
+        this.#channel.publish(exchange, routingKey, content, properties, (error: unknown) => {
+          const returned = isMandatory ? this.#takeReturned(publication) : undefined
+          if (returned !== undefined) settle(returned)
+          else if (error === null) settle(Effect.void)
+          else if (error instanceof Error && error.message === "message nacked")
+            settle(new AmqpError({ reason: "Nacked", endpoint: this.#endpoint }))
+        })
       } catch (error) {
         const failure = fromChannelError(error, this.#endpoint)
         // A channel that is closed together with its opening has no listeners yet that could be told.
-        if (error instanceof IllegalOperationError) return this.#onClosed(failure)
-        resume(Effect.fail(failure))
+        if (error instanceof IllegalOperationError) this.#onClosed(failure)
+        return resume(failure)
       }
+      this.#unconfirmed.add(settle)
+      if (isMandatory) this.#mandatory.add(publication)
+      onSent()
+      return Effect.sync(() => {
+        this.#unconfirmed.delete(settle)
+      })
     })
+  }
+
+  /** The channel is closed, so nothing more will be confirmed. */
+  closed(error: AmqpError): void {
+    for (const settle of this.#unconfirmed) settle(error)
+  }
+
+  #takeReturned(publication: Publication): AmqpError | undefined {
+    const returned = this.#returned.get(publication)
+    this.#mandatory.delete(publication)
+    this.#returned.delete(publication)
+    return returned
   }
 }
