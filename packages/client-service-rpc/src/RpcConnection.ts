@@ -96,8 +96,9 @@ export const make = (
   signal: ConnectionSignal<RpcConnectionError>
 ): Effect.Effect<RpcConnection, never, RpcSerialization | Scope.Scope> =>
   Effect.gen(function* () {
-    const exchange = new Exchange(yield* RpcSerialization, transport, yield* Effect.scope, signal)
+    const exchange = new Exchange(yield* RpcSerialization, transport, yield* Effect.runtime<never>(), signal)
     yield* Effect.addFinalizer(() => Effect.sync(() => exchange.close()))
+    yield* Effect.forkScoped(Effect.interruptible(exchange.sending))
     yield* Effect.forkScoped(Effect.interruptible(exchange.receive))
     return { [TypeId]: TypeId, ping: exchange.ping, exchange }
   })

@@ -5,10 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Predicate from "effect/Predicate"
-import type * as Scope from "effect/Scope"
+import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { MalformedResponse, type RpcConnectionError } from "../RpcConnectionError.js"
+import { Outbox, type Outgoing } from "./outbox.js"
 
 const ping: RpcMessage.Ping = { _tag: "Ping" }
 
@@ -31,19 +33,21 @@ export class Exchange {
   readonly #parser: RpcSerialization.Parser
   readonly #text: TextDecoder | undefined
   readonly #transport: Transport
-  readonly #scope: Scope.Scope
+  readonly #outbox: Outbox
+  readonly #runtime: Runtime.Runtime<never>
   readonly #signal: Signal
   #closed: TransportError | undefined
 
   constructor(
     serialization: RpcSerialization.RpcSerialization["Type"],
     transport: Transport,
-    scope: Scope.Scope,
+    runtime: Runtime.Runtime<never>,
     signal: Signal
   ) {
     this.#parser = serialization.unsafeMake()
     this.#transport = transport
-    this.#scope = scope
+    this.#outbox = new Outbox(transport, serialization.includesFraming)
+    this.#runtime = Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption)
     this.#signal = signal
     // A serialization of text takes each chunk for whole characters, which the peer may have been cut off in.
     this.#text = typeof this.#parser.encode(ping) === "string" ? new TextDecoder() : undefined
@@ -57,6 +61,11 @@ export class Exchange {
     )
   }
 
+  /** Sends what is there to send. If that fails, the connection is lost, which tells everyone who waits. */
+  get sending(): Effect.Effect<void> {
+    return Effect.catchAll(this.#outbox.sending, (error) => Effect.sync(() => this.#lost(error)))
+  }
+
   /** Ends everything that waits for the peer. */
   close(): void {
     const closed = new TransportError({ reason: "Closed" })
@@ -66,22 +75,15 @@ export class Exchange {
     this.#calls.clear()
   }
 
-  /** Sends a message. If that fails, the connection is lost, which tells everyone who waits. */
-  send(message: RpcMessage.FromClientEncoded): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const encoded = this.#parser.encode(message)
-      if (encoded === undefined) return Effect.void
-      return Effect.catchAll(this.#transport.write(encoded), (error) => Effect.sync(() => this.#lost(error)))
-    })
-  }
-
   get ping(): Effect.Effect<void, TransportError> {
     return Effect.suspend(() => {
       if (this.#closed !== undefined) return this.#closed
       const pong = Deferred.unsafeMake<void, TransportError>(FiberId.none)
       this.#pings.add(pong)
-      return Effect.zipRight(this.send(ping), Deferred.await(pong)).pipe(
-        Effect.ensuring(Effect.sync(() => this.#pings.delete(pong)))
+      this.send(ping)
+      return Effect.ensuring(
+        Deferred.await(pong),
+        Effect.sync(() => this.#pings.delete(pong))
       )
     })
   }
@@ -99,9 +101,23 @@ export class Exchange {
     return this.#calls.get(call.request.id) === call && this.#calls.delete(call.request.id)
   }
 
-  /** Sends a message without waiting for that, if the connection is still there. */
-  sendSoon(message: RpcMessage.FromClientEncoded): Effect.Effect<void> {
-    return Effect.asVoid(Effect.forkIn(Effect.interruptible(this.send(message)), this.#scope))
+  /** Sends a message, and does not wait for that. Throws if it can't be encoded. */
+  send(message: RpcMessage.FromClientEncoded): Outgoing | undefined {
+    const encoded = this.#parser.encode(message)
+    if (encoded === undefined) return undefined
+    const outgoing = { encoded }
+    this.#outbox.post(outgoing)
+    return outgoing
+  }
+
+  /** Takes a message back, and tells whether it had not been sent yet. */
+  recall(message: Outgoing): boolean {
+    return this.#outbox.recall(message)
+  }
+
+  /** Runs an Effect in a fiber that begins at once. */
+  fork(effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> {
+    return Runtime.runFork(this.#runtime, effect)
   }
 
   // A transport that is closed tells no more than that the connection is lost.
@@ -111,46 +127,48 @@ export class Exchange {
   }
 
   #receive(bytes: Uint8Array): Effect.Effect<void, MalformedResponse> {
-    return Effect.flatMap(this.#decode(bytes), (messages) =>
-      Effect.forEach(
-        messages,
-        (message) => (isResponse(message) ? this.#route(message) : new MalformedResponse({ reason: "Unexpected" })),
-        { discard: true }
-      )
-    )
-  }
-
-  #decode(bytes: Uint8Array): Effect.Effect<ReadonlyArray<unknown>, MalformedResponse> {
-    return Effect.try({
-      try: () => this.#parser.decode(this.#text?.decode(bytes, { stream: true }) ?? bytes),
-      catch: (error) =>
-        new MalformedResponse({
-          reason: Predicate.isTagged(error, "RpcSerializationError") ? "TooLarge" : "Undecodable"
-        })
+    return Effect.suspend(() => {
+      const messages = this.#decode(bytes)
+      if (messages instanceof MalformedResponse) return messages
+      for (const message of messages) {
+        if (!isResponse(message)) return new MalformedResponse({ reason: "Unexpected" })
+        this.#route(message)
+      }
+      return Effect.void
     })
   }
 
-  #route(response: Response): Effect.Effect<void> {
+  #decode(bytes: Uint8Array): ReadonlyArray<unknown> | MalformedResponse {
+    try {
+      return this.#parser.decode(this.#text?.decode(bytes, { stream: true }) ?? bytes)
+    } catch (error) {
+      return new MalformedResponse({
+        reason: Predicate.isTagged(error, "RpcSerializationError") ? "TooLarge" : "Undecodable"
+      })
+    }
+  }
+
+  #route(response: Response): void {
     switch (response._tag) {
       case "Chunk":
-        return this.#calls.get(response.requestId)?.deliver(response) ?? Effect.void
+        this.#calls.get(response.requestId)?.deliver(response)
+        return
       case "Exit": {
         const call = this.#calls.get(response.requestId)
         this.#calls.delete(response.requestId)
-        call?.answer()
-        return call?.deliver(response) ?? Effect.void
+        call?.answer(response)
+        return
       }
       case "Defect": {
         // It ends every call of the connection, and a client needs no more than one of it.
         const calls = [...this.#calls.values()]
         const callers = new Map(calls.map((call) => [call.respond, call]))
         this.#calls.clear()
-        for (const call of calls) call.answer()
-        return Effect.forEach(callers.values(), (call) => call.deliver(response), { discard: true })
+        for (const call of calls) call.answer(callers.get(call.respond) === call ? response : undefined)
+        return
       }
       case "Pong":
         for (const ping of this.#pings) Deferred.unsafeDone(ping, Effect.void)
-        return Effect.void
     }
   }
 }
@@ -159,10 +177,12 @@ export class Exchange {
  * One request on one connection.
  */
 export class Call {
-  isAnswered = false
-  readonly #answer = Deferred.unsafeMake<void, TransportError>(FiberId.none)
+  #isAnswered = false
+  #outcome: Effect.Effect<void, TransportError> | undefined
+  #resume: ((outcome: Effect.Effect<void, TransportError>) => void) | undefined
   #undelivered: Array<RpcMessage.FromServerEncoded> = []
   #delivery: Fiber.RuntimeFiber<void> | undefined
+  #sent: Outgoing | undefined
 
   constructor(
     private readonly exchange: Exchange,
@@ -170,9 +190,25 @@ export class Call {
     readonly respond: Respond
   ) {}
 
+  /** Whether the server has answered, and sends no more. */
+  get isAnswered(): boolean {
+    return this.#isAnswered
+  }
+
   /** Sends the request, and waits until the server has answered it. Fails if the connection closes before that. */
-  get answered(): Effect.Effect<void, TransportError> {
-    return Effect.zipRight(this.exchange.send(this.request), Deferred.await(this.#answer))
+  readonly answered: Effect.Effect<void, TransportError> = Effect.async((resume) => {
+    if (this.#outcome !== undefined) return resume(this.#outcome)
+    this.#resume = resume
+    try {
+      this.#sent = this.exchange.send(this.request)
+    } catch (error) {
+      resume(Effect.die(error))
+    }
+  })
+
+  /** Whether the caller has taken what came so far. */
+  get isDelivered(): boolean {
+    return this.#delivery === undefined
   }
 
   /** Waits until the caller has taken what came so far. */
@@ -182,26 +218,25 @@ export class Call {
 
   /** Tells the server that the caller has taken what it sent. */
   get acknowledge(): Effect.Effect<void> {
-    return this.exchange.send({ _tag: "Ack", requestId: this.request.id })
+    return Effect.sync(() => void this.exchange.send({ _tag: "Ack", requestId: this.request.id }))
   }
 
-  /** Gives the call up, and tells the server of that if it has not answered yet. */
-  get cancel(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.#delivery?.unsafeInterruptAsFork(FiberId.none)
-      if (!this.exchange.end(this)) return Effect.void
-      return this.exchange.sendSoon({ _tag: "Interrupt", requestId: this.request.id })
-    })
+  /** Gives the call up, and tells the server of that if it knows of it and has not answered yet. */
+  cancel(): void {
+    this.#delivery?.unsafeInterruptAsFork(FiberId.none)
+    if (!this.exchange.end(this) || this.#sent === undefined || this.exchange.recall(this.#sent)) return
+    this.exchange.send({ _tag: "Interrupt", requestId: this.request.id })
   }
 
-  /** The server has answered, and sends no more. */
-  answer(): void {
-    this.isAnswered = true
-    Deferred.unsafeDone(this.#answer, Effect.void)
+  /** The server has answered. */
+  answer(response: RpcMessage.FromServerEncoded | undefined): void {
+    this.#isAnswered = true
+    this.#settle(Effect.void)
+    if (response !== undefined) this.deliver(response)
   }
 
   fail(error: TransportError): void {
-    Deferred.unsafeDone(this.#answer, error)
+    this.#settle(error)
   }
 
   /** The caller is done. */
@@ -213,17 +248,21 @@ export class Call {
    * Hands a response to the caller, after those before it. A caller that takes its time holds up neither the responses to
    * others nor the answer to a ping, so it is not waited for.
    */
-  deliver(response: RpcMessage.FromServerEncoded): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.#undelivered.push(response)
-      if (this.#delivery !== undefined) return Effect.void
-      return Effect.map(Effect.forkDaemon(this.#deliverAll), (delivery) => {
-        this.#delivery = delivery
-        delivery.addObserver(() => {
-          this.#delivery = undefined
-        })
-      })
+  deliver(response: RpcMessage.FromServerEncoded): void {
+    this.#undelivered.push(response)
+    if (this.#delivery !== undefined) return
+    const delivery = this.exchange.fork(this.#deliverAll)
+    // Most callers take it at once.
+    if (delivery.unsafePoll() !== null) return
+    this.#delivery = delivery
+    delivery.addObserver(() => {
+      this.#delivery = undefined
     })
+  }
+
+  #settle(outcome: Effect.Effect<void, TransportError>): void {
+    this.#outcome ??= outcome
+    this.#resume?.(this.#outcome)
   }
 
   get #deliverAll(): Effect.Effect<void> {

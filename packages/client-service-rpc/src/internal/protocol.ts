@@ -3,6 +3,7 @@ import { RpcClientError } from "@effect/rpc/RpcClientError"
 import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { TransportError } from "effect-client-service/Transport"
 import type { Call, Exchange, Respond } from "./exchange.js"
 
@@ -32,26 +33,26 @@ export const protocolOver = (use: Use): RpcClient.Protocol["Type"] => {
     )
 
   const call = (request: RpcMessage.RequestEncoded): Effect.Effect<void, RpcClientError> =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       let call: Call | undefined
-      return use((connection) => {
+      const answered = use((connection) => {
         call = connection.begin(request, respond)
         calls.set(request.id, call)
         return call.answered
-      }).pipe(
-        Effect.mapError((cause) => new RpcClientError({ reason: "Protocol", message: cause.message, cause })),
-        Effect.exit,
+      })
+      const ended = (exit: Exit.Exit<void, Error>): Effect.Effect<void, RpcClientError> => {
+        calls.delete(request.id)
+        if (Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)) call?.cancel()
+        else call?.end()
+        const told = Exit.mapError(exit, protocolError)
+        if (Exit.isSuccess(told) || call?.isAnswered === true) return told
+        return Effect.zipRight(forget(request.id, told.cause), told)
+      }
+      return Effect.flatMap(Effect.exit(restore(answered)), (exit) => {
+        if (call === undefined || call.isDelivered) return ended(exit)
         // What came before the connection was lost is the caller's.
-        Effect.flatMap((exit) => Effect.zipRight(call?.delivered ?? Effect.void, exit)),
-        Effect.onInterrupt(() => call?.cancel ?? Effect.void),
-        Effect.onError((cause) => (call?.isAnswered ? Effect.void : forget(request.id, cause))),
-        Effect.ensuring(
-          Effect.sync(() => {
-            call?.end()
-            calls.delete(request.id)
-          })
-        )
-      )
+        return Effect.flatMap(Effect.exit(restore(Effect.zipRight(call.delivered, exit))), ended)
+      })
     })
 
   return {
@@ -77,3 +78,6 @@ export const protocolOver = (use: Use): RpcClient.Protocol["Type"] => {
     supportsTransferables: false
   }
 }
+
+const protocolError = (cause: Error): RpcClientError =>
+  new RpcClientError({ reason: "Protocol", message: cause.message, cause })
