@@ -66,6 +66,16 @@ describe("examples", () => {
       ["RetriesExhausted: vault: gave up after 1 failure: WrongPassword: the vault does not take this password"]
     ],
     ["resilience.ts", ["1", "2", "3"]],
+    [
+      "health.ts",
+      [
+        "health: 503",
+        "status: failed 1 times, next in 50ms: Error: refused",
+        "health: 200",
+        "status: connection number 1",
+        "status: Stopped"
+      ]
+    ],
     ["websocket.ts", ['{"tick":1}', '{"tick":2}', '"missed some"', '{"tick":3}', '{"tick":4}']],
     ["faults.ts", ["+hello", "the connection is closed"]]
   ] as const) {

@@ -1,0 +1,55 @@
+/**
+ * A health check, and a status line, of a service whose server is down at first.
+ */
+import { HttpServerResponse } from "@effect/platform"
+import { NodeRuntime } from "@effect/platform-node"
+import { Cause, Console, Duration, Effect, Stream } from "effect"
+import { ClientService, type ConnectionState, RetryPolicy, TestEndpoint } from "effect-client-service"
+
+class Peer extends ClientService.Tag("app/Peer")<Peer, string, "refused">() {}
+
+// #region readme
+// What an orchestrator asks for: 200 while there is a connection. The snapshot has no protocol and no secrets.
+const health = Effect.gen(function* () {
+  const peer = yield* Peer
+  const { _tag } = yield* peer.state.get
+  return yield* HttpServerResponse.json(peer, { status: _tag === "Connected" ? 200 : 503 })
+})
+
+// What people read.
+const describe = (state: ConnectionState.ConnectionState<string, "refused">): string => {
+  switch (state._tag) {
+    case "Connected":
+      return `connection number ${state.generation}`
+    case "Waiting":
+      return `failed ${state.failures} times, next in ${Duration.format(state.delay)}: ${Cause.pretty(state.cause)}`
+    case "Exhausted":
+      return `gave up after ${state.failures} failures: ${Cause.pretty(state.cause)}`
+    default:
+      return state._tag
+  }
+}
+
+// The state of now, and then every change. A consumer that is slow gets them all.
+const status = Stream.unwrap(Effect.map(Peer, (peer) => Stream.map(peer.state.changes, describe)))
+// #endregion
+
+const program = Effect.gen(function* () {
+  const server = yield* TestEndpoint.make<string, "refused">()
+  const PeerLive = Peer.layer({
+    endpoint: server.endpoint,
+    retryPolicy: RetryPolicy.fromFunction(() => "50 millis")
+  })
+  yield* Effect.gen(function* () {
+    const peer = yield* Peer
+    const check = Effect.flatMap(health, ({ status }) => Console.log(`health: ${status}`))
+    yield* Effect.fork(Stream.runForEach(status, (line) => Console.log(`status: ${line}`)))
+    yield* server.refuse("refused")
+    yield* check
+    yield* server.accept("hello")
+    yield* peer.whenConnected()
+    yield* check
+  }).pipe(Effect.provide(PeerLive))
+})
+
+NodeRuntime.runMain(Effect.scoped(program))
