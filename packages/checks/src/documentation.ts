@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { readmes as allReadmes, installLines, nameOf, specsOf } from "./installLines.js"
 import type { Report } from "./Report.js"
 import { fromRoot, none, publishedPackages, root, runBin } from "./workspace.js"
 
@@ -8,9 +9,7 @@ import { fromRoot, none, publishedPackages, root, runBin } from "./workspace.js"
  * example is that example, and every other block, and every `@example` of a docstring, compiles.
  */
 export const checkDocumentation = async (report: Report): Promise<void> => {
-  const readmes = [root, ...publishedPackages().map(({ directory }) => directory)].map((directory) =>
-    join(directory, "README.md")
-  )
+  const readmes = allReadmes()
   const quoted: Array<Block & { readonly path: string }> = []
   const free: Array<Block> = []
   for (const block of readmes.filter(existsSync).flatMap((file) => blocks(file, readFileSync(file, "utf8")))) {
@@ -26,6 +25,10 @@ export const checkDocumentation = async (report: Report): Promise<void> => {
     none(quoted.flatMap(({ code, path, where }) => differences(where, path, code.slice(code.indexOf("\n") + 1))))
   })
 
+  await report.check("what the code of a README imports is installed by a line of it", () => {
+    none([...quoted, ...free].flatMap(importsNotInstalled))
+  })
+
   const examples = publishedPackages().flatMap(({ directory, modules }) =>
     modules.flatMap((module) => docstringExamples(join(directory, "src", `${module}.ts`)))
   )
@@ -38,14 +41,24 @@ export const checkDocumentation = async (report: Report): Promise<void> => {
 interface Block {
   /** The file and line it is at. */
   readonly where: string
+  readonly file: string
   readonly code: string
 }
 
 const blocks = (file: string, text: string): ReadonlyArray<Block> =>
   [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => ({
+    file,
     where: `${fromRoot(file)}:${text.slice(0, match.index).split("\n").length}`,
     code: match[1] ?? ""
   }))
+
+const importsNotInstalled = ({ code, file, where }: Block): ReadonlyArray<string> => {
+  const installed = new Set(installLines(file).flatMap(({ line }) => specsOf(line).map(nameOf)))
+  return [...code.matchAll(/\bfrom "([^".][^"]*)"/g)]
+    .map(([, path = ""]) => path.split("/", path.startsWith("@") ? 2 : 1).join("/"))
+    .filter((name) => !name.startsWith("node:") && !installed.has(name))
+    .map((name) => `${where} imports ${name}, which no line there installs`)
+}
 
 const docstringExamples = (file: string): ReadonlyArray<Block> =>
   // Without the stars of the comment, but with as many lines as there are, a docstring reads like a README.

@@ -1,25 +1,28 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { availableParallelism } from "node:os"
 import { dirname, join, normalize } from "node:path"
-import { gzipSync } from "node:zlib"
 import { Effect } from "effect"
-import { build } from "esbuild"
-import { minify } from "terser"
+import { checkBundles } from "./bundles.js"
+import { installByLine, installLines, readmes } from "./installLines.js"
+import { linkProblems } from "./links.js"
+import { type Packed, pack } from "./packing.js"
 import type { Report } from "./Report.js"
-import {
-  none,
-  type Package,
-  publishedPackages,
-  readManifest,
-  root,
-  run,
-  runBin,
-  temporaryDirectory
-} from "./workspace.js"
+import { fromRoot, none, type Package, publishedPackages, root, run, runBin, temporaryDirectory } from "./workspace.js"
 
 /**
  * Checks each package as its users get it: packs it, looks into the tarball, and installs it with npm in an empty project
- * outside the workspace, which is compiled and run.
+ * outside the workspace by the line of its README, where a program is compiled and run. Every other line of a README that
+ * installs something is run in a project of its own.
  */
 export const checkPackages = async (report: Report): Promise<void> => {
   const directory = temporaryDirectory()
@@ -29,31 +32,21 @@ export const checkPackages = async (report: Report): Promise<void> => {
     const { name } = pkg.manifest
     await report.check(`${name} packs`, async () => void packed.set(name, await pack(pkg, directory)))
   }
-  const check = (pkg: Package) =>
-    Effect.promise(() => checkPackage(report, pkg, packed, join(directory, "consumers", pkg.manifest.name)))
-  await Effect.runPromise(Effect.forEach(packages, check, { concurrency: availableParallelism(), discard: true }))
-}
-
-/** What a bundle may weigh with all of a package in it but its test kit, minified and compressed, without what it depends on. */
-const maxBundleKiB = 12
-
-/** Modules for tests, which no application bundles. */
-const testKit = new Set(["TestEndpoint", "EndpointRuleBroken", "FaultProxy"])
-
-interface Packed {
-  readonly tarball: string
-  /** The directory it is unpacked in. */
-  readonly content: string
-}
-
-const pack = async ({ directory, manifest }: Package, into: string): Promise<Packed> => {
-  const { packageManager = "pnpm" } = readManifest(root)
-  await run("npx", ["--yes", packageManager, "pack", "--pack-destination", into], directory)
-  const tarball = join(into, `${manifest.name}-${manifest.version}.tgz`)
-  const content = join(into, "content", manifest.name)
-  mkdirSync(content, { recursive: true })
-  await run("tar", ["-xzf", tarball, "-C", content, "--strip-components=1"], into)
-  return { tarball, content }
+  const [workspace = "", ...ofPackages] = readmes()
+  const others = [...installLines(workspace), ...ofPackages.flatMap((readme) => installLines(readme).slice(1))]
+  const consumer = (pkg: Package) => checkPackage(report, pkg, packed, join(directory, "consumers", pkg.manifest.name))
+  await report.check("every README has a line that installs what it tells about", () =>
+    none(readmes().flatMap((readme) => (installLines(readme).length === 0 ? [`${fromRoot(readme)} has none`] : [])))
+  )
+  const tasks = [
+    ...packages.map((pkg) => () => consumer(pkg)),
+    ...others.map(({ line, readme }, index) => async () => {
+      const project = join(directory, "lines", String(index))
+      await report.check(`${fromRoot(readme)}: ${line}`, () => installByLine({ line, readme }, packed, project))
+    })
+  ]
+  const run = (task: () => Promise<void>) => Effect.promise(task)
+  await Effect.runPromise(Effect.forEach(tasks, run, { concurrency: availableParallelism(), discard: true }))
 }
 
 const checkPackage = async (
@@ -66,6 +59,7 @@ const checkPackage = async (
   const own = packed.get(name)
   if (own === undefined) return
   await report.check(`${name} contains what it should and no more`, () => none(contentProblems(pkg, own.content)))
+  await report.check(`${name} has no link that leads out of it`, () => none(linkProblems(own.content)))
   await report.check(`${name} passes publint`, async () => {
     await runBin("publint", ["run", own.tarball, "--strict"], root)
   })
@@ -75,7 +69,11 @@ const checkPackage = async (
     await runBin("attw", [own.tarball, ...options], root)
   })
 
-  const isInstalled = await report.check(`${name} installs with npm`, () => install(pkg, packed, project))
+  const [line] = installLines(join(pkg.directory, "README.md"))
+  if (line === undefined) return
+  const isInstalled = await report.check(`${name} installs by the line of its README`, () =>
+    installByLine(line, packed, project)
+  )
   if (!isInstalled) return
   writeConsumer(pkg, project)
   // The declarations are the same in both, and to check those of libraries takes most of the time.
@@ -95,7 +93,7 @@ const checkPackage = async (
     for (const file of readdirSync(join(project, "out/nodenext")))
       await run("node", ["--unhandled-rejections=strict", join("out/nodenext", file)], project)
   })
-  await report.check(`${name} is at most ${maxBundleKiB} KiB in a bundle`, () => checkSize(pkg, project))
+  await checkBundles(report, pkg, project)
 }
 
 const contentProblems = ({ directory, modules }: Package, content: string): ReadonlyArray<string> => {
@@ -139,38 +137,17 @@ const mapProblems = (content: string, file: string): ReadonlyArray<string> => {
     .map((source) => `${file} is a map of ${source}, which is not there`)
 }
 
-/** Makes a project that depends on the package and on its peers, in the versions the workspace is tested with. */
-const install = async (pkg: Package, packed: ReadonlyMap<string, Packed>, project: string): Promise<void> => {
-  const dependencies = dependenciesOf(pkg, packed)
-  const types = join(pkg.directory, "node_modules/@types/node")
-  const devDependencies = existsSync(types) ? { "@types/node": readManifest(types).version } : {}
-  mkdirSync(project, { recursive: true })
-  writeFileSync(
-    join(project, "package.json"),
-    JSON.stringify({ name: "consumer", private: true, type: "module", dependencies, devDependencies })
-  )
-  await run(
-    "npm",
-    ["install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
-    project
-  )
-}
-
-const dependenciesOf = (pkg: Package, packed: ReadonlyMap<string, Packed>): Readonly<Record<string, string>> => {
-  const versions: Record<string, string> = {}
-  for (const name of [pkg.manifest.name, ...Object.keys(pkg.manifest.peerDependencies ?? {})]) {
-    const own = packed.get(name)
-    const sibling = publishedPackages().find(({ manifest }) => manifest.name === name)
-    if (own !== undefined) versions[name] = `file:${own.tarball}`
-    else versions[name] = readManifest(join(pkg.directory, "node_modules", name)).version
-    if (sibling !== undefined && sibling.manifest.name !== pkg.manifest.name)
-      Object.assign(versions, dependenciesOf(sibling, packed))
-  }
-  return versions
-}
-
 const writeConsumer = ({ directory, manifest: { name }, modules }: Package, project: string): void => {
   cpSync(join(root, "packages/checks/consumer", name), project, { recursive: true })
+  const manifest: object = JSON.parse(readFileSync(join(project, "package.json"), "utf8"))
+  writeFileSync(join(project, "package.json"), JSON.stringify({ ...manifest, type: "module" }))
+  const types = join(directory, "node_modules/@types/node")
+  const hasNode = existsSync(types)
+  if (hasNode) {
+    mkdirSync(join(project, "node_modules/@types"), { recursive: true })
+    rmSync(join(project, "node_modules/@types/node"), { recursive: true, force: true })
+    symlinkSync(realpathSync(types), join(project, "node_modules/@types/node"))
+  }
   const named = modules.filter((module) => module !== "index")
   writeFileSync(
     join(project, "paths.ts"),
@@ -202,7 +179,7 @@ const writeConsumer = ({ directory, manifest: { name }, modules }: Package, proj
   const compilerOptions = {
     target: "ES2022",
     lib: ["ES2022", "DOM", "DOM.Iterable"],
-    types: existsSync(join(project, "node_modules/@types/node")) ? ["node"] : [],
+    types: hasNode ? ["node"] : [],
     strict: true,
     exactOptionalPropertyTypes: true
   }
@@ -226,34 +203,4 @@ const compile = async (
     .filter((line) => !line.startsWith("node_modules/") || ours.some((path) => line.startsWith(path)))
   none(errors)
   if (!existsSync(join(project, into))) throw new Error(output)
-}
-
-const checkSize = async ({ manifest: { name }, modules }: Package, project: string): Promise<void> => {
-  const { dependencies, peerDependencies } = readManifest(join(project, "node_modules", name))
-  const shipped = modules.filter((module) => module !== "index" && !testKit.has(module))
-  const { outputFiles } = await build({
-    stdin: { contents: shipped.map((module) => `import "${name}/${module}"`).join("\n"), resolveDir: project },
-    bundle: true,
-    minify: true,
-    // All of it, though nothing here uses any.
-    treeShaking: false,
-    ignoreAnnotations: true,
-    format: "esm",
-    platform: "neutral",
-    external: Object.keys({ ...dependencies, ...peerDependencies }).concat("node:*"),
-    write: false
-  })
-  let bytes = 0
-  for (const { text } of outputFiles) {
-    const { code = "" } = await minify(text, {
-      module: true,
-      ecma: 2022,
-      compress: { passes: 3, unused: false, toplevel: false }
-    })
-    // An import of what is bundled beside it is no more than a name.
-    bytes += gzipSync(code.replace(/import(\*as [\w$]+|\{[^}]*\}) ?from"[^"]+";/g, ""), { level: 9 }).length
-  }
-  const kib = bytes / 1024
-  console.log(`      ${name}: ${kib.toFixed(2)} KiB`)
-  if (kib > maxBundleKiB) throw new Error(`${name} has grown to ${kib.toFixed(2)} KiB`)
 }

@@ -1,0 +1,85 @@
+import { join } from "node:path"
+import { gzipSync } from "node:zlib"
+import { build } from "esbuild"
+import { minify } from "terser"
+import type { Report } from "./Report.js"
+import { type Package, readManifest } from "./workspace.js"
+
+/** What a bundle may weigh, minified and compressed, without what the package depends on. */
+interface Budget {
+  readonly title: string
+  readonly maxKiB: number
+  readonly program: string
+  /** Whether what the program does not use counts too. */
+  readonly isWhole: boolean
+}
+
+/** Checks how much of a bundle is a package's, in a project that it is installed in. */
+export const checkBundles = async (report: Report, pkg: Package, project: string): Promise<void> => {
+  const { name } = pkg.manifest
+  for (const budget of [wholePackage(pkg), ...(name === core ? [smallProgram] : [])]) {
+    await report.check(`${budget.title} is at most ${budget.maxKiB} KiB in a bundle`, async () => {
+      const kib = (await bytesOf(budget, pkg, project)) / 1024
+      console.log(`      ${budget.title}: ${kib.toFixed(2)} KiB`)
+      if (kib > budget.maxKiB) throw new Error(`${budget.title} has grown to ${kib.toFixed(2)} KiB`)
+    })
+  }
+}
+
+const core = "effect-client-service"
+
+/** Modules for tests, which no application bundles. */
+const testKit = new Set(["TestEndpoint", "EndpointRuleBroken", "FaultProxy"])
+
+const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
+  title: `${name}, all but the test kit,`,
+  maxKiB: name === core ? 14 : 12,
+  program: modules
+    .filter((module) => module !== "index" && !testKit.has(module))
+    .map((module) => `import "${name}/${module}"`)
+    .join("\n"),
+  isWhole: true
+})
+
+// By path, since esbuild takes all of a namespace that comes out of the index.
+const smallProgram: Budget = {
+  title: `a program with make of ${core} and an endpoint of its own`,
+  maxKiB: 10,
+  program: `
+    import * as ClientService from "${core}/ClientService"
+    import * as Endpoint from "${core}/Endpoint"
+    export const program = ClientService.make({
+      endpoint: Endpoint.make({ name: "mine", connect: (signal) => connect(signal) })
+    })`,
+  isWhole: false
+}
+
+const bytesOf = async (
+  { isWhole, program }: Budget,
+  { manifest: { name } }: Package,
+  project: string
+): Promise<number> => {
+  const { dependencies, peerDependencies } = readManifest(join(project, "node_modules", name))
+  const { outputFiles } = await build({
+    stdin: { contents: program, resolveDir: project },
+    bundle: true,
+    minify: true,
+    treeShaking: !isWhole,
+    ignoreAnnotations: isWhole,
+    format: "esm",
+    platform: "neutral",
+    external: Object.keys({ ...dependencies, ...peerDependencies }).concat("node:*"),
+    write: false
+  })
+  let bytes = 0
+  for (const { text } of outputFiles) {
+    const { code = "" } = await minify(text, {
+      module: true,
+      ecma: 2022,
+      compress: isWhole ? { passes: 3, unused: false, toplevel: false } : { passes: 3 }
+    })
+    // An import of what is bundled beside it is no more than a name.
+    bytes += gzipSync(code.replace(/import(\*as [\w$]+|\{[^}]*\}) ?from"[^"]+";/g, ""), { level: 9 }).length
+  }
+  return bytes
+}
