@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { readmes as allReadmes, installLines, nameOf, specsOf } from "./installLines.js"
+import { linkProblemsOf } from "./links.js"
 import type { Report } from "./Report.js"
 import { fromRoot, none, publishedPackages, root, runBin } from "./workspace.js"
 
@@ -29,6 +30,10 @@ export const checkDocumentation = async (report: Report): Promise<void> => {
     none([...quoted, ...free].flatMap(importsNotInstalled))
   })
 
+  await report.check("the links of the documents lead to what is in the repository", () => {
+    none(documents().flatMap((file) => linkProblemsOf(file, root)))
+  })
+
   const examples = publishedPackages().flatMap(({ directory, modules }) =>
     modules.flatMap((module) => docstringExamples(join(directory, "src", `${module}.ts`)))
   )
@@ -37,6 +42,16 @@ export const checkDocumentation = async (report: Report): Promise<void> => {
     () => compile([...examples, ...free])
   )
 }
+
+const documents = (): ReadonlyArray<string> => [
+  join(root, "README.md"),
+  join(root, "CHANGELOG.md"),
+  ...readdirSync(join(root, "packages")).flatMap((name) =>
+    readdirSync(join(root, "packages", name))
+      .filter((file) => file.endsWith(".md"))
+      .map((file) => join(root, "packages", name, file))
+  )
+]
 
 interface Block {
   /** The file and line it is at. */

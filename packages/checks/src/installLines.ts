@@ -58,7 +58,7 @@ export const installByLine = async (
   const args = specs.map((spec) => (own.includes(nameOf(spec)) ? tarball(nameOf(spec)) : spec))
   const output = await run(
     "npm",
-    ["install", ...args, "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"],
+    ["install", ...args, "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=warn"],
     project
   )
   const warnings = output.split("\n").filter((line) => /^npm (?:warn|err)/i.test(line))
