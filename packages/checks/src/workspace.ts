@@ -12,6 +12,7 @@ export interface Manifest {
   readonly private?: boolean
   readonly packageManager?: string
   readonly dependencies?: Readonly<Record<string, string>>
+  readonly devDependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
 }
 
@@ -34,11 +35,16 @@ export const publishedPackages = (): ReadonlyArray<Package> =>
     .filter(({ manifest }) => manifest.private !== true)
     .map(({ directory, manifest }) => ({ directory, manifest, modules: modulesOf(join(directory, "src")) }))
 
-/** Runs a command, and gives its output; or throws the output, if the command fails. */
-export const run = (command: string, args: ReadonlyArray<string>, cwd: string): Promise<string> =>
+/** Runs a command, and gives its output; or throws the output, if the command fails or takes too long. */
+export const run = (
+  command: string,
+  args: ReadonlyArray<string>,
+  cwd: string,
+  timeoutMillis = 180_000
+): Promise<string> =>
   new Promise((resolve, reject) => {
     let output = ""
-    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: 180_000 })
+    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMillis })
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.on("error", reject)
