@@ -8,78 +8,41 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import type { ConnectionState } from "./ConnectionState.js"
+import {
+  type AttemptError,
+  type ConnectionError,
+  ConnectionLost,
+  ConnectTimeout,
+  HeartbeatTimeout
+} from "./internal/connectionErrors.js"
 import { inARow, messageOf, reasonOf } from "./internal/message.js"
 
-/**
- * All that an attempt can fail with: the errors of the caller's own endpoint, `protocol` and `prepare`, and those of the
- * service.
- *
- * @since 0.1.0
- * @category models
- */
-export type AttemptError<E> = E | ConnectTimeout | ConnectionLost
-
-/**
- * All that can end an attempt or a connection: the errors of the caller's own endpoint, `protocol` and `prepare`, and
- * those of the service.
- *
- * @since 0.1.0
- * @category models
- */
-export type ConnectionError<E> = AttemptError<E> | HeartbeatTimeout
-
-/**
- * An attempt took longer than the service's `connectTimeout`, which covers connect, `protocol` and `prepare` together.
- * `stage` is what had not finished by then.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
-  readonly service: string
-  readonly duration: Duration.Duration
-  readonly stage: "connect" | "protocol" | "prepare"
-}> {
-  override get message(): string {
-    const within = `no connection within ${Duration.format(this.duration)}`
-    return messageOf(this.service, within, `${this.stage} had not finished`)
-  }
-}
-
-/**
- * A connection was lost without an error of its own: the peer closed it, or its signal's `lost` was called with no
- * error. It is also what `use` fails with when the connection under it is lost for whatever reason; `cause` is then
- * that reason.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
-  readonly service: string
-  readonly cause?: unknown
-}> {
-  override get message(): string {
-    return messageOf(
-      this.service,
-      "the connection was lost",
-      this.cause instanceof Error ? this.cause.message : undefined
-    )
-  }
-}
-
-/**
- * A probe of the service's `heartbeat` had no answer within its timeout, so the connection counts as lost.
- *
- * @since 0.1.0
- * @category errors
- */
-export class HeartbeatTimeout extends Data.TaggedError("HeartbeatTimeout")<{
-  readonly service: string
-  readonly duration: Duration.Duration
-}> {
-  override get message(): string {
-    return `${this.service}: no answer to the heartbeat within ${Duration.format(this.duration)}`
-  }
+export {
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  type AttemptError,
+  /**
+   * @since 0.1.0
+   * @category models
+   */
+  type ConnectionError,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  ConnectionLost,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  ConnectTimeout,
+  /**
+   * @since 0.1.0
+   * @category errors
+   */
+  HeartbeatTimeout
 }
 
 /**

@@ -7,7 +7,7 @@ import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type * as Option from "effect/Option"
-import type { ConnectionError } from "./ConnectionError.js"
+import type { ConnectionError } from "./internal/connectionErrors.js"
 
 /**
  * The state of a `ClientService`.

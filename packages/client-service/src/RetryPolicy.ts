@@ -20,7 +20,7 @@ import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 import * as InvalidOption from "./InvalidOption.js"
-import { whileFailure } from "./internal/service/whileFailure.js"
+import { whileInput } from "./internal/service/whileInput.js"
 
 /**
  * What a policy is told of a failed attempt or a lost connection. `failures` is how many there have been in a row: 1
@@ -190,7 +190,7 @@ export const whileError: {
     self: RetryPolicy<E, R>,
     predicate: (error: E) => boolean | Effect.Effect<boolean, never, R2>
   ): RetryPolicy<E, R | R2> =>
-    whileFailure(self, ({ cause }) =>
+    whileInput(self, ({ cause }) =>
       Effect.every(Cause.failures(cause), (error) => {
         const answer = predicate(error)
         return typeof answer === "boolean" ? Effect.succeed(answer) : answer

@@ -118,14 +118,16 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       const halted = isHalted ? Fiber.await(before) : Effect.void
       if (_tag === "Disconnecting") this.#stopping ??= Deferred.unsafeMake(FiberId.none)
       const stopped = this.#stopping === undefined ? Effect.void : Deferred.await(this.#stopping)
-      return Effect.zipRight(this.#publisher.publish, restore(Effect.zipRight(halted, stopped)))
+      const publish = this.#publisher.publish
+      // Once more, since with the end of the owner Scope the loop is interrupted, maybe before it has published the last.
+      return Effect.zipRight(publish, Effect.zipLeft(restore(Effect.zipRight(halted, stopped)), publish))
     })
   }
 
   get reconnect(): Effect.Effect<void> {
     return Effect.uninterruptible(
       Effect.suspend(() => {
-        this.#dispatch("reconnect", { failures: this.#failuresSoFar(), attempt: this.#age })
+        this.#dispatch("reconnect", { failures: this.#failuresSoFar() + this.#judged, attempt: this.#age })
         return this.#publisher.publish
       })
     )
@@ -451,6 +453,14 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return uses
   }
 
+  /** A failure that the policy is being asked about is one, though the table does not know of it yet. */
+  get #judged(): 0 | 1 {
+    const { state } = this.#model
+    const isRunning = state._tag === "Connecting" || state._tag === "Connected"
+    const isOver = this.#connection !== undefined && !isAlive(this.#connection.phase)
+    return isRunning && isOver ? 1 : 0
+  }
+
   /** How old the attempt is that a reconnect begins anew. One that has failed is not waited for. */
   get #age(): "none" | "young" | "old" {
     const phase = this.#connection?.phase
@@ -466,6 +476,9 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return this.#settings.clock.unsafeCurrentTimeMillis()
   }
 }
+
+const isAlive = ({ _tag }: Phase<unknown, unknown>): boolean =>
+  _tag === "Attempting" || _tag === "Ready" || _tag === "Up" || _tag === "Retiring"
 
 const reasonOf = (phase: Phase<unknown, unknown>): unknown => {
   if (phase._tag === "Lost") return Cause.squash(phase.cause)

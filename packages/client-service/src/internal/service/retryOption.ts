@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as InvalidOption from "../../InvalidOption.js"
 import { fullJitter, type Options, type RetryPolicy, whileError } from "../../RetryPolicy.js"
-import { whileFailure } from "./whileFailure.js"
+import { whileInput } from "./whileInput.js"
 
 export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
 
@@ -20,7 +20,7 @@ export const retryPolicyOf = <E, R>(
   if (times === undefined) return asking
   InvalidOption.integer(where, "retryPolicy.times", times, 0)
   // By the failures in a row, so that a service and its policy never disagree on how many there were.
-  return whileFailure(asking, ({ failures }) => Effect.succeed(failures <= times))
+  return whileInput(asking, ({ failures }) => Effect.succeed(failures <= times))
 }
 
 const isPolicy = <E, R>(option: RetryPolicy<E, R> | Options<E, R>): option is RetryPolicy<E, R> =>
