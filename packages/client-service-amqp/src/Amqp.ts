@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 import * as ClientService from "effect-client-service/ClientService"
+import type * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import * as AmqpEndpoint from "./AmqpEndpoint.js"
@@ -131,9 +132,18 @@ export class Amqp extends Context.Tag("effect-client-service-amqp/Amqp")<Amqp, S
  */
 export interface Options<R1, R3, R4>
   extends Omit<
-    ClientService.EndpointOptions<AmqpConnection, AmqpError, R1, AmqpError, R3, R4, never, never>,
+    ClientService.CommonOptions<
+      AmqpConnection,
+      AmqpError,
+      Effect.Effect<unknown, AmqpError, R3 | Scope.Scope>,
+      never,
+      R4
+    >,
     "heartbeat"
-  > {}
+  > {
+  /** Where to connect to, such as by `AmqpEndpoint.make`. */
+  readonly endpoint: Endpoint.Endpoint<AmqpConnection, AmqpError, R1>
+}
 
 /**
  * Options of a service that a Layer makes.
@@ -190,7 +200,7 @@ export const fromService = (service: ClientService.ClientService<AmqpConnection,
  */
 export const make = <R1 = never, R3 = never, R4 = never>(
   options: Options<R1, R3, R4>
-): Effect.Effect<Service, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4> =>
+): Effect.Effect<Service, never, Scope.Scope | R1 | R3 | R4> =>
   ClientService.make(options).pipe(
     Effect.tap((service) => service.start),
     Effect.map(fromService)

@@ -83,7 +83,10 @@ export interface ListenOptions {
  * @category options
  */
 export interface Options<R1 = never, R3 = never, R4 = never>
-  extends Omit<ClientService.CommonOptions<PgConnection, PgError, PgError, R3, R4, never, never>, "heartbeat"> {
+  extends Omit<
+    ClientService.CommonOptions<PgConnection, PgError, Effect.Effect<unknown, PgError, R3 | Scope.Scope>, never, R4>,
+    "heartbeat"
+  > {
   /** Where to connect to, such as by `PgEndpoint.make`. */
   readonly endpoint: Endpoint.Endpoint<PgConnection, PgError, R1>
   /** How the connection is probed, by a statement that does nothing. */
@@ -133,7 +136,7 @@ export class PgService extends Context.Tag("effect-client-service-pg/PgService")
  */
 export const make = <R1 = never, R3 = never, R4 = never>(
   options: Options<R1, R3, R4>
-): Effect.Effect<Pg, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4> => {
+): Effect.Effect<Pg, never, Scope.Scope | R1 | R3 | R4> => {
   const { heartbeat, prepare, ...common } = options
   const channels = new Channels()
   return Effect.map(

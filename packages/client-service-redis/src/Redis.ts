@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import type * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import { messages } from "./internal/messages.js"
 import type { Client, RedisConnection } from "./RedisConnection.js"
@@ -149,9 +150,18 @@ export class Redis extends Context.Tag("effect-client-service-redis/Redis")<Redi
  */
 export interface Options<R1, R3, R4>
   extends Omit<
-    ClientService.EndpointOptions<RedisConnection, RedisError, R1, RedisError, R3, R4, never, never>,
+    ClientService.CommonOptions<
+      RedisConnection,
+      RedisError,
+      Effect.Effect<unknown, RedisError, R3 | Scope.Scope>,
+      never,
+      R4
+    >,
     "heartbeat"
   > {
+  /** Where to connect to, such as by `RedisEndpoint.make`. */
+  readonly endpoint: Endpoint.Endpoint<RedisConnection, RedisError, R1>
+
   /**
    * How often a `PING` is sent, 10 seconds by default, and how long its answer may take, 5 seconds by default; or `false`
    * for none. A command that blocks, such as `BLPOP`, keeps its answer back, so it needs a connection of its own.
@@ -221,7 +231,7 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
  */
 export const make = <R1 = never, R3 = never, R4 = never>(
   options: Options<R1, R3, R4>
-): Effect.Effect<Service, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4> =>
+): Effect.Effect<Service, never, Scope.Scope | R1 | R3 | R4> =>
   ClientService.make(withHeartbeat(options)).pipe(
     Effect.tap((service) => service.start),
     Effect.map(fromService)
@@ -289,11 +299,8 @@ class Connection extends Context.Tag("effect-client-service-redis/Redis/Connecti
 const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
   ClientService.layer(Connection, { ...withHeartbeat(options), waitForConnection: options.waitForConnection })
 
-const withHeartbeat = <R1, R3, R4>(
-  options: Options<R1, R3, R4>
-): ClientService.EndpointOptions<RedisConnection, RedisError, R1, RedisError, R3, R4, RedisError, never> => {
-  const { heartbeat } = options
-  if (heartbeat === false) return { ...options, heartbeat: undefined }
+const withHeartbeat = <R1, R3, R4>({ heartbeat, ...options }: Options<R1, R3, R4>) => {
+  if (heartbeat === false) return options
   const ping = {
     // Ahead of what is not sent yet, and of what waits for a place.
     probe: ({ client, errorOf }: RedisConnection) =>

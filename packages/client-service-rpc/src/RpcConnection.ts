@@ -114,7 +114,7 @@ export const heartbeat = (options?: {
   readonly interval?: Duration.DurationInput | undefined
   /** How long an answer may take. Default 10 seconds. */
   readonly timeout?: Duration.DurationInput | undefined
-}): ClientService.Heartbeat<RpcConnection, TransportError> => ({
+}): ClientService.Heartbeat<RpcConnection, Effect.Effect<unknown, TransportError>> => ({
   probe: (connection) => connection.ping,
   interval: options?.interval ?? "10 seconds",
   timeout: options?.timeout ?? "10 seconds"
@@ -210,7 +210,13 @@ export const layerProtocol = <Id, E>(
  */
 export interface LayerOptions<E1, R1, E3, R3, R4, E4, R5, W extends ClientService.WaitForConnection>
   extends ProtocolOptions,
-    ClientService.CommonOptions<RpcConnection, E1 | RpcConnectionError | E3 | E4, E3, R3, R4, E4, R5> {
+    ClientService.CommonOptions<
+      RpcConnection,
+      E1 | RpcConnectionError | E3 | E4,
+      Effect.Effect<unknown, E3, R3 | Scope.Scope>,
+      Effect.Effect<unknown, E4, R5>,
+      R4
+    > {
   /** Where to connect to. */
   readonly endpoint: Endpoint<Transport, E1, R1>
   /** As `waitForConnection` of `ClientService.layer`. */
@@ -256,7 +262,8 @@ export const layer = <
 > => {
   type E = E1 | RpcConnectionError | E3 | E4
   const tag = Context.GenericTag<Service, ClientService.ClientService<RpcConnection, E>>(TypeId.toString())
-  const probed: ClientService.Heartbeat<RpcConnection, E4 | TransportError, R5> = options.heartbeat ?? heartbeat()
+  const probed: ClientService.Heartbeat<RpcConnection, Effect.Effect<unknown, E4 | TransportError, R5>> =
+    options.heartbeat ?? heartbeat()
   const service = ClientService.layer(tag, { ...options, protocol: make, heartbeat: probed })
   return Layer.provide(layerProtocol(tag, options), service)
 }

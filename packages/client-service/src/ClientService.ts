@@ -280,25 +280,49 @@ export type PromiseUse<P, A, E> =
       readonly catch: (error: unknown) => E
     }
 
+type AnyEffect<A = unknown, E = unknown> = Effect.Effect<A, E, unknown>
+
+// Unlike those of Effect, these give never for never, which stands for an option that is not there.
+type ErrorOf<T> = T extends Effect.Effect<unknown, infer E, unknown> ? E : never
+type ContextOf<T> = T extends Effect.Effect<unknown, unknown, infer R> ? R : never
+
 /**
- * The options that do not depend on the endpoint. `E` is all that an attempt can fail with.
+ * The options that do not depend on the endpoint, of a service with the protocol `P` and the errors `E`. `Prepared` and
+ * `Probed` are the Effects of `prepare` and of the heartbeat, `R` is what the retry policy needs.
+ *
+ * Options that several services share need none of the types:
+ *
+ * @example
+ * ```ts
+ * import { ClientService } from "effect-client-service"
+ *
+ * const patient = { connectTimeout: "1 minute", retryPolicy: { times: 100 } } satisfies ClientService.CommonOptions
+ * ```
  *
  * @since 0.1.0
  * @category options
  */
-export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
+export interface CommonOptions<
+  in P = never,
+  in E = unknown,
+  out Prepared = AnyEffect,
+  out Probed = AnyEffect,
+  out R = unknown
+> {
   /**
    * Makes a new connection ready before anyone gets it, in its Scope: authenticates, subscribes, checks its health.
    */
-  readonly prepare?: ((protocol: P) => Effect.Effect<unknown, E3, R3 | Scope.Scope>) | undefined
+  readonly prepare?: ((protocol: P) => Prepared) | undefined
   /**
    * How long to wait before the next attempt, and when to give up: any `Schedule`, or options as those of `Effect.retry`,
-   * such as `{ while: (error) => error._tag !== "WrongPassword", times: 10 }`. Default `RetryPolicy.fullJitter()`, without
-   * end.
+   * such as `{ while: (error) => error._tag !== "WrongPassword", times: 10 }`. Each step of it has a Scope of its own.
+   * Default `RetryPolicy.fullJitter()`, without end.
+   *
+   * The `error` is what the options before it can fail with: of `make`, write it after `prepare` and `heartbeat`.
    */
   readonly retryPolicy?:
-    | RetryPolicy.RetryPolicy<ConnectionError<NoInfer<E>>, R4>
-    | RetryPolicy.Options<ConnectionError<NoInfer<E>>, R4>
+    | RetryPolicy.RetryPolicy<ConnectionError<E>, R>
+    | RetryPolicy.Options<ConnectionError<E>, R>
     | undefined
   /**
    * The name of the service, for logs, spans and errors, and the label `service` of its metrics. Default: the name of the
@@ -320,7 +344,7 @@ export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
    */
   readonly resetAfter?: Duration.DurationInput | undefined
   /** Probes the connection while it is up, to notice a peer that has gone silent. Default: none. */
-  readonly heartbeat?: Heartbeat<P, E4, R5> | undefined
+  readonly heartbeat?: Heartbeat<P, Probed> | undefined
   /**
    * How old a connection may get: it is replaced when it has lived for 80 to 100 % of this, drawn for each. The next one
    * is connected and prepared first and takes its place; then the old one is closed, once its `use`rs are done or
@@ -338,9 +362,9 @@ export interface CommonOptions<P, E, E3, R3, R4, E4, R5> {
  * @since 0.1.0
  * @category options
  */
-export interface Heartbeat<in P, out E = never, out R = never> {
-  /** Asks the peer for a sign of life. */
-  readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>
+export interface Heartbeat<in P, out Probed = Effect.Effect<unknown>> {
+  /** Asks the peer for a sign of life, in a Scope of its own. */
+  readonly probe: (protocol: P) => Probed
   /** How long after the connection is up, or the last answer, the next probe is due. More than zero. */
   readonly interval: Duration.DurationInput
   /** How long a probe may take. More than zero. */
@@ -348,51 +372,65 @@ export interface Heartbeat<in P, out E = never, out R = never> {
 }
 
 /**
- * Options of a service whose protocol is what the endpoint connects to.
+ * The options of a service: of an endpoint `T` and, unless what that connects to is the protocol itself, a `protocol`. `Made`
+ * is the Effect of that, and `ES` what its signal may report.
  *
  * @since 0.1.0
  * @category options
  */
-export interface EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
-  extends CommonOptions<P, E1 | E3 | E4, E3, R3, R4, E4, R5> {
+export interface Options<P, T, Made, ES, E, Prepared, Probed, R> extends CommonOptions<P, E, Prepared, Probed, R> {
   /** Where to connect to. */
-  readonly endpoint: Endpoint<P, E1, R1>
-  readonly protocol?: undefined
-}
-
-/**
- * Options of a service that makes a protocol of what the endpoint connects to.
- *
- * @since 0.1.0
- * @category options
- */
-export interface ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
-  extends CommonOptions<P, E1 | E2 | ES | E3 | E4, E3, R3, R4, E4, R5> {
-  /** Where to connect to. */
-  readonly endpoint: Endpoint<T, E1, R1>
+  readonly endpoint: T
   /**
    * Makes the protocol of a new connection, in the Scope of that connection. Its signal reports the loss of the
-   * connection, as when the peer breaks the protocol; annotate it to report errors: `signal: ConnectionSignal<MyError>`.
+   * connection, as when the peer breaks the protocol. Default: the protocol is what the endpoint connects to.
+   *
+   * A Layer takes the errors that the signal may report from its tag. Otherwise they are those of the annotation:
+   * `signal: ConnectionSignal<MyError>`. And `make` knows what `protocol` makes only in the options after it, unless the
+   * parameters of `protocol` have annotations.
    */
-  readonly protocol: (transport: T, signal: ConnectionSignal<ES>) => Effect.Effect<P, E2, R2 | Scope.Scope>
+  readonly protocol?: ((transport: Endpoint.Success<T>, signal: ConnectionSignal<ES>) => Made) | undefined
 }
 
 /**
- * Options of a service that a Layer makes.
+ * The options of a service that a Layer makes, with the protocol and the errors of its tag.
  *
  * @since 0.1.0
  * @category options
  */
-export type LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5, W extends WaitForConnection> = (
-  | EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
-  | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
-) & {
+export interface LayerOptions<P, E, T, Made, Prepared, Probed, R, W>
+  extends Omit<Options<P, T, Made, E, E, Prepared, Probed, R>, "endpoint"> {
+  /** Where to connect to. */
+  // Any is taken for a `T`: the other lets one that is made in place know the errors of the tag.
+  readonly endpoint: T | Endpoint<unknown, E, unknown>
   /**
    * Builds the Layer only once there is a connection, or fails to build it as `whenConnected` with these options fails.
    * Default: the Layer is built at once.
    */
   readonly waitForConnection?: W | undefined
 }
+
+/**
+ * What options lack whose endpoint connects to something else than the protocol of the tag: a `protocol` that makes a
+ * `Protocol` of a `Transport`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ProtocolMissing<Transport, Protocol> {
+  readonly protocol: (transport: Transport, signal: never) => AnyEffect<Protocol>
+}
+
+// Functions are compared, since TypeScript leaves a comparison of type parameters open.
+type Unless<A, B, C> = (() => A) extends () => B ? unknown : C
+
+type ProtocolIfNeeded<P, T, Made> = [Made] extends [never]
+  ? Unless<Endpoint.Success<T>, P, ProtocolMissing<Endpoint.Success<T>, P>>
+  : unknown
+
+// The errors that a policy takes are inferred by themselves, so that its place among the options does not matter to what
+// the others are inferred to be. Hence they are compared with all errors of the service at the end.
+type PolicyTakes<E, Taken> = Unless<E, Taken, Pick<CommonOptions<never, NoInfer<E>>, "retryPolicy">>
 
 /**
  * How a caller, or a Layer, waits for a connection.
@@ -439,39 +477,26 @@ export type WaitError<W, E> = W extends { readonly failAfterFailures?: undefined
  * @category constructors
  * @throws InvalidOption
  */
-export function make<P, E1, R1, E3 = never, R3 = never, R4 = never, E4 = never, R5 = never>(
-  options: EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
-): Effect.Effect<ClientService<P, E1 | E3 | E4>, never, Scope.Scope | R1 | Exclude<R3, Scope.Scope> | R4 | R5>
 export function make<
-  T,
-  E1,
-  R1,
-  P,
-  E2 = never,
-  R2 = never,
+  T extends Endpoint.Any,
+  Made extends AnyEffect = Effect.Effect<Endpoint.Success<T>>,
   ES = never,
-  E3 = never,
-  R3 = never,
-  R4 = never,
-  E4 = never,
-  R5 = never
+  Prepared extends AnyEffect = never,
+  Probed extends AnyEffect = never,
+  R = never,
+  E = Endpoint.Error<T> | ES | ErrorOf<Made | Prepared | Probed>
 >(
-  options: ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
+  options: Options<Effect.Effect.Success<Made>, T, Made, ES, E, Prepared, Probed, R> &
+    PolicyTakes<Endpoint.Error<T> | ES | ErrorOf<Made | Prepared | Probed>, E>
 ): Effect.Effect<
-  ClientService<P, E1 | E2 | ES | E3 | E4>,
+  ClientService<Effect.Effect.Success<Made>, Endpoint.Error<T> | ES | ErrorOf<Made | Prepared | Probed>>,
   never,
-  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
+  Scope.Scope | Endpoint.Context<T> | ContextOf<Made | Prepared | Probed> | R
 >
 export function make<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
-  options:
-    | EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
-    | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
-): Effect.Effect<
-  ClientService<P, E1 | E2 | ES | E3 | E4>,
-  never,
-  Scope.Scope | R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
-> {
-  return makeAny<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>("ClientService.make", options)
+  options: AnyOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
+): Effect.Effect<ClientService<P, E1 | E2 | ES | E3 | E4>, never, Scope.Scope | R1 | R2 | R3 | R4 | R5> {
+  return makeAny("ClientService.make", options)
 }
 
 /**
@@ -497,65 +522,35 @@ export function layer<
   Id,
   P,
   E,
-  T,
-  E1 extends E,
-  R1,
-  E2 extends E = never,
-  R2 = never,
-  ES extends E = never,
-  E3 extends E = never,
-  R3 = never,
-  R4 = never,
-  E4 extends E = never,
-  R5 = never,
+  T extends Endpoint<unknown, NoInfer<E>, unknown>,
+  Made extends AnyEffect<NoInfer<P>, NoInfer<E>> = never,
+  Prepared extends AnyEffect<unknown, NoInfer<E>> = never,
+  Probed extends AnyEffect<unknown, NoInfer<E>> = never,
+  R = never,
   W extends WaitForConnection = never
 >(
   tag: Context.Tag<Id, ClientService<P, E>>,
-  options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, E4, R5, W>
-): Layer.Layer<
-  Id,
-  WaitError<W, E1 | E2 | ES | E3 | E4>,
-  R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
->
-export function layer<
-  Id,
-  P,
-  E,
-  T,
-  E1 extends E,
-  R1,
-  E2 extends E,
-  R2,
-  ES extends E,
-  E3 extends E,
-  R3,
-  R4,
-  E4 extends E,
-  R5
->(
+  options: LayerOptions<NoInfer<P>, NoInfer<E>, T, Made, Prepared, Probed, R, W> & ProtocolIfNeeded<NoInfer<P>, T, Made>
+): Layer.Layer<Id, WaitError<W, E>, Endpoint.Context<T> | Exclude<ContextOf<Made | Prepared | Probed> | R, Scope.Scope>>
+export function layer<Id, P, E, T, R1, R2, R3, R4, R5>(
   tag: Context.Tag<Id, ClientService<P, E>>,
-  options: LayerOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5, WaitForConnection>
+  options: AnyOptions<T, E, R1, P, E, R2, E, E, R3, R4, E, R5> & {
+    readonly waitForConnection?: WaitForConnection | undefined
+  }
 ): Layer.Layer<
   Id,
   AttemptError<E> | ServiceStopped | RetriesExhausted<E>,
-  R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
+  R1 | Exclude<R2 | R3 | R4 | R5, Scope.Scope>
 > {
   const { waitForConnection } = options
   const failures = waitForConnection?.failAfterFailures
   if (failures !== undefined)
     InvalidOption.integer("ClientService.layer", "waitForConnection.failAfterFailures", failures, 1)
-  const service = Effect.tap(
-    makeAny<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>("ClientService.layer", options),
-    (service) => service.start
-  )
+  const service = Effect.tap(makeAny("ClientService.layer", options), (service) => service.start)
   if (waitForConnection === undefined) return Layer.scoped(tag, service)
   return Layer.scoped(
     tag,
-    Effect.tap(
-      service,
-      (service): Effect.Effect<P, AttemptError<E> | ServiceStopped | RetriesExhausted<E>> =>
-        failures === undefined ? service.whenConnected() : service.whenConnected({ failAfterFailures: failures })
-    )
+    Effect.tap(service, (service) => service.whenConnected(waitForConnection))
   )
 }
 
@@ -649,24 +644,18 @@ export const reconnectOn: {
 export interface TagClass<Self, Id extends string, P, E> extends Context.TagClass<Self, Id, ClientService<P, E>> {
   /** Makes a Layer of this service, as `ClientService.layer` does. */
   readonly layer: <
-    T,
-    E1 extends E,
-    R1,
-    E2 extends E = never,
-    R2 = never,
-    ES extends E = never,
-    E3 extends E = never,
-    R3 = never,
-    R4 = never,
-    E4 extends E = never,
-    R5 = never,
+    T extends Endpoint<unknown, E, unknown>,
+    Made extends AnyEffect<P, E> = never,
+    Prepared extends AnyEffect<unknown, E> = never,
+    Probed extends AnyEffect<unknown, E> = never,
+    R = never,
     W extends WaitForConnection = never
   >(
-    options: LayerOptions<T, E1, R1, NoInfer<P>, E2, R2, ES, E3, R3, R4, E4, R5, W>
+    options: LayerOptions<P, E, T, Made, Prepared, Probed, R, W> & ProtocolIfNeeded<P, T, Made>
   ) => Layer.Layer<
     Self,
-    WaitError<W, E1 | E2 | ES | E3 | E4>,
-    R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope> | R4 | R5
+    WaitError<W, E>,
+    Endpoint.Context<T> | Exclude<ContextOf<Made | Prepared | Probed> | R, Scope.Scope>
   >
   /** Starts this service, as its `start` does. */
   readonly start: Effect.Effect<void, never, Self>
@@ -769,11 +758,33 @@ export const Tag =
     return Object.assign(tag, statics)
   }
 
+// The options with the errors and the needs of each apart, as `make` puts them together.
+type CommonOf<P, E, E3, R3, R4, E4, R5> = CommonOptions<
+  P,
+  E,
+  Effect.Effect<unknown, E3, R3 | Scope.Scope>,
+  Effect.Effect<unknown, E4, R5 | Scope.Scope>,
+  R4 | Scope.Scope
+>
+
+interface EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5> extends CommonOf<P, E1 | E3 | E4, E3, R3, R4, E4, R5> {
+  readonly endpoint: Endpoint<P, E1, R1>
+  readonly protocol?: undefined
+}
+
+interface ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
+  extends CommonOf<P, E1 | E2 | ES | E3 | E4, E3, R3, R4, E4, R5> {
+  readonly endpoint: Endpoint<T, E1, R1>
+  readonly protocol: (transport: T, signal: ConnectionSignal<ES>) => Effect.Effect<P, E2, R2 | Scope.Scope>
+}
+
+type AnyOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5> =
+  | EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
+  | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
+
 const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
   where: string,
-  options:
-    | EndpointOptions<P, E1, R1, E3, R3, R4, E4, R5>
-    | ProtocolOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
+  options: AnyOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
 ) =>
   options.protocol === undefined
     ? makeOf<P, E1 | E3 | E4, E3, R3, R4, E4, R5, R1 | Exclude<R3, Scope.Scope>>(
@@ -791,7 +802,7 @@ const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
 
 const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   where: string,
-  options: CommonOptions<P, E, E3, R3, R4, E4, R5>,
+  options: CommonOf<P, E, E3, R3, R4, E4, R5>,
   endpoint: string,
   attempt: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, RA | Scope.Scope>
 ): Effect.Effect<ClientService<P, E>, never, RA | R4 | R5 | Scope.Scope> => {
@@ -808,7 +819,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
     heartbeat === undefined
       ? undefined
       : untilHeartbeatFails(name, {
-          probe: heartbeat.probe,
+          probe: (protocol: P) => Effect.scoped(heartbeat.probe(protocol)),
           interval: InvalidOption.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
           timeout: InvalidOption.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
         })

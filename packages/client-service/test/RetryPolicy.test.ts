@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { type Clock, Duration, Effect, Exit, Random, Schedule, TestClock } from "effect"
+import { type Clock, Duration, Effect, Exit, Random, Schedule, type Scope, TestClock } from "effect"
 import { ClientService, Endpoint, InvalidOption, RetryPolicy, TestEndpoint } from "effect-client-service"
 import * as fc from "fast-check"
 import { awaitState } from "./support/fixture.js"
@@ -340,10 +340,10 @@ describe("options", () => {
 })
 
 type Errors = ClientService.ConnectionError<string>
-type Option = RetryPolicy.RetryPolicy<Errors> | RetryPolicy.Options<Errors>
+type Option<R = never> = RetryPolicy.RetryPolicy<Errors, R> | RetryPolicy.Options<Errors, R>
 
 /** A started service with that policy. */
-const make = (retryPolicy: Option | undefined) =>
+const makeScoped = (retryPolicy: Option<Scope.Scope> | undefined) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<string, string>()
     const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy })
@@ -360,6 +360,8 @@ const make = (retryPolicy: Option | undefined) =>
       })
     return { after, server, service, fail: (error: string) => after(TestEndpoint.refused(error)) }
   })
+
+const make = (retryPolicy: Option | undefined) => makeScoped(retryPolicy)
 
 describe("the option retryPolicy of a service", () => {
   const everySecond = RetryPolicy.fromFunction(() => "1 second")
@@ -460,6 +462,23 @@ describe("the option retryPolicy of a service", () => {
         ])
       })
     )
+  )
+
+  it.scoped.each<[string, (finalizer: Effect.Effect<void, never, Scope.Scope>) => Parameters<typeof makeScoped>[0]]>([
+    ["schedule", (finalizer) => Schedule.tapInput(everySecond, () => finalizer)],
+    ["option schedule", (finalizer) => ({ schedule: Schedule.tapInput(everySecond, () => finalizer), times: 5 })],
+    ["predicate", (finalizer) => ({ schedule: everySecond, while: () => Effect.as(finalizer, true) })]
+  ])("gives each step of a %s a Scope of its own", ([, option]) =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      const finalizer = Effect.acquireRelease(
+        Effect.sync(() => void log.push("acquired")),
+        () => Effect.sync(() => void log.push("released"))
+      )
+      const { fail } = yield* makeScoped(option(finalizer))
+      expect([yield* fail("refused"), yield* fail("refused")]).toEqual([1000, 1000])
+      expect(log).toEqual(["acquired", "released", "acquired", "released"])
+    })
   )
 
   it.each<[number, string]>([

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, type Clock, Deferred, Effect, TestClock } from "effect"
+import { Cause, type Clock, Deferred, Effect, type Scope, TestClock } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { withTimers } from "./support/timers.js"
 
 /** A connected service with a heartbeat of 10 seconds and a timeout of 2, whose probes do as `answer` says. */
-const make = (answer: (probe: number) => Effect.Effect<void, string>) =>
+const make = (answer: (probe: number) => Effect.Effect<void, string, Scope.Scope>) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<string, string>()
     const probed: Array<string> = []
@@ -37,6 +37,20 @@ describe("heartbeat", () => {
       yield* TestClock.adjust("1 millis")
       expect(probed).toHaveLength(2)
       expect(yield* service.whenConnected()).toBe("first")
+    })
+  )
+
+  it.scoped("gives each probe a Scope of its own", () =>
+    Effect.gen(function* () {
+      const log: Array<string> = []
+      yield* make((probe) =>
+        Effect.acquireRelease(
+          Effect.sync(() => void log.push(`acquired ${probe}`)),
+          () => Effect.sync(() => void log.push(`released ${probe}`))
+        )
+      )
+      yield* TestClock.adjust("20 seconds")
+      expect(log).toEqual(["acquired 1", "released 1", "acquired 2", "released 2"])
     })
   )
 

@@ -10,7 +10,7 @@ import {
   type Option,
   Schedule,
   type Scope,
-  type Stream
+  Stream
 } from "effect"
 import {
   ClientService,
@@ -198,10 +198,19 @@ describe("a service", () => {
     expectTypeOf<ReturnType<typeof count>>().toEqualTypeOf<
       Effect.Effect<Resp, Attempts<Malformed> | Failures<Malformed>>
     >()
-    // @ts-expect-error: it must be a number
-    const _text = (service: Service) => service.whenConnected({ failAfterFailures: "3" })
-    // @ts-expect-error: it must be given
-    const _none = (service: Service) => service.whenConnected({})
+    const none = (service: Service) => [
+      service.whenConnected({}),
+      service.whenConnected(undefined),
+      service.whenConnected({ failAfterFailures: undefined })
+    ]
+    expectTypeOf(none).returns.toEqualTypeOf<Array<Effect.Effect<Resp, Failures<Malformed>>>>()
+    const maybe = (service: Service, options: ClientService.WaitForConnection | undefined) =>
+      service.whenConnected(options)
+    expectTypeOf(maybe).returns.toEqualTypeOf<Effect.Effect<Resp, Attempts<Malformed> | Failures<Malformed>>>()
+    expectTypeOf(
+      // @ts-expect-error: it must be a number
+      (service: Service) => service.whenConnected({ failAfterFailures: "3" })
+    ).toBeFunction()
   })
 
   it("use adds ConnectionLost to the errors and the needs of its function", () => {
@@ -216,6 +225,68 @@ describe("a service", () => {
     expectTypeOf<ReturnType<typeof use>>().toEqualTypeOf<
       Effect.Effect<number, Closing | ClientService.ConnectionLost | Failures<Malformed>, Codec>
     >()
+  })
+
+  it("use fails with NotConnected only if it is told how long to wait", () => {
+    type Patient = Effect.Effect<number, ClientService.ConnectionLost | Failures<Malformed>>
+    type Impatient = Effect.Effect<
+      number,
+      ClientService.ConnectionLost | ClientService.NotConnected<Malformed> | Failures<Malformed>
+    >
+    const one = () => Effect.succeed(1)
+    const patient = (service: Service) => [
+      service.use(one, undefined),
+      service.use(one, {}),
+      service.use(one, { maxWait: undefined })
+    ]
+    expectTypeOf(patient).returns.toEqualTypeOf<Array<Patient>>()
+    const impatient = (service: Service, options: ClientService.UseOptions | undefined) => [
+      service.use(one, options),
+      service.use(one, { maxWait: "2 seconds" }),
+      service.use(one, { maxWait: 0 })
+    ]
+    expectTypeOf(impatient).returns.toEqualTypeOf<Array<Impatient>>()
+    type State = ClientService.NotConnected<Malformed>["state"]
+    expectTypeOf<State>().toEqualTypeOf<ConnectionState.ConnectionState<unknown, Malformed>>()
+  })
+
+  it("usePromise fails with UnknownException, or with the error that is made of a rejection", () => {
+    const plain = (service: Service) =>
+      service.usePromise((protocol, signal) => {
+        expectTypeOf(protocol).toEqualTypeOf<Resp>()
+        expectTypeOf(signal).toEqualTypeOf<AbortSignal>()
+        return Promise.resolve(1)
+      })
+    type Lost = ClientService.ConnectionLost | Failures<Malformed>
+    expectTypeOf(plain).returns.toEqualTypeOf<Effect.Effect<number, Cause.UnknownException | Lost>>()
+    const caught = (service: Service) =>
+      service.usePromise({
+        try: (protocol, signal) => {
+          expectTypeOf(protocol).toEqualTypeOf<Resp>()
+          expectTypeOf(signal).toEqualTypeOf<AbortSignal>()
+          return Promise.resolve(1)
+        },
+        catch: (error) => {
+          expectTypeOf(error).toEqualTypeOf<unknown>()
+          return new Closing()
+        }
+      })
+    expectTypeOf(caught).returns.toEqualTypeOf<Effect.Effect<number, Closing | Lost>>()
+    const impatient = (service: Service) => service.usePromise(() => Promise.resolve(1), { maxWait: 0 })
+    expectTypeOf(impatient).returns.toEqualTypeOf<
+      Effect.Effect<number, Cause.UnknownException | ClientService.NotConnected<Malformed> | Lost>
+    >()
+  })
+
+  it("goes into a list with others", () => {
+    const listed = (service: Service, other: ClientService.ClientService<Bytes>) => {
+      const services: Array<ClientService.ClientService<unknown, unknown>> = [service, other]
+      return Effect.forEach(services, ({ stop }) => stop)
+    }
+    expectTypeOf(listed).returns.toEqualTypeOf<Effect.Effect<Array<void>>>()
+    const mixed = (service: Service, other: ClientService.ClientService<Bytes>) =>
+      [service, other].map((each) => each.state.get)
+    expectTypeOf(mixed).toBeFunction()
   })
 
   it("needs nothing and does not fail otherwise", () => {
@@ -328,6 +399,284 @@ describe("layer", () => {
   })
 })
 
+describe("options are inferred", () => {
+  class Redis extends ClientService.Tag("test/InferredRedis")<
+    Redis,
+    Resp,
+    ConnectFailed | Malformed | Closing | Unhealthy
+  >() {}
+  class Peer extends ClientService.Tag("test/InferredPeer")<Peer, Bytes, ConnectFailed>() {}
+  type RedisError = ConnectFailed | Malformed | Closing | Unhealthy
+
+  const secure = Endpoint.make({
+    name: "secure",
+    connect: (_: Endpoint.ConnectionSignal<Unhealthy>) => Effect.as(Budget, bytes)
+  })
+
+  const everySecond = { interval: "1 second", timeout: "1 second" } as const
+
+  it("the errors of a policy's predicate, wherever it stands if the tag has them", () => {
+    const tagged = Redis.layer({
+      endpoint,
+      retryPolicy: {
+        while: (error) => {
+          expectTypeOf(error).toEqualTypeOf<ClientService.ConnectionError<RedisError>>()
+          return error._tag !== "Malformed"
+        }
+      },
+      protocol: makeResp,
+      prepare: (redis) => (redis.resp ? Effect.fail(new Unhealthy()) : Effect.void)
+    })
+    expectTypeOf(tagged).toEqualTypeOf<Layer.Layer<Redis, never, Dns | Codec>>()
+    Redis.layer({
+      endpoint,
+      protocol: makeResp,
+      // @ts-expect-error: there is no such error
+      retryPolicy: { while: (error) => error._tag !== "Refused" }
+    })
+    ClientService.layer(Redis, {
+      endpoint,
+      protocol: makeResp,
+      retryPolicy: { while: (error) => Effect.as(Budget, error._tag !== "Closing"), times: 3 }
+    }) satisfies Layer.Layer<Redis, never, Dns | Codec | Budget>
+  })
+
+  it("the errors of a policy's predicate, of all that is inferred before it", () => {
+    const made = ClientService.make({
+      endpoint,
+      protocol: (transport) => Effect.as(Codec, { transport }),
+      prepare: () => Effect.fail(new Unhealthy()),
+      heartbeat: { ...everySecond, probe: () => Effect.fail(new Closing()) },
+      retryPolicy: {
+        while: (error) => {
+          expectTypeOf(error).toEqualTypeOf<ClientService.ConnectionError<ConnectFailed | Unhealthy | Closing>>()
+          return error._tag !== "Unhealthy"
+        }
+      }
+    })
+    expectTypeOf<Effect.Effect.Success<typeof made>>().toEqualTypeOf<
+      ClientService.ClientService<{ transport: Bytes }, ConnectFailed | Unhealthy | Closing>
+    >()
+    const first = ClientService.make({
+      retryPolicy: {
+        while: (error) => {
+          expectTypeOf(error).toEqualTypeOf<ClientService.ConnectionError<ConnectFailed | Malformed | Closing>>()
+          return error._tag !== "Malformed"
+        }
+      },
+      endpoint,
+      protocol: makeResp,
+      prepare: (redis) => Effect.succeed(redis.resp)
+    })
+    expectTypeOf<Effect.Effect.Success<typeof first>>().toEqualTypeOf<
+      ClientService.ClientService<Resp, ConnectFailed | Malformed | Closing>
+    >()
+    ClientService.make({
+      endpoint,
+      // @ts-expect-error: it does not know yet that the attempt may be Unhealthy
+      retryPolicy: { while: (error) => error._tag !== "ConnectFailed" },
+      prepare: (transport) => (transport.bytes ? Effect.fail(new Unhealthy()) : Effect.void)
+    })
+    ClientService.make({
+      endpoint,
+      // @ts-expect-error: it does not take the errors of the service
+      retryPolicy: { while: (error: ConnectFailed) => error._tag === "ConnectFailed" }
+    })
+    ClientService.make({
+      endpoint,
+      retryPolicy: { while: (_: unknown) => true, schedule: budgeted }
+    }) satisfies Effect.Effect<ClientService.ClientService<Bytes, ConnectFailed>, never, Scope.Scope | Dns | Budget>
+  })
+
+  it("and a schedule that is written in place is no trouble for those after it", () => {
+    const made = ClientService.make({
+      endpoint,
+      retryPolicy: Schedule.whileInput(RetryPolicy.backoff(), ({ failures }) => failures < 3),
+      prepare: (transport) => (transport.bytes ? Effect.fail(new Unhealthy()) : Effect.void),
+      heartbeat: { ...everySecond, probe: (transport) => (transport.bytes ? Effect.fail(new Closing()) : Effect.void) }
+    })
+    expectTypeOf(made).toEqualTypeOf<
+      Effect.Effect<ClientService.ClientService<Bytes, ConnectFailed | Unhealthy | Closing>, never, Scope.Scope | Dns>
+    >()
+  })
+
+  it("an endpoint that is one of several", () => {
+    const choose = (isSecure: boolean) => ClientService.make({ endpoint: isSecure ? secure : endpoint })
+    expectTypeOf(choose).returns.toEqualTypeOf<
+      Effect.Effect<ClientService.ClientService<Bytes, Unhealthy | ConnectFailed>, never, Scope.Scope | Dns | Budget>
+    >()
+    const chosen = (isSecure: boolean) =>
+      ClientService.make({ endpoint: isSecure ? secure : endpoint, protocol: (transport) => Effect.succeed(transport) })
+    expectTypeOf(chosen).returns.toEqualTypeOf<ReturnType<typeof choose>>()
+    const layer = (isSecure: boolean) => Redis.layer({ endpoint: isSecure ? secure : endpoint, protocol: makeResp })
+    expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<Redis, never, Dns | Budget | Codec>>()
+  })
+
+  it("the errors of a signal, if the tag has them", () => {
+    const layer = Redis.layer({
+      endpoint: Endpoint.make({
+        name: "in place",
+        connect: (signal) => {
+          signal.lost(new ConnectFailed())
+          return Effect.as(Dns, bytes)
+        }
+      }),
+      protocol: (transport, signal) => {
+        expectTypeOf(transport).toEqualTypeOf<Bytes>()
+        signal.lost(new Closing())
+        return Effect.as(Codec, resp)
+      }
+    })
+    expectTypeOf(layer).toEqualTypeOf<Layer.Layer<Redis, never, Dns | Codec>>()
+    ClientService.layer(Peer, {
+      endpoint: Endpoint.make({
+        name: "in place",
+        connect: (signal) => {
+          signal.lost(new ConnectFailed())
+          return Effect.succeed(bytes)
+        }
+      })
+    }) satisfies Layer.Layer<Peer>
+    Peer.layer({
+      endpoint,
+      protocol: (transport, signal) => {
+        // @ts-expect-error: the tag does not tell of it
+        signal.lost(new Closing())
+        return Effect.succeed(transport)
+      }
+    })
+  })
+
+  it("prepare and a heartbeat before the protocol, which the tag tells, or protocol without the options after it", () => {
+    Redis.layer({
+      prepare: (redis) => {
+        expectTypeOf(redis).toEqualTypeOf<Resp>()
+        return Effect.void
+      },
+      heartbeat: {
+        ...everySecond,
+        probe: (redis) => {
+          expectTypeOf(redis).toEqualTypeOf<Resp>()
+          return Effect.void
+        }
+      },
+      endpoint,
+      protocol: (transport) => (transport.bytes ? Effect.succeed(resp) : Effect.fail(new Malformed()))
+    }) satisfies Layer.Layer<Redis, never, Dns>
+    const made = ClientService.make({
+      prepare: (redis) => {
+        expectTypeOf(redis).toEqualTypeOf<Resp>()
+        return Effect.void
+      },
+      protocol: makeResp,
+      endpoint
+    })
+    expectTypeOf<Effect.Effect.Success<typeof made>>().toEqualTypeOf<
+      ClientService.ClientService<Resp, ConnectFailed | Malformed | Closing>
+    >()
+    ClientService.make({
+      endpoint,
+      // @ts-expect-error: it is what the endpoint connects to, since the protocol is not known yet
+      prepare: (redis) => Effect.succeed(redis.made),
+      // @ts-expect-error: and so is that
+      protocol: (transport) => Effect.succeed({ made: transport })
+    })
+  })
+
+  it("the errors and the needs of functions that give one Effect or another", () => {
+    const made = ClientService.make({
+      endpoint,
+      prepare: (transport) =>
+        transport.bytes ? Effect.fail(new Unhealthy()) : Effect.zipRight(Codec, Effect.fail(new Closing()))
+    })
+    expectTypeOf(made).toEqualTypeOf<
+      Effect.Effect<
+        ClientService.ClientService<Bytes, ConnectFailed | Unhealthy | Closing>,
+        never,
+        Scope.Scope | Dns | Codec
+      >
+    >()
+  })
+
+  it("a bag of options that several services share", () => {
+    const common = {
+      connectTimeout: "5 seconds",
+      drainTimeout: "10 seconds",
+      retryPolicy: { while: (error) => error !== "fatal", times: 3 },
+      prepare: (_: { readonly bytes: boolean }) => Effect.succeed(1)
+    } satisfies ClientService.CommonOptions
+    expectTypeOf(ClientService.make({ ...common, endpoint })).toEqualTypeOf<
+      Effect.Effect<ClientService.ClientService<Bytes, ConnectFailed>, never, Scope.Scope | Dns>
+    >()
+    expectTypeOf(Peer.layer({ ...common, endpoint })).toEqualTypeOf<Layer.Layer<Peer, never, Dns>>()
+    expectTypeOf(ClientService.layer(Peer, { ...common, endpoint: secureAsPeer })).toEqualTypeOf<
+      Layer.Layer<Peer, never, Budget>
+    >()
+    // @ts-expect-error: it is no option
+    const _other = { connectTimeOut: "5 seconds" } satisfies ClientService.CommonOptions
+    expectTypeOf(_other).toBeObject()
+  })
+
+  const secureAsPeer = Endpoint.mapError(secure, () => new ConnectFailed())
+
+  it("no Scope is asked for, whoever adds a finalizer", () => {
+    const finalizing = () => finalizer
+    const options = {
+      endpoint,
+      prepare: finalizing,
+      heartbeat: { ...everySecond, probe: finalizing },
+      retryPolicy: {
+        schedule: Schedule.tapInput(Schedule.forever, finalizing),
+        while: () => Effect.as(finalizer, true)
+      }
+    }
+    expectTypeOf(Peer.layer(options)).toEqualTypeOf<Layer.Layer<Peer, never, Dns>>()
+    expectTypeOf(ClientService.layer(Peer, options)).toEqualTypeOf<Layer.Layer<Peer, never, Dns>>()
+    expectTypeOf(Peer.layer({ endpoint, protocol: (transport) => Effect.as(finalizer, transport) })).toEqualTypeOf<
+      Layer.Layer<Peer, never, Dns>
+    >()
+  })
+
+  it("those of a wrapper that is generic itself", () => {
+    const make = <P, E, ES, R>(
+      protocol: (transport: Bytes, signal: Endpoint.ConnectionSignal<ES>) => Effect.Effect<P, E, R | Scope.Scope>
+    ): Effect.Effect<ClientService.ClientService<P, ConnectFailed | E | ES>, never, Scope.Scope | Dns | R> =>
+      ClientService.make({ endpoint, protocol })
+    expectTypeOf(make(makeResp)).toEqualTypeOf<
+      Effect.Effect<
+        ClientService.ClientService<Resp, ConnectFailed | Malformed | Closing>,
+        never,
+        Scope.Scope | Dns | Codec
+      >
+    >()
+    const prepared = <P, E, R>(
+      endpoint: Endpoint.Endpoint<P, E, R>,
+      prepare: (protocol: P) => Effect.Effect<void, E, R>
+    ): Effect.Effect<ClientService.ClientService<P, E>, never, Scope.Scope | R> =>
+      ClientService.make({ endpoint, prepare, retryPolicy: RetryPolicy.backoff() })
+    expectTypeOf(prepared<Resp, Closing, Codec>).toBeFunction()
+    const layer = <Id, P, E, R>(
+      tag: Context.Tag<Id, ClientService.ClientService<P, ConnectFailed | E>>,
+      protocol: (transport: Bytes, signal: Endpoint.ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
+    ): Layer.Layer<Id, never, Dns | R> => ClientService.layer(tag, { endpoint, protocol, retryPolicy: { times: 3 } })
+    expectTypeOf(layer(Redis, makeResp)).toEqualTypeOf<Layer.Layer<Redis, never, Dns | Codec>>()
+    const alone = <Id, P, E, R>(
+      tag: Context.Tag<Id, ClientService.ClientService<P, E>>,
+      endpoint: Endpoint.Endpoint<P, E, R>
+    ): Layer.Layer<Id, never, R> => ClientService.layer(tag, { endpoint })
+    expectTypeOf(alone(Peer, endpoint)).toEqualTypeOf<Layer.Layer<Peer, never, Dns>>()
+  })
+
+  it("and a protocol that is forgotten is said to be missing", () => {
+    type Missing = ClientService.ProtocolMissing<Bytes, Resp>
+    expectTypeOf<typeof makeResp>().toExtend<Missing["protocol"]>()
+    // @ts-expect-error: property 'protocol' is missing, but required in type 'ProtocolMissing<Bytes, Resp>'
+    Redis.layer({ endpoint })
+    // @ts-expect-error: the same
+    ClientService.layer(Redis, { endpoint, name: "redis" })
+  })
+})
+
 describe("Tag", () => {
   class Redis extends ClientService.Tag("test/TaggedRedis")<Redis, Resp, ConnectFailed | Malformed | Closing>() {}
   class Sure extends ClientService.Tag("test/TaggedSure")<Sure, Bytes>() {}
@@ -351,6 +700,30 @@ describe("Tag", () => {
     expectTypeOf(Sure.whenConnected()).toEqualTypeOf<Effect.Effect<Bytes, Failures<never>, Sure>>()
   })
 
+  it("has all else of the service as statics too", () => {
+    expectTypeOf(Redis.start).toEqualTypeOf<Effect.Effect<void, never, Redis>>()
+    expectTypeOf(Redis.stop).toEqualTypeOf<Effect.Effect<void, never, Redis>>()
+    expectTypeOf(Redis.reconnect).toEqualTypeOf<Effect.Effect<void, never, Redis>>()
+    type State = ConnectionState.ConnectionState<Resp, RedisError>
+    expectTypeOf(Redis.state.get).toEqualTypeOf<Effect.Effect<State, never, Redis>>()
+    expectTypeOf(Redis.state.changes).toEqualTypeOf<Stream.Stream<State, never, Redis>>()
+    expectTypeOf(Redis.whenConnected({})).toEqualTypeOf<Effect.Effect<Resp, Failures<RedisError>, Redis>>()
+    expectTypeOf(Redis.use(() => Codec, { maxWait: 0 })).toEqualTypeOf<
+      Effect.Effect<
+        { readonly codec: true },
+        ClientService.ConnectionLost | ClientService.NotConnected<RedisError> | Failures<RedisError>,
+        Codec | Redis
+      >
+    >()
+    expectTypeOf(Redis.usePromise((protocol) => Promise.resolve(protocol.resp))).toEqualTypeOf<
+      Effect.Effect<true, Cause.UnknownException | ClientService.ConnectionLost | Failures<RedisError>, Redis>
+    >()
+    const stream = Redis.stream((protocol) => Stream.zip(Stream.make(protocol.resp), Stream.fail(new Unhealthy())), {
+      gap: (protocol) => protocol
+    })
+    expectTypeOf(stream).toEqualTypeOf<Stream.Stream<[true, never] | Resp, Unhealthy | Failures<RedisError>, Redis>>()
+  })
+
   it("has a layer with the types of ClientService.layer", () => {
     expectTypeOf(Redis.layer({ endpoint, protocol: makeResp })).toEqualTypeOf<Layer.Layer<Redis, never, Dns | Codec>>()
     expectTypeOf(Redis.layer({ endpoint, protocol: makeResp, waitForConnection: {} })).toEqualTypeOf<
@@ -372,6 +745,27 @@ describe("Tag", () => {
     Sure.layer({ endpoint })
     // @ts-expect-error: the endpoint gives no Resp
     Redis.layer({ endpoint })
+  })
+})
+
+describe("stream and reconnectOn", () => {
+  const resps = (service: Service) => service.pipe(ClientService.stream((protocol) => Stream.make(protocol.resp)))
+
+  it("infer the protocol, be the service first or last", () => {
+    expectTypeOf(resps).returns.toEqualTypeOf<Stream.Stream<true, Failures<Malformed>>>()
+    const first = (service: Service) => ClientService.stream(service, ({ resp }) => Stream.make(resp), { gap: () => 1 })
+    expectTypeOf(first).returns.toEqualTypeOf<Stream.Stream<true | number, Failures<Malformed>>>()
+    const last = (service: Service) =>
+      service.pipe(ClientService.stream(({ resp }) => Stream.make(resp), { gap: ({ resp }) => [resp] }))
+    expectTypeOf(last).returns.toEqualTypeOf<Stream.Stream<true | Array<true>, Failures<Malformed>>>()
+  })
+
+  it("fail and need as the stream of signals does", () => {
+    const signals: Stream.Stream<string, Closing, Codec> = Stream.zipRight(Codec, Stream.fail(new Closing()))
+    const first = (service: Service) => ClientService.reconnectOn(service, signals)
+    const last = (service: Service) => service.pipe(ClientService.reconnectOn(signals))
+    expectTypeOf(first).returns.toEqualTypeOf<Effect.Effect<void, Closing, Codec>>()
+    expectTypeOf(last).returns.toEqualTypeOf<Effect.Effect<void, Closing, Codec>>()
   })
 })
 
@@ -497,8 +891,9 @@ describe("ConnectionState", () => {
     const matching = (state: State) =>
       ConnectionState.match(state, {
         Init: () => "none" as const,
-        Connecting: ({ attempt, failures }) => {
+        Connecting: ({ attempt, cause, failures }) => {
           expectTypeOf(attempt).toEqualTypeOf<number>()
+          expectTypeOf(cause).toEqualTypeOf<Option.Option<Cause.Cause<ConnectionError.ConnectionError<Malformed>>>>()
           return failures
         },
         Connected: ({ connectedAt, generation, protocol }) => {
@@ -510,7 +905,7 @@ describe("ConnectionState", () => {
           expectTypeOf(delay).toEqualTypeOf<Duration.Duration>()
           return retryAt
         },
-        Disconnecting: () => "none" as const,
+        Disconnecting: ({ uses }) => uses,
         Restarting: () => "none" as const,
         Stopped: () => "none" as const,
         Exhausted: ({ cause }) => cause
@@ -521,8 +916,10 @@ describe("ConnectionState", () => {
       | { connectedAt: number; generation: number; protocol: Resp }
       | Cause.Cause<ConnectionError.ConnectionError<Malformed>>
     >()
-    // @ts-expect-error: the other states are missing
-    const _partial = (state: State) => ConnectionState.match(state, { Init: () => 1 })
+    expectTypeOf(
+      // @ts-expect-error: the other states are missing
+      (state: State) => ConnectionState.match(state, { Init: () => 1 })
+    ).toBeFunction()
   })
 
   it("is narrows to a state and keeps its protocol and errors", () => {

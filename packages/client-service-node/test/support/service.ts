@@ -11,7 +11,7 @@ export interface Options<E> {
   readonly retryPolicy?: RetryPolicy.RetryPolicy<unknown>
   readonly connectTimeout?: Duration.DurationInput
   readonly closeTimeout?: Duration.DurationInput
-  readonly heartbeat?: ClientService.Heartbeat<Transport.Transport, E>
+  readonly heartbeat?: ClientService.Heartbeat<Transport.Transport, Effect.Effect<unknown, E>>
   readonly maxAge?: Duration.DurationInput
 }
 

@@ -21,7 +21,7 @@ export const retryPolicy = RetryPolicy.fromFunction(() => "10 millis")
 export const connectTo = <R3 = never>(
   port: number,
   options: Omit<RedisEndpoint.Options, "name"> & Partial<Redis.Options<never, R3, never>> = {}
-): Effect.Effect<Redis.Service, never, Scope.Scope | Exclude<R3, Scope.Scope>> =>
+): Effect.Effect<Redis.Service, never, Scope.Scope | R3> =>
   Redis.make({
     retryPolicy,
     ...options,

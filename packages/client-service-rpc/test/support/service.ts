@@ -1,5 +1,5 @@
 import { Rpc, RpcClient, RpcClientError, RpcGroup, RpcSerialization } from "@effect/rpc"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, type Scope } from "effect"
 import { ClientService, RetryPolicy, TestEndpoint, type Transport } from "effect-client-service"
 import { RpcConnection, type RpcConnectionError } from "effect-client-service-rpc"
 import { makePeer } from "./peer.js"
@@ -27,9 +27,7 @@ export interface Options
       ClientService.CommonOptions<
         RpcConnection.RpcConnection,
         unknown,
-        "wrong" | RpcClientError.RpcClientError,
-        never,
-        never,
+        Effect.Effect<unknown, "wrong" | RpcClientError.RpcClientError, Scope.Scope>,
         never,
         never
       >,

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { Duration, Effect, Stream } from "effect"
+import { Duration, Effect, type Scope, Stream } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { FiberCensus } from "../properties/fiberCensus.js"
 import type { StateTag } from "../support/fixture.js"
@@ -25,7 +25,13 @@ export const stateTags: ReadonlyArray<StateTag> = [
  * counting from its beginning; and the fibers of the service.
  */
 export const make = (
-  options: Partial<ClientService.EndpointOptions<string, string, never, string, never, never, string, never>> = {}
+  options: ClientService.CommonOptions<
+    string,
+    string,
+    Effect.Effect<unknown, string, Scope.Scope>,
+    Effect.Effect<unknown, string>,
+    never
+  > = {}
 ) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<string, string>()

@@ -7,7 +7,6 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
-import type * as Scope from "effect/Scope"
 import type { ConnectionError } from "../../ConnectionError.js"
 import type { ConnectionFailure, RetryPolicy } from "../../RetryPolicy.js"
 import type { Fork } from "../fork.js"
@@ -16,7 +15,7 @@ import { defaultPolicy } from "./retryOption.js"
 import type { Retry } from "./table.js"
 
 export interface Settings<E, R> {
-  readonly policy: RetryPolicy<ConnectionError<E>, R | Scope.Scope>
+  readonly policy: RetryPolicy<ConnectionError<E>, R>
   /** Milliseconds after which a policy that has not answered counts as broken. */
   readonly timeout: number
   readonly clock: Clock.Clock
@@ -103,20 +102,18 @@ interface Answer {
 }
 
 const step = <E, R>(
-  policy: RetryPolicy<E, R | Scope.Scope>,
+  policy: RetryPolicy<E, R>,
   failure: ConnectionFailure<E>,
   state: unknown,
   clock: Clock.Clock
-): Effect.Effect<Answer, never, Exclude<R, Scope.Scope>> => {
+): Effect.Effect<Answer, never, R> => {
   const now = clock.unsafeCurrentTimeMillis()
-  return Effect.scoped(
-    Effect.map(policy.step(now, failure, state), ([state, , decision]) => ({
-      state,
-      retry: ScheduleDecision.isDone(decision)
-        ? Option.none()
-        : Option.some(retryAfter(now, delayOf(decision.intervals, now)))
-    }))
-  )
+  return Effect.map(policy.step(now, failure, state), ([state, , decision]) => ({
+    state,
+    retry: ScheduleDecision.isDone(decision)
+      ? Option.none()
+      : Option.some(retryAfter(now, delayOf(decision.intervals, now)))
+  }))
 }
 
 const delayOf = (intervals: ScheduleIntervals.Intervals, now: number): number => {

@@ -35,7 +35,7 @@ export interface Settings<P, E, R> {
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
   /** Watches over a connection that is up, and gives the cause when it has to be given up. */
   readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined
-  readonly retryPolicy: RetryPolicy<ConnectionError<E>, R | Scope.Scope>
+  readonly retryPolicy: RetryPolicy<ConnectionError<E>, R>
   readonly connectTimeout: Duration.Duration
   readonly closeTimeout: Duration.Duration
   readonly drainTimeout: Duration.Duration
