@@ -13,7 +13,6 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ClientService from "effect-client-service/ClientService"
 import type { ConnectionSignal, Endpoint } from "effect-client-service/Endpoint"
@@ -21,7 +20,7 @@ import * as InvalidOption from "effect-client-service/InvalidOption"
 import type { Transport, TransportError } from "effect-client-service/Transport"
 import { Exchange } from "./internal/exchange.js"
 import { protocolOver } from "./internal/protocol.js"
-import { NotConnected, type RpcConnectionError } from "./RpcConnectionError.js"
+import type { RpcConnectionError } from "./RpcConnectionError.js"
 
 /**
  * @since 0.1.0
@@ -152,10 +151,10 @@ export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: R
  */
 export interface ProtocolOptions {
   /**
-   * What becomes of a call that is made while there is no connection: it waits for one, or it fails at once with a
-   * `RpcClientError` whose cause is a `NotConnected`. Default `"wait"`.
+   * How long a call waits for a connection: one that has none by then fails with a `RpcClientError` whose cause is a
+   * `NotConnected`, and 0 has it fail at once. It does not bound the call itself. Default: as long as it takes.
    */
-  readonly whenDown?: "wait" | "fail" | undefined
+  readonly maxWait?: Duration.DurationInput | undefined
 }
 
 /**
@@ -165,7 +164,8 @@ export interface ProtocolOptions {
  *
  * - `ConnectionLost`: the connection was lost before the answer. The server may have run the call, or may not.
  * - `ServiceStopped` or `RetriesExhausted`: the service is stopped or has given up. The call was not sent.
- * - `NotConnected`: there was no connection, and `whenDown` is `"fail"`. The call was not sent.
+ * - `NotConnected`: there was no connection within `maxWait`; its `state` is what the service was doing. The call was not
+ *   sent.
  *
  * A call with `discard: true` completes when the server has answered it.
  *
@@ -177,13 +177,8 @@ export const makeProtocol = <E>(
   service: ClientService.ClientService<RpcConnection, E>,
   options?: ProtocolOptions
 ): RpcClient.Protocol["Type"] => {
-  const whenDown = whenDownOf("RpcConnection.makeProtocol", options)
-  return protocolOver((call) => {
-    const whenUp = service.use(({ exchange }) => call(exchange))
-    if (whenDown === "wait") return whenUp
-    const refused = new NotConnected({ service: service.name })
-    return Effect.flatMap(isDown(service), (isDown): Effect.Effect<void, Error> => (isDown ? refused : whenUp))
-  })
+  const bound = boundOf("RpcConnection.makeProtocol", options)
+  return protocolOver((call) => service.use(({ exchange }) => call(exchange), bound))
 }
 
 /**
@@ -197,7 +192,7 @@ export const layerProtocol = <Id, E>(
   tag: Context.Tag<Id, ClientService.ClientService<RpcConnection, E>>,
   options?: ProtocolOptions
 ): Layer.Layer<RpcClient.Protocol, never, Id> => {
-  whenDownOf("RpcConnection.layerProtocol", options)
+  boundOf("RpcConnection.layerProtocol", options)
   return Layer.effect(
     RpcClient.Protocol,
     Effect.map(tag, (service) => makeProtocol(service, options))
@@ -236,7 +231,7 @@ export interface LayerOptions<E1, R1, E3, R3, R4, E4, R5, W extends ClientServic
  *
  * const ProtocolLive = RpcConnection.layer({
  *   endpoint: NodeEndpoint.tcp({ host: "rates.example.com", port: 4000 }),
- *   whenDown: "fail"
+ *   maxWait: "2 seconds"
  * }).pipe(Layer.provide(RpcSerialization.layerMsgPack))
  * ```
  *
@@ -313,16 +308,5 @@ interface Service {
   readonly _: unique symbol
 }
 
-const whenDownOf = (where: string, options: ProtocolOptions | undefined): "wait" | "fail" => {
-  const whenDown = options?.whenDown ?? "wait"
-  if (whenDown === "wait" || whenDown === "fail") return whenDown
-  return InvalidOption.refuse(where, "whenDown", whenDown, '"wait" or "fail"')
-}
-
-// One that is stopped or has given up has errors of its own.
-const isDown = <E>(service: ClientService.ClientService<RpcConnection, E>): Effect.Effect<boolean> =>
-  Effect.zipWith(
-    service.protocol.get,
-    service.state.get,
-    (protocol, { _tag }) => Option.isNone(protocol) && _tag !== "Stopped" && _tag !== "Exhausted"
-  )
+const boundOf = (where: string, options: ProtocolOptions | undefined): ClientService.UseOptions | undefined =>
+  options?.maxWait === undefined ? undefined : { maxWait: InvalidOption.duration(where, "maxWait", options.maxWait) }

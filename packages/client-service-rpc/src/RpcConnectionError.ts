@@ -1,5 +1,5 @@
 /**
- * What loses a connection that carries `@effect/rpc`, and what a call fails with that was not sent.
+ * What loses a connection that carries `@effect/rpc`.
  *
  * @since 0.1.0
  */
@@ -38,19 +38,4 @@ const messages: Record<MalformedResponse["reason"], string> = {
   Undecodable: "the peer sent bytes that the serialization can't decode",
   Unexpected: "the peer sent a message that is no response",
   TooLarge: "the peer sent a message that is larger than the buffer of the serialization"
-}
-
-/**
- * There was no connection when the call was made, and it is not one that waits: `whenDown` is `"fail"`. The call was not
- * sent.
- *
- * @since 0.1.0
- * @category errors
- */
-export class NotConnected extends Data.TaggedError("NotConnected")<{
-  readonly service: string
-}> {
-  override get message(): string {
-    return `${this.service}: there is no connection, and the call does not wait for one`
-  }
 }

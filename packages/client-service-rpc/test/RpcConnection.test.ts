@@ -20,6 +20,7 @@ import {
 import {
   ClientService,
   ConnectionError,
+  type ConnectionState,
   InvalidOption,
   RetryPolicy,
   TestEndpoint,
@@ -29,7 +30,7 @@ import { RpcConnection, RpcConnectionError } from "effect-client-service-rpc"
 import { makePeer } from "./support/peer.js"
 import { causeOf, clientOf, makeFixture, Rpcs, settle } from "./support/service.js"
 
-const { ConnectionLost, HeartbeatTimeout, RetriesExhausted, ServiceStopped } = ConnectionError
+const { ConnectionLost, HeartbeatTimeout, NotConnected, RetriesExhausted, ServiceStopped } = ConnectionError
 
 describe("a connection that is lost", () => {
   it.scoped("fails every call in flight at once, with why it was lost", () =>
@@ -267,19 +268,22 @@ describe("while there is no connection", () => {
     })
   )
 
-  it.scoped("a call fails at once if it is not one that waits", () =>
+  it.scoped("a call fails at once, and tells what the service is doing, if it may not wait", () =>
     Effect.gen(function* () {
-      const { accept, client, server, service } = yield* makeFixture({ whenDown: "fail" })
-      const notConnected = new RpcConnectionError.NotConnected({ service: "test" })
-      const expectDown = Effect.gen(function* () {
-        expect(yield* causeOf(client.Double({ n: 1 }))).toEqual(notConnected)
-        expect(yield* causeOf(Stream.runDrain(client.Ticks()))).toEqual(notConnected)
-      })
-      yield* expectDown
+      const { accept, client, server, service } = yield* makeFixture({ maxWait: 0 })
+      const expectDown = (tag: ConnectionState.ConnectionState<unknown>["_tag"]) =>
+        Effect.gen(function* () {
+          for (const call of [client.Double({ n: 1 }), Stream.runDrain(client.Ticks())]) {
+            const cause = yield* causeOf(call as Effect.Effect<unknown, RpcClientError.RpcClientError>)
+            expect(cause instanceof NotConnected && [cause.service, cause.state._tag]).toEqual(["test", tag])
+          }
+        })
+      yield* expectDown("Init")
       yield* service.start
-      yield* expectDown
+      yield* expectDown("Connecting")
       yield* server.refuse("refused")
-      yield* expectDown
+      yield* settle
+      yield* expectDown("Waiting")
       yield* TestClock.adjust("1 second")
       const peer = yield* accept
       yield* service.whenConnected()
@@ -288,14 +292,55 @@ describe("while there is no connection", () => {
       expect(yield* Fiber.join(call)).toBe(2)
       expect(yield* peer.rest).toEqual([])
       yield* peer.drop()
-      yield* expectDown
+      yield* settle
+      yield* expectDown("Waiting")
     })
   )
 
-  for (const whenDown of ["wait", "fail"] as const) {
-    it.scoped(`every caller learns that the service is stopped (${whenDown})`, () =>
+  it.scoped("a call waits for as long as it may, which does not bound the call itself", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture({ maxWait: "2 seconds" })
+      const late = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      const stream = yield* Effect.fork(causeOf(Stream.runDrain(client.Ticks())))
+      yield* TestClock.adjust("1999 millis")
+      expect(late.unsafePoll()).toBe(null)
+      const inTime = yield* Effect.fork(client.Double({ n: 2 }))
+      yield* TestClock.adjust("1 millis")
+      for (const call of [late, stream]) {
+        expect(yield* Fiber.join(call)).toMatchObject({ _tag: "NotConnected", state: { _tag: "Init" } })
+      }
+      const peer = yield* connect
+      const request = yield* peer.request
+      yield* TestClock.adjust("1 hour")
+      yield* peer.answer(request, 4)
+      expect(yield* Fiber.join(inTime)).toBe(4)
+      expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  it.scoped("a call that may not wait never does, whenever its connection is lost", () =>
+    Effect.gen(function* () {
+      const causes = new Set<unknown>()
+      for (let steps = 10; steps < 110; steps++) {
+        const { client, connect } = yield* makeFixture({ maxWait: 0 })
+        const peer = yield* connect
+        // It is held up after so many steps, and the connection lost there.
+        const call = yield* Effect.fork(Effect.withMaxOpsBeforeYield(causeOf(client.Double({ n: 1 })), steps))
+        yield* Effect.yieldNow()
+        yield* peer.drop()
+        yield* settle
+        expect(call.unsafePoll()).not.toBe(null)
+        const cause = yield* Fiber.join(call)
+        causes.add(cause instanceof Error && "_tag" in cause ? cause._tag : cause)
+      }
+      expect(causes).toEqual(new Set(["NotConnected", "ConnectionLost"]))
+    })
+  )
+
+  for (const maxWait of [undefined, 0]) {
+    it.scoped(`every caller learns that the service is stopped (${maxWait})`, () =>
       Effect.gen(function* () {
-        const { client, connect, service } = yield* makeFixture({ whenDown })
+        const { client, connect, service } = yield* makeFixture({ maxWait })
         const peer = yield* connect
         const inFlight = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
         yield* peer.request
@@ -308,9 +353,9 @@ describe("while there is no connection", () => {
       })
     )
 
-    it.scoped(`every caller learns that the retry policy has ended (${whenDown})`, () =>
+    it.scoped(`every caller learns that the retry policy has ended (${maxWait})`, () =>
       Effect.gen(function* () {
-        const { client, server, service } = yield* makeFixture({ whenDown, retryPolicy: Schedule.recurs(1) })
+        const { client, server, service } = yield* makeFixture({ maxWait, retryPolicy: Schedule.recurs(1) })
         yield* service.start
         yield* server.refuse("refused")
         yield* server.refuse("refused")
@@ -673,7 +718,7 @@ describe("the Layer of the protocol and its service", () => {
   const makeLayer = <W extends ClientService.WaitForConnection = never>(waitForConnection?: W) =>
     Effect.map(TestEndpoint.make<Transport.Transport, "refused">(), (server) => ({
       server,
-      layer: RpcConnection.layer({ endpoint: server.endpoint, waitForConnection, whenDown: "fail" }).pipe(
+      layer: RpcConnection.layer({ endpoint: server.endpoint, waitForConnection, maxWait: 0 }).pipe(
         Layer.provide(RpcSerialization.layerNdjson)
       )
     }))
@@ -684,7 +729,7 @@ describe("the Layer of the protocol and its service", () => {
       const scope = yield* Scope.make()
       const context = yield* Scope.extend(Layer.build(layer), scope)
       const client = yield* Effect.provide(RpcClient.make(Rpcs), context)
-      expect(yield* causeOf(client.Double({ n: 1 }))).toBeInstanceOf(RpcConnectionError.NotConnected)
+      expect(yield* causeOf(client.Double({ n: 1 }))).toBeInstanceOf(NotConnected)
       const peer = yield* makePeer
       const connection = yield* server.accept(peer.transport)
       yield* settle
@@ -706,7 +751,7 @@ describe("the Layer of the protocol and its service", () => {
         return server.endpoint
       })
       const build = (port: string) =>
-        RpcConnection.layerConfig(endpoint, { whenDown: "fail", waitForConnection: { failAfterFailures: 1 } }).pipe(
+        RpcConnection.layerConfig(endpoint, { maxWait: 0, waitForConnection: { failAfterFailures: 1 } }).pipe(
           Layer.provide(RpcSerialization.layerNdjson),
           Layer.build,
           Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["PORT", port]])))
@@ -737,14 +782,11 @@ describe("the Layer of the protocol and its service", () => {
 })
 
 describe("options that make no sense are refused", () => {
-  it("whenDown", () => {
-    // @ts-expect-error: it is neither "wait" nor "fail".
-    const options: RpcConnection.ProtocolOptions = { whenDown: "queue" }
+  it("maxWait", () => {
+    const options: RpcConnection.ProtocolOptions = { maxWait: -1 }
     class Tag extends ClientService.Tag("test/Tag")<Tag, RpcConnection.RpcConnection>() {}
     expect(() => RpcConnection.layerProtocol(Tag, options)).toThrow(InvalidOption.InvalidOption)
-    expect(() => RpcConnection.layerProtocol(Tag, options)).toThrow(
-      'RpcConnection.layerProtocol: whenDown must be "wait" or "fail", got "queue"'
-    )
+    expect(() => RpcConnection.layerProtocol(Tag, options)).toThrow(/^RpcConnection.layerProtocol: maxWait must be /)
   })
 })
 

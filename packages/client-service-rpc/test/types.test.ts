@@ -36,7 +36,7 @@ describe("the types", () => {
     class Tag extends ClientService.Tag("test/Tag")<Tag, RpcConnection.RpcConnection, Errors>() {}
     const layer = () => Tag.layer({ endpoint, protocol: RpcConnection.make, heartbeat: RpcConnection.heartbeat() })
     expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<Tag, never, RpcSerialization.RpcSerialization>>()
-    const protocol = () => RpcConnection.layerProtocol(Tag, { whenDown: "fail" })
+    const protocol = () => RpcConnection.layerProtocol(Tag, { maxWait: 0 })
     expectTypeOf(protocol).returns.toEqualTypeOf<Layer.Layer<RpcClient.Protocol, never, Tag>>()
   })
 

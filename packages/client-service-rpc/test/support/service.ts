@@ -37,7 +37,7 @@ export interface Options
 }
 
 /** A service over a test endpoint that retries after a second, and a client of it. It is not started. */
-export const makeFixture = ({ whenDown, ...options }: Options = {}) =>
+export const makeFixture = ({ maxWait, ...options }: Options = {}) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<Transport.Transport, TestError>()
     const service: Service = yield* ClientService.make({
@@ -46,7 +46,7 @@ export const makeFixture = ({ whenDown, ...options }: Options = {}) =>
       endpoint: server.endpoint,
       protocol: RpcConnection.make
     })
-    const client = yield* clientOf(service, { whenDown })
+    const client = yield* clientOf(service, { maxWait })
 
     /** Accepts the attempt under way, or the next one. */
     const accept = Effect.gen(function* () {
