@@ -3,7 +3,7 @@
  */
 import { HttpServerResponse } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Duration, Effect, Stream } from "effect"
+import { Cause, Console, Duration, Effect, Option, Stream } from "effect"
 import { ClientService, type ConnectionState, RetryPolicy, TestEndpoint } from "effect-client-service"
 
 class Peer extends ClientService.Tag("app/Peer")<Peer, string, "refused">() {}
@@ -11,9 +11,8 @@ class Peer extends ClientService.Tag("app/Peer")<Peer, string, "refused">() {}
 // #region readme
 // What an orchestrator asks for: 200 while there is a connection. The snapshot has no protocol and no secrets.
 const health = Effect.gen(function* () {
-  const peer = yield* Peer
-  const { _tag } = yield* peer.state.get
-  return yield* HttpServerResponse.json(peer, { status: _tag === "Connected" ? 200 : 503 })
+  const { _tag } = yield* Peer.state.get
+  return yield* HttpServerResponse.json(yield* Peer, { status: _tag === "Connected" ? 200 : 503 })
 })
 
 // What people read.
@@ -21,6 +20,8 @@ const describe = (state: ConnectionState.ConnectionState<string, "refused">): st
   switch (state._tag) {
     case "Connected":
       return `connection number ${state.generation}`
+    case "Connecting":
+      return `attempt ${state.attempt}, after: ${Option.match(state.cause, { onNone: () => "none", onSome: Cause.pretty })}`
     case "Waiting":
       return `failed ${state.failures} times, next in ${Duration.format(state.delay)}: ${Cause.pretty(state.cause)}`
     case "Exhausted":
@@ -31,7 +32,7 @@ const describe = (state: ConnectionState.ConnectionState<string, "refused">): st
 }
 
 // The state of now, and then every change. A consumer that is slow gets them all.
-const status = Stream.unwrap(Effect.map(Peer, (peer) => Stream.map(peer.state.changes, describe)))
+const status = Stream.map(Peer.state.changes, describe)
 // #endregion
 
 const program = Effect.gen(function* () {
@@ -41,13 +42,12 @@ const program = Effect.gen(function* () {
     retryPolicy: RetryPolicy.fromFunction(() => "50 millis")
   })
   yield* Effect.gen(function* () {
-    const peer = yield* Peer
     const check = Effect.flatMap(health, ({ status }) => Console.log(`health: ${status}`))
     yield* Effect.fork(Stream.runForEach(status, (line) => Console.log(`status: ${line}`)))
     yield* server.refuse("refused")
     yield* check
     yield* server.accept("hello")
-    yield* peer.whenConnected()
+    yield* Peer.whenConnected()
     yield* check
   }).pipe(Effect.provide(PeerLive))
 })

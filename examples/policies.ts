@@ -19,11 +19,12 @@ const policies = {
   linear: RetryPolicy.fromFunction((failures) => `${Math.min(failures, 10)} seconds`),
   fixed: Schedule.spaced("5 seconds"),
   // Gives up after 10 failures in a row: everyone who waits gets RetriesExhausted, with the last cause.
-  limited: RetryPolicy.fullJitter().pipe(Schedule.intersect(Schedule.recurs(10))),
+  limited: { times: 10 },
   // Gives up at once on an error that trying again does not mend.
-  unlessFatal: RetryPolicy.fullJitter().pipe(
-    RetryPolicy.whileError((error: { readonly _tag: string }) => error._tag !== "WrongPassword")
-  )
+  unlessFatal: {
+    schedule: Schedule.spaced("1 second"),
+    while: (error: { readonly _tag: string }) => error._tag !== "WrongPassword"
+  }
 }
 
 // REDIS_INITIAL_DELAY and the like, with `ConfigProvider.constantCase`; what makes no sense is a ConfigError.

@@ -3,7 +3,7 @@
  */
 import { NodeRuntime, NodeSocket } from "@effect/platform-node"
 import { Console, Effect, Layer, Stream } from "effect"
-import { ClientService, Endpoint, RetryPolicy, type Transport, WebSocketError } from "effect-client-service"
+import { ClientService, Endpoint, type Transport, type WebSocketError } from "effect-client-service"
 import { port, restart } from "./support/tickServer.js"
 
 const fetchToken = Effect.succeed("one for each attempt")
@@ -21,10 +21,7 @@ const FeedLive = Feed.layer({
   ),
   prepare: (feed) => feed.write(JSON.stringify({ subscribe: "EURUSD" })),
   // A token that is refused, which this server does by closing with 4003, won't be taken the next time either.
-  retryPolicy: RetryPolicy.whileError(
-    RetryPolicy.fullJitter(),
-    (error: unknown) => !(error instanceof WebSocketError.WebSocketClosed && error.code === 4003)
-  )
+  retryPolicy: { while: (error) => !(error._tag === "WebSocketClosed" && error.code === 4003) }
 })
 
 // Each chunk is one message, so that there is nothing to put together.

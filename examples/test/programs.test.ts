@@ -60,7 +60,17 @@ describe("examples", () => {
   )
 
   for (const [file, lines] of [
-    ["waiting.ts", ["impatient: refused", "patient: hello", "use: 5", "connections: hello"]],
+    [
+      "waiting.ts",
+      [
+        "impatient: refused",
+        "busy: NotConnected",
+        "patient: hello",
+        "use: 5",
+        "usePromise: HELLO",
+        "connections: hello"
+      ]
+    ],
     [
       "policies.ts",
       ["RetriesExhausted: vault: gave up after 1 failure: WrongPassword: the vault does not take this password"]
