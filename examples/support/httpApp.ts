@@ -14,7 +14,7 @@ export type BackendError = ConnectError.ConnectError | Lines.LinesError
 export class Backend extends ClientService.Tag("app/Backend")<Backend, Lines.Lines, BackendError>() {}
 
 export const BackendLive = Backend.layer({
-  endpoint: NodeEndpoint.tcp({ host: "127.0.0.1", port: Number(process.env["BACKEND_PORT"]) }),
+  endpoint: NodeEndpoint.tcp({ host: "127.0.0.1", port: Number(process.env["BACKEND_PORT"] ?? 4000) }),
   protocol: Lines.make,
   // So long may a `use` that is under way go on when the service is stopped.
   drainTimeout: "10 seconds"
@@ -22,7 +22,10 @@ export const BackendLive = Backend.layer({
 
 const server = createServer()
 
-export const ServerLive = NodeHttpServer.layer(() => server, { host: "127.0.0.1", port: Number(process.env["PORT"]) })
+export const ServerLive = NodeHttpServer.layer(() => server, {
+  host: "127.0.0.1",
+  port: Number(process.env["PORT"] ?? 3000)
+})
 
 export const HttpLive = HttpRouter.empty.pipe(
   HttpRouter.get(
