@@ -84,54 +84,62 @@ export const make = <K, P, E, R>(options: {
     // In parallel, or services that take their time to close would wait for each other.
     const owner = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.parallel))
     const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
+    const fork = yield* makeFork<never>()
     const entries = MutableHashMap.empty<K, Entry<P, E>>()
     // What is being closed. The next service of a key waits for it.
     const closings = MutableHashMap.empty<K, Set<Closing>>()
-
-    const fork = yield* makeFork<never>()
     let isOpen = true
 
-    const closingOf = (key: K) => Option.getOrElse(MutableHashMap.get(closings, key), () => new Set<Closing>())
+    // Whatever decides does so and acts on it in one step, since others may come between any two: hence the functions
+    // below that give no Effect.
 
-    // As a fiber of the owner, which waits for it, whoever has asked for the stop.
-    const close = (key: K, entry: Entry<P, E>) =>
-      Effect.tap(Effect.forkIn(Scope.close(entry.scope, Exit.void), owner), (closing) => {
-        const all = closingOf(key).add(closing)
-        MutableHashMap.set(closings, key, all)
-        closing.addObserver(() => {
-          all.delete(closing)
-          if (all.size === 0) MutableHashMap.remove(closings, key)
-        })
+    const remove = (key: K, entry: Entry<P, E>): void => {
+      if (isCurrent(entries, key, entry)) MutableHashMap.remove(entries, key)
+    }
+
+    const close = (key: K, entry: Entry<P, E>): Closing => {
+      remove(key, entry)
+      cancelExpiry(entry)
+      if (entry.closing !== undefined) return entry.closing
+      const all = Option.getOrElse(MutableHashMap.get(closings, key), () => new Set<Closing>())
+      MutableHashMap.set(closings, key, all)
+      const closing = fork.soon(Effect.zipRight(endLookup(entry), Scope.close(entry.scope, Exit.void)))
+      entry.closing = closing
+      all.add(closing)
+      closing.addObserver(() => {
+        all.delete(closing)
+        if (all.size === 0) MutableHashMap.remove(closings, key)
       })
+      return closing
+    }
 
-    const stop = (key: K, entry: Entry<P, E>): Effect.Effect<unknown> =>
+    const stop = (key: K, entry: Entry<P, E>): Effect.Effect<unknown> => Fiber.await(close(key, entry))
+
+    const whenClosed = <A, R2>(key: K, then: () => Effect.Effect<A, never, R2>): Effect.Effect<A, never, R2> =>
       Effect.suspend(() => {
-        remove(entries, key, entry)
-        return Effect.uninterruptible(Effect.flatMap(close(key, entry), Fiber.await))
+        const all = Option.getOrUndefined(MutableHashMap.get(closings, key))
+        return all === undefined ? then() : Effect.zipRight(Fiber.awaitAll(all), whenClosed(key, then))
       })
+
+    const told = (key: K, entry: Entry<P, E>, exit: Exit.Exit<ClientService<P, E>>): void => {
+      entry.lookup = undefined
+      if (Exit.isFailure(exit)) close(key, entry)
+      Deferred.unsafeDone(entry.service, exit)
+    }
 
     // In a fiber of its own, so that whoever asked first can be interrupted while others wait.
-    const lookUp = (key: K, entry: Entry<P, E>) =>
-      Effect.suspend(() =>
-        Effect.zipRight(
-          Fiber.awaitAll(closingOf(key)),
-          Effect.suspend(() => options.lookup(key))
+    const lookUp = (key: K, entry: Entry<P, E>): void => {
+      const lookup = fork.soon(
+        whenClosed(key, () => options.lookup(key)).pipe(
+          Scope.extend(entry.scope),
+          // Not the services of whoever asked first, such as a span.
+          Effect.mapInputContext((_: Context.Context<never>) => context),
+          Effect.exit
         )
-      ).pipe(
-        Scope.extend(entry.scope),
-        // Not the services of whoever asked first, such as a span.
-        Effect.mapInputContext((_: Context.Context<never>) => context),
-        Effect.interruptible,
-        Effect.exit,
-        Effect.flatMap((exit): Effect.Effect<unknown> => {
-          if (Exit.isFailure(exit)) remove(entries, key, entry)
-          const tell = Deferred.done(entry.service, exit)
-          return Exit.isFailure(exit) ? Effect.zipRight(tell, close(key, entry)) : tell
-        }),
-        Effect.uninterruptible,
-        // A Scope that is closed would interrupt it, and with it whoever waits.
-        isOpen ? Effect.forkIn(entry.scope) : Effect.forkDaemon
       )
+      entry.lookup = lookup
+      lookup.addObserver((exit) => told(key, entry, Exit.flatten(exit)))
+    }
 
     // An entry is there before its service is, so that there is one service however many ask for it.
     const borrow = (key: K): Effect.Effect<Entry<P, E>> =>
@@ -139,7 +147,8 @@ export const make = <K, P, E, R>(options: {
         const entry = Option.getOrUndefined(MutableHashMap.get(entries, key))
         if (entry === undefined) return Effect.flatMap(Scope.fork(owner, ExecutionStrategy.sequential), enter(key))
         entry.users += 1
-        return Effect.as(cancelExpiry(entry), entry)
+        cancelExpiry(entry)
+        return Effect.succeed(entry)
       })
 
     const enter =
@@ -147,12 +156,18 @@ export const make = <K, P, E, R>(options: {
       (scope: Scope.CloseableScope): Effect.Effect<Entry<P, E>> => {
         // Somebody may have come first while this fiber was held up.
         if (MutableHashMap.has(entries, key)) return Effect.zipRight(Scope.close(scope, Exit.void), borrow(key))
-        const entry: Entry<P, E> = { scope, service: Deferred.unsafeMake(FiberId.none), users: 1, expiry: undefined }
-        MutableHashMap.set(entries, key, entry)
-        return Scope.addFinalizer(scope, cancelExpiry(entry)).pipe(
-          Effect.zipRight(lookUp(key, entry)),
-          Effect.as(entry)
-        )
+        const entry: Entry<P, E> = {
+          scope,
+          service: Deferred.unsafeMake(FiberId.none),
+          users: 1,
+          lookup: undefined,
+          expiry: undefined,
+          closing: undefined
+        }
+        // Nobody is to find it once the owner has closed, who would have nobody to close it.
+        if (isOpen) MutableHashMap.set(entries, key, entry)
+        lookUp(key, entry)
+        return Effect.succeed(entry)
       }
 
     const giveBack = (key: K, entry: Entry<P, E>): Effect.Effect<unknown> =>
@@ -160,21 +175,28 @@ export const make = <K, P, E, R>(options: {
         entry.users -= 1
         if (entry.users > 0) return Effect.void
         if (timeToLive === 0 || !isOpen || !isCurrent(entries, key, entry)) return stop(key, entry)
-        entry.expiry = fork.soon(Effect.zipRight(sleep(timeToLive), expire(key, entry)))
+        const expiry = fork.soon(
+          Effect.flatMap(sleep(timeToLive), () => {
+            // Somebody may have come just when the time was over.
+            if (entry.expiry !== expiry) return Effect.void
+            entry.expiry = undefined
+            return stop(key, entry)
+          })
+        )
+        entry.expiry = expiry
         return Effect.void
       })
 
-    const expire = (key: K, entry: Entry<P, E>) =>
-      Effect.suspend(() => {
-        // Somebody may have come just when the time was over.
-        if (entry.users > 0) return Effect.void
-        entry.expiry = undefined
-        return stop(key, entry)
-      })
-
+    yield* Scope.addFinalizer(
+      owner,
+      // Whoever has asked for them to be closed.
+      Effect.suspend(() => Fiber.awaitAll(Array.from(MutableHashMap.values(closings), (all) => [...all]).flat()))
+    )
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         isOpen = false
+        // The owner closes what is in use. A lookup that somebody waits for goes on, and gives a service that is stopped.
+        for (const [key, entry] of Array.from(entries)) if (entry.users === 0) close(key, entry)
         MutableHashMap.clear(entries)
       })
     )
@@ -188,7 +210,7 @@ export const make = <K, P, E, R>(options: {
         Effect.suspend(() => {
           const entry = Option.getOrUndefined(MutableHashMap.get(entries, key))
           if (entry?.users === 0) return stop(key, entry)
-          if (entry !== undefined) remove(entries, key, entry)
+          if (entry !== undefined) remove(key, entry)
           return Effect.void
         }),
       keys: Effect.sync(() => Array.from(MutableHashMap.keys(entries)))
@@ -196,25 +218,27 @@ export const make = <K, P, E, R>(options: {
   })
 }
 
-type Closing = Fiber.Fiber<unknown>
+type Closing = Fiber.RuntimeFiber<unknown>
 
 interface Entry<in out P, in out E> {
   readonly scope: Scope.CloseableScope
   readonly service: Deferred.Deferred<ClientService<P, E>>
   users: number
+  /** What makes the service, until it is made. */
+  lookup: Fiber.RuntimeFiber<unknown> | undefined
   /** What stops the service once it has been idle for long enough. */
   expiry: Fiber.RuntimeFiber<unknown> | undefined
+  /** What closes the Scope. */
+  closing: Closing | undefined
 }
 
 const isCurrent = <K, V>(values: MutableHashMap.MutableHashMap<K, V>, key: K, value: V): boolean =>
   Option.getOrUndefined(MutableHashMap.get(values, key)) === value
 
-const remove = <K, V>(values: MutableHashMap.MutableHashMap<K, V>, key: K, value: V): void => {
-  if (isCurrent(values, key, value)) MutableHashMap.remove(values, key)
-}
+const endLookup = ({ lookup }: Pick<Entry<never, never>, "lookup">): Effect.Effect<unknown> =>
+  lookup === undefined ? Effect.void : Fiber.interrupt(lookup)
 
-const cancelExpiry = (entry: Pick<Entry<never, never>, "expiry">): Effect.Effect<void> =>
-  Effect.sync(() => {
-    entry.expiry?.unsafeInterruptAsFork(FiberId.none)
-    entry.expiry = undefined
-  })
+const cancelExpiry = (entry: Pick<Entry<never, never>, "expiry">): void => {
+  entry.expiry?.unsafeInterruptAsFork(FiberId.none)
+  entry.expiry = undefined
+}
