@@ -31,7 +31,9 @@ import { awaitState, settle } from "./support/fixture.js"
 const everySecond = RetryPolicy.fromFunction(() => "1 second")
 
 /** A service that is connected to the first connection of a test endpoint. */
-const connected = (options: Partial<ClientService.CommonOptions<string, string, never, never, never, never, never>>) =>
+const connected = (
+  options: ClientService.CommonOptions<string, string, Effect.Effect<unknown>, Effect.Effect<unknown>, never>
+) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<string, string>()
     const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy: everySecond, ...options })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, Runtime, RuntimeFlags, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, Runtime, RuntimeFlags, Stream, TestClock } from "effect"
 import { ConnectionError, type ConnectionState } from "effect-client-service"
 import type { Established } from "../src/internal/connection/phase.js"
 import { Users } from "../src/internal/connection/use.js"
@@ -91,6 +91,23 @@ describe("the current connection", () => {
       yield* settle
       for (const waiter of waiters) expect(waiter.unsafePoll()).toEqual(Exit.succeed("second"))
       expect(counts.waiting).toBe(0)
+    })
+  )
+})
+
+describe("a wait of limited length", () => {
+  it.effect("goes on when the connection is lost in the turn that it was woken in, and no longer than it may", () =>
+    Effect.gen(function* () {
+      const { current } = yield* make
+      const use = yield* Effect.fork(current.use(Effect.succeed, 2000))
+      yield* TestClock.adjust("1 second")
+      const first = established("first")
+      current.set(first)
+      current.leave(first)
+      yield* TestClock.adjust("999 millis")
+      expect(use.unsafePoll()).toBeNull()
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Effect.flip(Fiber.join(use))).toMatchObject({ _tag: "NotConnected", state: { _tag: "Restarting" } })
     })
   )
 })

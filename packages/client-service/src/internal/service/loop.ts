@@ -363,11 +363,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   /** Counts down the uses that are let finish, until there are none. */
   get #drained(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const draining = this.#draining
-      if (draining.length === 0) return Effect.void
       const { state } = this.#model
       const uses = this.#uses
       if (state._tag === "Disconnecting" && state.uses !== uses) this.#report("usesEnded", { uses })
+      const draining = this.#draining
+      if (draining.length === 0) return Effect.void
       const changed = () => this.#uses !== uses || this.#draining.length !== draining.length
       const subscribe = (wake: () => void) => {
         const forget = () => {
