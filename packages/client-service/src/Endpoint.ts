@@ -417,7 +417,12 @@ export const webSocket = <E = never, R = never>(
     Effect.flatMap(Effect.zip(Socket.WebSocketConstructor, resolve), ([construct, url]) =>
       url === undefined
         ? new WebSocketOpenError({ endpoint, reason: "InvalidUrl" })
-        : webSocketTransport(() => construct(url.href, [...protocols]), { endpoint, url, receiveBuffer, signal })
+        : webSocketTransport(() => construct(url.href, [...protocols]), {
+            endpoint,
+            origin: url.origin,
+            receiveBuffer,
+            signal
+          })
     )
   )
 }
@@ -476,10 +481,11 @@ export function happyEyeballs<A, E, R>(
 const receiveBufferOf = (where: string, options: { readonly receiveBuffer?: number | undefined } | undefined): number =>
   InvalidOption.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
 
-const webSocketUrl = (text: string): URL | undefined => {
+// Not the URL itself, which takes much more memory.
+const webSocketUrl = (text: string): { readonly href: string; readonly origin: string } | undefined => {
   try {
-    const url = new URL(text)
-    return /^wss?:$/.test(url.protocol) && url.hash === "" ? url : undefined
+    const { hash, href, origin, protocol } = new URL(text)
+    return /^wss?:$/.test(protocol) && hash === "" ? { href, origin } : undefined
   } catch {
     return undefined
   }

@@ -1,62 +1,89 @@
+import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as MutableQueue from "effect/MutableQueue"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
-
-/**
- * Bytes that arrived and wait to be read, up to a limit, for sources that can't be pushed back.
- */
-export interface ReceiveBuffer {
-  /** Adds a chunk, or ends the stream with an `Overflow` and returns that. */
-  readonly offer: (chunk: Uint8Array) => TransportError | undefined
-  /** Ends the stream, once what is buffered has been read. The first end counts. */
-  readonly end: (error?: TransportError) => void
-  readonly stream: Stream.Stream<Uint8Array, TransportError>
-}
 
 /** What a chunk takes besides its bytes: a million empty messages are no less than many bytes. */
 const overhead = 512
 
-export const make = (capacity: number): ReceiveBuffer => {
-  const chunks = MutableQueue.unbounded<Uint8Array>()
-  let bytes = 0
-  let ending: Effect.Effect<never, Option.Option<TransportError>> | undefined
-  let wake = () => {}
+type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
 
-  const end = (error?: TransportError) => {
-    ending ??= Effect.fail(Option.fromNullable(error))
-    wake()
+/**
+ * Bytes that arrived and wait to be read, up to a limit, for sources that can't be pushed back.
+ *
+ * There is one for each connection, most of the time empty: it holds no more than it needs to.
+ */
+export class ReceiveBuffer {
+  readonly #capacity: number
+  /** What has arrived since the reader came to its end of what had, in order. */
+  #arrived: Array<Uint8Array> | undefined
+  /** What the reader takes from, the first at the end. */
+  #taken: Array<Uint8Array> | undefined
+  #bytes = 0
+  #end: { readonly error: TransportError | undefined } | undefined
+  #wake: (() => void) | undefined
+
+  constructor(capacity: number) {
+    this.#capacity = capacity
   }
 
-  const pull: Effect.Effect<Chunk.Chunk<Uint8Array>, Option.Option<TransportError>> = Effect.suspend(() => {
-    const chunk = MutableQueue.poll(chunks, undefined)
-    if (chunk !== undefined) {
-      bytes -= chunk.length
-      return Effect.succeed(Chunk.of(chunk))
+  /** Adds a chunk, or ends the stream with an `Overflow` and returns that. */
+  offer(chunk: Uint8Array): TransportError | undefined {
+    if (this.#end !== undefined) return undefined
+    if (this.#bytes + this.#length * overhead + chunk.length > this.#capacity) {
+      this.#arrived = undefined
+      this.#taken = undefined
+      const overflow = new TransportError({ reason: "Overflow", limit: this.#capacity })
+      this.end(overflow)
+      return overflow
     }
-    if (ending !== undefined) return ending
-    return Effect.async<void>((resume) => {
-      wake = () => resume(Effect.void)
-    }).pipe(Effect.zipRight(pull))
-  })
+    this.#arrived ??= []
+    this.#arrived.push(chunk)
+    this.#bytes += chunk.length
+    this.#wake?.()
+    return undefined
+  }
 
-  return {
-    offer: (chunk) => {
-      if (ending !== undefined) return
-      if (bytes + MutableQueue.length(chunks) * overhead + chunk.length > capacity) {
-        MutableQueue.pollUpTo(chunks, MutableQueue.length(chunks))
-        const overflow = new TransportError({ reason: "Overflow", limit: capacity })
-        end(overflow)
-        return overflow
+  /** Ends the stream, once what is buffered has been read. The first end counts. */
+  end(error?: TransportError): void {
+    this.#end ??= { error }
+    this.#wake?.()
+  }
+
+  get stream(): Stream.Stream<Uint8Array, TransportError> {
+    const arrival = Effect.async<void>((resume) => {
+      if (this.#length > 0 || this.#end !== undefined) return resume(Effect.void)
+      this.#wake = () => {
+        this.#wake = undefined
+        resume(Effect.void)
       }
-      MutableQueue.offer(chunks, chunk)
-      bytes += chunk.length
-      wake()
-      return undefined
-    },
-    end,
-    stream: Stream.repeatEffectChunkOption(pull)
+      return Effect.sync(() => {
+        this.#wake = undefined
+      })
+    })
+    const read = (): Incoming => {
+      const chunk = this.#take()
+      // One at a time, since a consumer that stops within several would lose the rest.
+      if (chunk !== undefined) return Channel.flatMap(Channel.write(Chunk.of(chunk)), read)
+      if (this.#end === undefined) return Channel.flatMap(Channel.fromEffect(arrival), read)
+      return this.#end.error === undefined ? Channel.void : Channel.fail(this.#end.error)
+    }
+    return Stream.fromChannel(Channel.suspend(read))
+  }
+
+  #take(): Uint8Array | undefined {
+    if (this.#taken === undefined || this.#taken.length === 0) {
+      // What comes first is at the end, where it is taken from an array without moving the others.
+      this.#taken = this.#arrived?.reverse()
+      this.#arrived = undefined
+    }
+    const chunk = this.#taken?.pop()
+    if (chunk !== undefined) this.#bytes -= chunk.length
+    return chunk
+  }
+
+  get #length(): number {
+    return (this.#arrived?.length ?? 0) + (this.#taken?.length ?? 0)
   }
 }

@@ -6,7 +6,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type Transport, TransportError } from "../../Transport.js"
 import { Changes, waitUntil } from "../time/changes.js"
-import * as ReceiveBuffer from "./receiveBuffer.js"
+import { ReceiveBuffer } from "./receiveBuffer.js"
 
 /**
  * Runs the socket in the Scope of the connection, and gives its transport once it is open.
@@ -19,7 +19,7 @@ export const socketTransport = (
 ): Effect.Effect<Transport, Socket.SocketError | TransportError, Scope.Scope> =>
   Effect.gen(function* () {
     const opened = yield* Deferred.make<void, Socket.SocketError | TransportError>()
-    const buffer = ReceiveBuffer.make(capacity)
+    const buffer = new ReceiveBuffer(capacity)
     const closing = new Changes()
     let isClosed = false
     let isEnding = false
