@@ -9,7 +9,6 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { type ConnectionSignal, type Endpoint, make as makeEndpoint } from "./Endpoint.js"
 import type { EndpointRuleBroken } from "./EndpointRuleBroken.js"
@@ -43,9 +42,20 @@ export interface TestEndpoint<in out P, in out E = never> {
   readonly refuse: (error: E) => Effect.Effect<void>
   /**
    * Decides the outcomes of as many attempts, beginning with the one under way, and does not wait for them. An attempt
-   * for which there is no outcome waits for one.
+   * for which there is no outcome waits for one, unless the endpoint is `up` or `down`.
    */
   readonly script: (...outcomes: ReadonlyArray<Outcome<P, E>>) => Effect.Effect<void>
+  /**
+   * Accepts every attempt, from the one under way on, until told otherwise by `down` or another `up`. What `accept`,
+   * `refuse` and `script` have decided, or decide later, comes first. `last` has the connection.
+   */
+  readonly up: (protocol: P, options?: AcceptOptions) => Effect.Effect<void>
+  /**
+   * Refuses every attempt, from the one under way on, until told otherwise by `up` or another `down`. What `accept`,
+   * `refuse` and `script` have decided, or decide later, comes first. A connection that is open stays so until it is
+   * dropped.
+   */
+  readonly down: (error: E) => Effect.Effect<void>
 }
 
 /**
@@ -112,7 +122,8 @@ export type Outcome<P, E = never> = (
  * @category constructors
  */
 export const make = <P, E = never>(): Effect.Effect<TestEndpoint<P, E>> =>
-  Effect.map(Queue.unbounded<Outcome<P, E>>(), (outcomes) => {
+  Effect.sync(() => {
+    const outcomes = new Outcomes<P, E>()
     let attempts = 0
     let opens = 0
     let closes = 0
@@ -141,14 +152,14 @@ export const make = <P, E = never>(): Effect.Effect<TestEndpoint<P, E>> =>
       ).pipe(Effect.map(({ connection }) => connection))
 
     const next = (signal: ConnectionSignal<E>): Effect.Effect<P, E, Scope.Scope> =>
-      Effect.flatMap(Queue.take(outcomes), (outcome) => outcome(signal, open(signal)))
+      Effect.flatMap(outcomes.next, (outcome) => outcome(signal, open(signal)))
 
     const answer = <A>(outcome: (answered: (value: A) => Effect.Effect<unknown>) => Outcome<P, E>): Effect.Effect<A> =>
       Effect.flatMap(Deferred.make<A>(), (answered) => {
         let isWithdrawn = false
         const given = outcome((value) => Deferred.succeed(answered, value))
-        return Queue.offer(outcomes, (signal, open) => (isWithdrawn ? next(signal) : given(signal, open))).pipe(
-          Effect.zipRight(Deferred.await(answered)),
+        outcomes.add((signal, open) => (isWithdrawn ? next(signal) : given(signal, open)))
+        return Deferred.await(answered).pipe(
           Effect.onInterrupt(() =>
             Effect.sync(() => {
               isWithdrawn = true
@@ -173,9 +184,48 @@ export const make = <P, E = never>(): Effect.Effect<TestEndpoint<P, E>> =>
       accept: (protocol, options) =>
         answer<TestConnection<E>>((answered) => (_, open) => Effect.as(Effect.tap(open(options), answered), protocol)),
       refuse: (error) => answer<void>((answered) => () => Effect.zipRight(answered(undefined), Effect.fail(error))),
-      script: (...script) => Effect.asVoid(Queue.offerAll(outcomes, script))
+      script: (...script) =>
+        Effect.sync(() => {
+          for (const outcome of script) outcomes.add(outcome)
+        }),
+      up: (protocol, options) => Effect.sync(() => outcomes.stand(accepted(protocol, options))),
+      down: (error) => Effect.sync(() => outcomes.stand(refused(error)))
     }
   })
+
+/** The outcomes that attempts have, each the next, and then the standing one. */
+class Outcomes<P, E> {
+  readonly #scripted: Array<Outcome<P, E>> = []
+  readonly #attempts = new Set<(outcome: Outcome<P, E>) => void>()
+  #standing: Outcome<P, E> | undefined
+
+  /** Waits as long as there is none. */
+  readonly next: Effect.Effect<Outcome<P, E>> = Effect.async((resume) => {
+    const outcome = this.#scripted.shift() ?? this.#standing
+    if (outcome !== undefined) return resume(Effect.succeed(outcome))
+    const attempt = (outcome: Outcome<P, E>) => resume(Effect.succeed(outcome))
+    this.#attempts.add(attempt)
+    return Effect.sync(() => {
+      this.#attempts.delete(attempt)
+    })
+  })
+
+  add(outcome: Outcome<P, E>): void {
+    const [attempt] = this.#attempts
+    if (attempt === undefined) this.#scripted.push(outcome)
+    else this.#answer(attempt, outcome)
+  }
+
+  stand(outcome: Outcome<P, E>): void {
+    this.#standing = outcome
+    for (const attempt of this.#attempts) this.#answer(attempt, outcome)
+  }
+
+  #answer(attempt: (outcome: Outcome<P, E>) => void, outcome: Outcome<P, E>): void {
+    this.#attempts.delete(attempt)
+    attempt(outcome)
+  }
+}
 
 /**
  * The attempt is accepted.

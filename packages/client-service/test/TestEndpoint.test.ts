@@ -338,3 +338,101 @@ describe("the endpoint", () => {
     Effect.map(make, ({ endpoint }) => expect(endpoint.name).toBe("test"))
   )
 })
+
+describe("up and down", () => {
+  const outcome = (server: TestEndpoint.TestEndpoint<string, string>) =>
+    Effect.map(attempt(server), ({ fiber }) => fiber.unsafePoll())
+
+  it.effect("decide the attempts under way and every later one, until told otherwise", () =>
+    Effect.gen(function* () {
+      const server = yield* make
+      const waiting = [yield* attempt(server), yield* attempt(server)]
+      yield* server.down("down")
+      yield* settle
+      expect(waiting.map(({ fiber }) => fiber.unsafePoll())).toEqual([Exit.fail("down"), Exit.fail("down")])
+      expect([yield* outcome(server), yield* outcome(server)]).toEqual([Exit.fail("down"), Exit.fail("down")])
+      yield* server.down("still")
+      expect(yield* outcome(server)).toEqual(Exit.fail("still"))
+      yield* server.up("up")
+      expect([yield* outcome(server), yield* outcome(server)]).toEqual([Exit.succeed("up"), Exit.succeed("up")])
+      yield* server.down("again")
+      expect(yield* outcome(server)).toEqual(Exit.fail("again"))
+      expect(yield* counts(server)).toEqual({ attempts: 8, opens: 2, closes: 0 })
+    })
+  )
+
+  it.effect("come after what script, accept and refuse decide", () =>
+    Effect.gen(function* () {
+      const server = yield* make
+      yield* server.script(TestEndpoint.refused("scripted before"))
+      yield* server.up("up")
+      yield* server.script(TestEndpoint.accepted("scripted after"))
+      const accepting = yield* Effect.fork(server.accept("accepted"))
+      const refusing = yield* Effect.fork(server.refuse("refused"))
+      yield* settle
+      const outcomes: Array<unknown> = []
+      for (let i = 0; i < 6; i++) outcomes.push(yield* outcome(server))
+      expect(outcomes).toEqual([
+        Exit.fail("scripted before"),
+        Exit.succeed("scripted after"),
+        Exit.succeed("accepted"),
+        Exit.fail("refused"),
+        Exit.succeed("up"),
+        Exit.succeed("up")
+      ])
+      yield* Fiber.join(accepting)
+      yield* Fiber.join(refusing)
+    })
+  )
+
+  it.effect("come after an accept that was interrupted as if it had never been", () =>
+    Effect.gen(function* () {
+      const server = yield* make
+      const accepting = yield* Effect.fork(server.accept("withdrawn"))
+      yield* settle
+      yield* Fiber.interrupt(accepting)
+      yield* server.up("up")
+      expect(yield* outcome(server)).toEqual(Exit.succeed("up"))
+    })
+  )
+
+  it.effect("up gives connections that can be dropped, and that close as told", () =>
+    Effect.gen(function* () {
+      const server = yield* make
+      const gate = yield* Deferred.make<void>()
+      yield* server.up("up", { close: Deferred.await(gate) })
+      const { close, losses } = yield* attempt(server)
+      const connection = Option.getOrThrow(yield* server.last)
+      yield* connection.drop("cut")
+      expect(losses).toEqual(["cut"])
+      const closing = yield* Effect.fork(close)
+      yield* settle
+      expect(yield* connection.closed).toBe(false)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+      expect(yield* counts(server)).toEqual({ attempts: 1, opens: 1, closes: 1 })
+    })
+  )
+
+  it.scoped("down leaves a connection that is open, and refuses a service until up", () =>
+    Effect.gen(function* () {
+      const server = yield* make
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        retryPolicy: RetryPolicy.fromFunction(() => "1 second")
+      })
+      yield* server.up("first")
+      yield* service.start
+      expect(yield* service.whenConnected()).toBe("first")
+      yield* server.down("down")
+      yield* settle
+      expect((yield* service.state.get)._tag).toBe("Connected")
+      yield* Effect.flatMap(server.last, Option.match({ onNone: () => Effect.void, onSome: ({ drop }) => drop() }))
+      yield* TestClock.adjust("10 seconds")
+      expect(yield* service.state.get).toMatchObject({ failures: 11, cause: Cause.fail("down") })
+      yield* server.up("second")
+      yield* TestClock.adjust("1 second")
+      expect(yield* service.whenConnected()).toBe("second")
+    })
+  )
+})
