@@ -29,7 +29,7 @@ export const checkBundles = async (report: Report, pkg: Package, project: string
 const core = "effect-client-service"
 
 /** Modules for tests, which no application bundles. */
-const testKit = new Set(["TestEndpoint", "EndpointRuleBroken", "FaultProxy"])
+const testKit = new Set(["TestEndpoint", "TestTransport", "EndpointRuleBroken", "FaultProxy"])
 
 const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
   title: `${name}, all but the test kit,`,

@@ -51,6 +51,11 @@ export * as TestEndpoint from "./TestEndpoint.js"
 /**
  * @since 0.1.0
  */
+export * as TestTransport from "./TestTransport.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Transport from "./Transport.js"
 
 /**

@@ -1,0 +1,72 @@
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { TransportError } from "../../Transport.js"
+import { ReceiveBuffer } from "./receiveBuffer.js"
+
+/** Who waits for room, and what they are told. */
+type Waiting = (error?: TransportError) => void
+
+/** One direction of a transport in memory. A write waits while as much as its capacity is unread. */
+export class Pipe {
+  readonly #capacity: number
+  readonly #buffer = new ReceiveBuffer(Number.POSITIVE_INFINITY)
+  /** In the order in which they began. */
+  readonly #waiting = new Set<Waiting>()
+  #unread = 0
+  #closed: TransportError | undefined
+
+  constructor(capacity: number) {
+    this.#capacity = capacity
+  }
+
+  get stream(): Stream.Stream<Uint8Array, TransportError> {
+    return Stream.map(this.#buffer.stream, (chunk) => {
+      this.#unread -= chunk.length
+      this.#admit()
+      return chunk
+    })
+  }
+
+  write(chunk: Uint8Array): Effect.Effect<void, TransportError> {
+    return this.#inTurn(() => {
+      this.#unread += chunk.length
+      this.#buffer.offer(chunk)
+    })
+  }
+
+  /** Ends the stream, after what was written. */
+  get end(): Effect.Effect<void, TransportError> {
+    return this.#inTurn(() => this.close(new TransportError({ reason: "Closed" }), true))
+  }
+
+  /** Refuses all that is yet to be written, and ends the stream once it is read: cleanly, or with the error. */
+  close(error: TransportError, isClean = false): void {
+    if (this.#closed !== undefined) return
+    this.#closed = error
+    this.#buffer.end(isClean ? undefined : error)
+    this.#admit()
+  }
+
+  #inTurn(act: () => void): Effect.Effect<void, TransportError> {
+    return Effect.async((resume) => {
+      const waiting: Waiting = (error) => {
+        if (error !== undefined) return resume(error)
+        act()
+        resume(Effect.void)
+      }
+      this.#waiting.add(waiting)
+      this.#admit()
+      return Effect.sync(() => {
+        this.#waiting.delete(waiting)
+      })
+    })
+  }
+
+  #admit(): void {
+    for (const waiting of this.#waiting) {
+      if (this.#closed === undefined && this.#unread >= this.#capacity) return
+      this.#waiting.delete(waiting)
+      waiting(this.#closed)
+    }
+  }
+}
