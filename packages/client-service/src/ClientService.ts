@@ -819,7 +819,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
     heartbeat === undefined
       ? undefined
       : untilHeartbeatFails(name, {
-          probe: (protocol: P) => Effect.scoped(heartbeat.probe(protocol)),
+          probe: heartbeat.probe,
           interval: InvalidOption.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
           timeout: InvalidOption.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
         })
