@@ -18,11 +18,11 @@ import type * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import * as AmqpEndpoint from "./AmqpEndpoint.js"
-import { AmqpError } from "./AmqpError.js"
+import { AmqpError, fromChannelError } from "./AmqpError.js"
 import type { AmqpMessage } from "./AmqpMessage.js"
 import { messages } from "./internal/consumer.js"
 import { forever } from "./internal/forever.js"
-import type { Publication, Publisher } from "./internal/publisher.js"
+import type { Publication } from "./internal/publisher.js"
 
 /**
  * What fails callers that wait when there is no connection and there will be none.
@@ -277,19 +277,27 @@ const send = (
   const onSent = (): void => {
     isSent = true
   }
-  const once = service.use(({ publisher }) =>
-    Effect.flatMap(publisherOf(publisher), (publisher) => publisher.publish(publication, onSent))
-  )
+  // Without a fiber, since it is a promise: messages are many.
+  const once = service.usePromise({
+    try: (connection) => connection.publish(publication, onSent),
+    catch: (error) => (error instanceof AmqpError ? error : fromChannelError(error, service.name))
+  })
   return Effect.catchAll(once, (error) => {
     if (!isLoss(error)) return error
-    if (!isSent || (resend && !isRefusalOfMessage(error))) return send(service, resend, publication)
+    if (!isSent) return Effect.zipRight(untilOpen(service), send(service, resend, publication))
+    if (resend && !isRefusalOfMessage(error)) return send(service, resend, publication)
     return new AmqpError({ reason: "Unconfirmed", endpoint: service.name, detail: detailOf(error), cause: error })
   })
 }
 
-// It ends with its connection, whose loss tells more.
-const publisherOf = (publisher: AmqpConnection["publisher"]): Effect.Effect<Publisher> =>
-  Effect.catchAll(publisher.whenConnected(), () => forever)
+/** Waits for a connection with a channel for messages. */
+const untilOpen = (service: ClientService.ClientService<AmqpConnection, AmqpError>): Effect.Effect<void, ServiceEnd> =>
+  Effect.catchTag(
+    // The channel ends with its connection, whose loss tells more.
+    service.use(({ publisher }) => Effect.catchAll(publisher.whenConnected(), () => forever)),
+    "ConnectionLost",
+    () => untilOpen(service)
+  )
 
 const isLoss = (
   error: AmqpError | ClientService.ConnectionLost | ServiceEnd

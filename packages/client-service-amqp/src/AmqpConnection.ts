@@ -42,6 +42,8 @@ export interface AmqpConnection {
   readonly use: <A>(f: (channel: ConfirmChannel) => Promise<A>) => Effect.Effect<A, AmqpError>
   /** @internal The channel for messages, which is made again when the server closes it. */
   readonly publisher: ClientService<Publisher, AmqpError>
+  /** @internal Publishes on that channel; without it, rejects with an `AmqpError` of reason `ChannelClosed`. */
+  readonly publish: Publisher["publish"]
   /** @internal */
   readonly channels: Channels
   /** @internal Whether its end is known, so that what runs on it is about to be interrupted. */

@@ -41,7 +41,8 @@ it.effect(
       const { channel, confirms } = openChannel()
       const publisher = new Publisher(channel, "amqp://a", () => {})
       const publication = { exchange: "", routingKey: "any", content: Buffer.from("a"), properties: {} }
-      const publish = () => Effect.fork(publisher.publish(publication, () => {}))
+      const publish = () =>
+        Effect.fork(Effect.tryPromise({ try: () => publisher.publish(publication, () => {}), catch: (error) => error }))
       const confirmed = yield* publish()
       const interrupted = yield* publish()
       const nacked = yield* publish()

@@ -18,6 +18,7 @@ import * as ClientService from "effect-client-service/ClientService"
 import type { ConnectionSignal, Endpoint } from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import type { Transport, TransportError } from "effect-client-service/Transport"
+import { callErrorOf } from "./internal/call.js"
 import { Exchange } from "./internal/exchange.js"
 import { protocolOver } from "./internal/protocol.js"
 import type { RpcConnectionError } from "./RpcConnectionError.js"
@@ -142,7 +143,7 @@ export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: R
   Effect.provideService(
     RpcClient.make(group),
     RpcClient.Protocol,
-    protocolOver((call) => call(connection.exchange))
+    protocolOver((run) => Effect.tryPromise({ try: () => run(connection.exchange), catch: callErrorOf }))
   )
 
 /**
@@ -178,7 +179,7 @@ export const makeProtocol = <E>(
   options?: ProtocolOptions
 ): RpcClient.Protocol["Type"] => {
   const bound = boundOf("RpcConnection.makeProtocol", options)
-  return protocolOver((call) => service.use(({ exchange }) => call(exchange), bound))
+  return protocolOver((run) => service.usePromise({ try: ({ exchange }) => run(exchange), catch: callErrorOf }, bound))
 }
 
 /**

@@ -35,7 +35,7 @@ export const connect = (
   Effect.gen(function* () {
     const endpoint = settings.name
     const blockings = yield* Queue.unbounded<boolean>()
-    const state: { hasEnded: boolean; channels: Channels | undefined } = { hasEnded: false, channels: undefined }
+    const state: State = { hasEnded: false, channels: undefined, publisher: undefined }
     const end = (error: Error | undefined): void => {
       if (state.hasEnded) return
       state.hasEnded = true
@@ -94,26 +94,37 @@ export const connect = (
       blocked,
       use: (f) => Effect.scoped(useChannel(channels, f)),
       publisher,
+      publish: (publication, onSent) =>
+        state.publisher?.publish(publication, onSent) ??
+        Promise.reject(new AmqpError({ reason: "ChannelClosed", endpoint })),
       channels,
       hasEnded: () => state.hasEnded
     }
   })
 
+interface State {
+  hasEnded: boolean
+  channels: Channels | undefined
+  publisher: Publisher | undefined
+}
+
 const openPublisher = (
   channels: Channels,
-  connection: { readonly hasEnded: boolean },
+  state: State,
   onClosed: (error: AmqpError) => void
 ): Effect.Effect<Publisher, AmqpError, Scope.Scope> => {
   let publisher: Publisher | undefined
   const closed = (error: AmqpError): void => {
+    if (state.publisher === publisher) state.publisher = undefined
     onClosed(error)
     // Where the whole connection is lost, that tells more, and comes next.
     setImmediate(() => {
-      if (!connection.hasEnded) publisher?.closed(error)
+      if (!state.hasEnded) publisher?.closed(error)
     })
   }
   return Effect.map(channels.open(closed), (channel) => {
-    publisher = new Publisher(channel, channels.endpoint, onClosed)
+    publisher = new Publisher(channel, channels.endpoint, closed)
+    state.publisher = publisher
     return publisher
   })
 }

@@ -1,5 +1,4 @@
 import { type ConfirmChannel, IllegalOperationError, type Options } from "amqplib"
-import * as Effect from "effect/Effect"
 import { AmqpError, fromChannelError } from "../AmqpError.js"
 
 export interface Publication {
@@ -8,9 +7,6 @@ export interface Publication {
   readonly content: Buffer
   readonly properties: Options.Publish
 }
-
-/** Ends the wait for a confirm. */
-type Settle = (outcome: Effect.Effect<void, AmqpError>) => void
 
 /**
  * A channel for messages that the server confirms.
@@ -22,7 +18,7 @@ export class Publisher {
   readonly #channel: ConfirmChannel
   readonly #endpoint: string
   readonly #onClosed: (error: AmqpError) => void
-  readonly #unconfirmed = new Set<Settle>()
+  readonly #unconfirmed = new Set<(error: AmqpError) => void>()
   readonly #mandatory = new Set<Publication>()
   readonly #returned = new Map<Publication, AmqpError>()
 
@@ -44,42 +40,41 @@ export class Publisher {
   }
 
   /**
-   * Sends a message and waits until it is confirmed. Fails with an `AmqpError` of reason `ChannelClosed` if the channel
+   * Sends a message and waits until it is confirmed. Rejects with an `AmqpError`, of reason `ChannelClosed` if the channel
    * closes before, or is closed.
    */
-  publish(publication: Publication, onSent: () => void): Effect.Effect<void, AmqpError> {
-    return Effect.async((resume) => {
+  publish(publication: Publication, onSent: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
       const { content, exchange, properties, routingKey } = publication
       const isMandatory = properties.mandatory === true
-      const settle: Settle = (outcome) => {
-        if (this.#unconfirmed.delete(settle)) resume(outcome)
-      }
       try {
         this.#channel.publish(exchange, routingKey, content, properties, (error: unknown) => {
           const returned = isMandatory ? this.#takeReturned(publication) : undefined
-          if (returned !== undefined) settle(returned)
-          else if (error === null) settle(Effect.void)
-          else if (error instanceof Error && error.message === "message nacked")
-            settle(new AmqpError({ reason: "Nacked", endpoint: this.#endpoint }))
+          const isNacked = error instanceof Error && error.message === "message nacked"
+          // With any other error, the channel is closed, which `closed` tells of.
+          if (error !== null && !isNacked) return
+          this.#unconfirmed.delete(reject)
+          if (returned !== undefined) reject(returned)
+          else if (isNacked) reject(new AmqpError({ reason: "Nacked", endpoint: this.#endpoint }))
+          else resolve()
         })
       } catch (error) {
         const failure = fromChannelError(error, this.#endpoint)
         // A channel that is closed together with its opening has no listeners yet that could be told.
         if (error instanceof IllegalOperationError) this.#onClosed(failure)
-        return resume(failure)
+        reject(failure)
+        return
       }
-      this.#unconfirmed.add(settle)
+      this.#unconfirmed.add(reject)
       if (isMandatory) this.#mandatory.add(publication)
       onSent()
-      return Effect.sync(() => {
-        this.#unconfirmed.delete(settle)
-      })
     })
   }
 
   /** The channel is closed, so nothing more will be confirmed. */
   closed(error: AmqpError): void {
-    for (const settle of this.#unconfirmed) settle(error)
+    for (const reject of this.#unconfirmed) reject(error)
+    this.#unconfirmed.clear()
   }
 
   #takeReturned(publication: Publication): AmqpError | undefined {

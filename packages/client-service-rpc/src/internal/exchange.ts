@@ -2,7 +2,6 @@ import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import type * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
@@ -10,12 +9,11 @@ import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { MalformedResponse, type RpcConnectionError } from "../RpcConnectionError.js"
+import type { Call } from "./call.js"
+import { deliver, type Fork, type Parcel } from "./deliveries.js"
 import { Outbox, type Outgoing } from "./outbox.js"
 
 const ping: RpcMessage.Ping = { _tag: "Ping" }
-
-/** Hands a response to the clients of the one who called. */
-export type Respond = (response: RpcMessage.FromServerEncoded) => Effect.Effect<void>
 
 /** A response that a server sends. */
 type Response = Exclude<RpcMessage.FromServerEncoded, RpcMessage.ClientProtocolError>
@@ -34,7 +32,7 @@ export class Exchange {
   readonly #text: TextDecoder | undefined
   readonly #transport: Transport
   readonly #outbox: Outbox
-  readonly #runtime: Runtime.Runtime<never>
+  readonly #fork: Fork
   readonly #signal: Signal
   #closed: TransportError | undefined
 
@@ -47,7 +45,7 @@ export class Exchange {
     this.#parser = serialization.unsafeMake()
     this.#transport = transport
     this.#outbox = new Outbox(transport, serialization.includesFraming)
-    this.#runtime = Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption)
+    this.#fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
     this.#signal = signal
     // A serialization of text takes each chunk for whole characters, which the peer may have been cut off in.
     this.#text = typeof this.#parser.encode(ping) === "string" ? new TextDecoder() : undefined
@@ -70,7 +68,7 @@ export class Exchange {
   close(): void {
     const closed = new TransportError({ reason: "Closed" })
     this.#closed = closed
-    for (const call of this.#calls.values()) call.fail(closed)
+    for (const call of this.#calls.values()) call.failed(closed)
     for (const ping of this.#pings) Deferred.unsafeDone(ping, closed)
     this.#calls.clear()
   }
@@ -88,16 +86,15 @@ export class Exchange {
     })
   }
 
-  /** Begins a call, whose request is sent once it is run. */
-  begin(request: RpcMessage.RequestEncoded, respond: Respond): Call {
-    const call = new Call(this, request, respond)
-    if (this.#closed === undefined) this.#calls.set(request.id, call)
-    else call.fail(this.#closed)
-    return call
+  /** Takes a call for under way, unless the connection has closed, which it is told. */
+  add(call: Call): boolean {
+    if (this.#closed === undefined) this.#calls.set(call.request.id, call)
+    else call.failed(this.#closed)
+    return this.#closed === undefined
   }
 
   /** Takes a call for ended, and tells whether it was under way. */
-  end(call: Call): boolean {
+  remove(call: Call): boolean {
     return this.#calls.get(call.request.id) === call && this.#calls.delete(call.request.id)
   }
 
@@ -115,11 +112,6 @@ export class Exchange {
     return this.#outbox.recall(message)
   }
 
-  /** Runs an Effect in a fiber that begins at once. */
-  fork(effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> {
-    return Runtime.runFork(this.#runtime, effect)
-  }
-
   // A transport that is closed tells no more than that the connection is lost.
   #lost(error: RpcConnectionError): void {
     if (error._tag === "TransportError" && error.reason === "Closed") this.#signal.lost()
@@ -130,10 +122,15 @@ export class Exchange {
     return Effect.suspend(() => {
       const messages = this.#decode(bytes)
       if (messages instanceof MalformedResponse) return messages
+      const parcels: Array<Parcel> = []
       for (const message of messages) {
-        if (!isResponse(message)) return new MalformedResponse({ reason: "Unexpected" })
-        this.#route(message)
+        if (!isResponse(message)) {
+          deliver(parcels, this.#fork)
+          return new MalformedResponse({ reason: "Unexpected" })
+        }
+        this.#route(message, parcels)
       }
+      deliver(parcels, this.#fork)
       return Effect.void
     })
   }
@@ -148,15 +145,19 @@ export class Exchange {
     }
   }
 
-  #route(response: Response): void {
+  #route(response: Response, parcels: Array<Parcel>): void {
     switch (response._tag) {
-      case "Chunk":
-        this.#calls.get(response.requestId)?.deliver(response)
+      case "Chunk": {
+        const call = this.#calls.get(response.requestId)
+        if (call !== undefined) parcels.push({ call, response })
         return
+      }
       case "Exit": {
         const call = this.#calls.get(response.requestId)
+        if (call === undefined) return
         this.#calls.delete(response.requestId)
-        call?.answer(response)
+        call.answered()
+        parcels.push({ call, response })
         return
       }
       case "Defect": {
@@ -164,118 +165,13 @@ export class Exchange {
         const calls = [...this.#calls.values()]
         const callers = new Map(calls.map((call) => [call.respond, call]))
         this.#calls.clear()
-        for (const call of calls) call.answer(callers.get(call.respond) === call ? response : undefined)
+        for (const call of calls) call.answered()
+        for (const call of callers.values()) parcels.push({ call, response })
         return
       }
       case "Pong":
         for (const ping of this.#pings) Deferred.unsafeDone(ping, Effect.void)
     }
-  }
-}
-
-/**
- * One request on one connection.
- */
-export class Call {
-  #isAnswered = false
-  #outcome: Effect.Effect<void, TransportError> | undefined
-  #resume: ((outcome: Effect.Effect<void, TransportError>) => void) | undefined
-  #undelivered: Array<RpcMessage.FromServerEncoded> = []
-  #delivery: Fiber.RuntimeFiber<void> | undefined
-  #sent: Outgoing | undefined
-
-  constructor(
-    private readonly exchange: Exchange,
-    readonly request: RpcMessage.RequestEncoded,
-    readonly respond: Respond
-  ) {}
-
-  /** Whether the server has answered, and sends no more. */
-  get isAnswered(): boolean {
-    return this.#isAnswered
-  }
-
-  /** Sends the request, and waits until the server has answered it. Fails if the connection closes before that. */
-  readonly answered: Effect.Effect<void, TransportError> = Effect.async((resume) => {
-    if (this.#outcome !== undefined) return resume(this.#outcome)
-    this.#resume = resume
-    try {
-      this.#sent = this.exchange.send(this.request)
-    } catch (error) {
-      resume(Effect.die(error))
-    }
-  })
-
-  /** Whether the caller has taken what came so far. */
-  get isDelivered(): boolean {
-    return this.#delivery === undefined
-  }
-
-  /** Waits until the caller has taken what came so far. */
-  get delivered(): Effect.Effect<void> {
-    return Effect.suspend(() => (this.#delivery === undefined ? Effect.void : Fiber.await(this.#delivery)))
-  }
-
-  /** Tells the server that the caller has taken what it sent. */
-  get acknowledge(): Effect.Effect<void> {
-    return Effect.sync(() => void this.exchange.send({ _tag: "Ack", requestId: this.request.id }))
-  }
-
-  /** Gives the call up, and tells the server of that if it knows of it and has not answered yet. */
-  cancel(): void {
-    this.#delivery?.unsafeInterruptAsFork(FiberId.none)
-    if (!this.exchange.end(this) || this.#sent === undefined || this.exchange.recall(this.#sent)) return
-    this.exchange.send({ _tag: "Interrupt", requestId: this.request.id })
-  }
-
-  /** The server has answered. */
-  answer(response: RpcMessage.FromServerEncoded | undefined): void {
-    this.#isAnswered = true
-    this.#settle(Effect.void)
-    if (response !== undefined) this.deliver(response)
-  }
-
-  fail(error: TransportError): void {
-    this.#settle(error)
-  }
-
-  /** The caller is done. */
-  end(): void {
-    this.exchange.end(this)
-  }
-
-  /**
-   * Hands a response to the caller, after those before it. A caller that takes its time holds up neither the responses to
-   * others nor the answer to a ping, so it is not waited for.
-   */
-  deliver(response: RpcMessage.FromServerEncoded): void {
-    this.#undelivered.push(response)
-    if (this.#delivery !== undefined) return
-    const delivery = this.exchange.fork(this.#deliverAll)
-    // Most callers take it at once.
-    if (delivery.unsafePoll() !== null) return
-    this.#delivery = delivery
-    delivery.addObserver(() => {
-      this.#delivery = undefined
-    })
-  }
-
-  #settle(outcome: Effect.Effect<void, TransportError>): void {
-    this.#outcome ??= outcome
-    this.#resume?.(this.#outcome)
-  }
-
-  get #deliverAll(): Effect.Effect<void> {
-    return Effect.whileLoop({
-      while: () => this.#undelivered.length > 0,
-      body: () => {
-        const responses = this.#undelivered
-        this.#undelivered = []
-        // One that can't be decoded has ended the call with that, and nobody else needs to know.
-        return Effect.forEach(responses, (response) => Effect.exit(this.respond(response)), { discard: true })
-      },
-      step: () => {}
-    })
   }
 }
 

@@ -4,11 +4,11 @@ import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { TransportError } from "effect-client-service/Transport"
-import type { Call, Exchange, Respond } from "./exchange.js"
+import { Call, type CallError, NotEncodable, type Respond } from "./call.js"
+import type { Exchange } from "./exchange.js"
 
-/** Runs an Effect with a connection, once, and fails if that connection is lost. */
-export type Use = (f: (connection: Exchange) => Effect.Effect<void, TransportError>) => Effect.Effect<void, Error>
+/** Runs a call on a connection, once, and fails if that connection is lost. */
+export type Use = (run: (connection: Exchange) => Promise<void>) => Effect.Effect<void, CallError | Error>
 
 /**
  * The protocol of `RpcClient` on whatever connections `use` gives, for any number of clients.
@@ -36,20 +36,20 @@ export const protocolOver = (use: Use): RpcClient.Protocol["Type"] => {
     Effect.uninterruptibleMask((restore) => {
       let call: Call | undefined
       const answered = use((connection) => {
-        call = connection.begin(request, respond)
+        call = new Call(connection, request, respond)
         calls.set(request.id, call)
-        return call.answered
+        return call.run()
       })
-      const ended = (exit: Exit.Exit<void, Error>): Effect.Effect<void, RpcClientError> => {
+      const ended = (exit: Exit.Exit<void, CallError | Error>): Effect.Effect<void, RpcClientError> => {
         calls.delete(request.id)
         if (Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)) call?.cancel()
         else call?.end()
-        const told = Exit.mapError(exit, protocolError)
+        const told = Exit.mapErrorCause(exit, causeOf)
         if (Exit.isSuccess(told) || call?.isAnswered === true) return told
         return Effect.zipRight(forget(request.id, told.cause), told)
       }
       return Effect.flatMap(Effect.exit(restore(answered)), (exit) => {
-        if (call === undefined || call.isDelivered) return ended(exit)
+        if (call?.delivery === undefined) return ended(exit)
         // What came before the connection was lost is the caller's.
         return Effect.flatMap(Effect.exit(restore(Effect.zipRight(call.delivered, exit))), ended)
       })
@@ -79,5 +79,9 @@ export const protocolOver = (use: Use): RpcClient.Protocol["Type"] => {
   }
 }
 
-const protocolError = (cause: Error): RpcClientError =>
-  new RpcClientError({ reason: "Protocol", message: cause.message, cause })
+const causeOf = (cause: Cause.Cause<CallError | Error>): Cause.Cause<RpcClientError> =>
+  Cause.flatMap(cause, (error) =>
+    error instanceof NotEncodable
+      ? Cause.die(error.defect)
+      : Cause.fail(new RpcClientError({ reason: "Protocol", message: error.message, cause: error }))
+  )

@@ -1,0 +1,87 @@
+import type * as RpcMessage from "@effect/rpc/RpcMessage"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import { TransportError } from "effect-client-service/Transport"
+import type { Delivery } from "./deliveries.js"
+import type { Exchange } from "./exchange.js"
+import type { Outgoing } from "./outbox.js"
+
+/** Hands a response to the clients of the one who called. */
+export type Respond = (response: RpcMessage.FromServerEncoded) => Effect.Effect<void>
+
+/** The request can't be encoded, which is a defect of the caller's. */
+export class NotEncodable {
+  constructor(readonly defect: unknown) {}
+}
+
+/** What a call that is run is rejected with. */
+export type CallError = TransportError | NotEncodable
+
+export const callErrorOf = (error: unknown): CallError =>
+  error instanceof TransportError || error instanceof NotEncodable ? error : new NotEncodable(error)
+
+/**
+ * One request on one connection.
+ */
+export class Call {
+  /** Whether the server has answered, and sends no more. */
+  isAnswered = false
+  /** What its caller has not taken yet. */
+  delivery: Delivery | undefined
+  #sent: Outgoing | undefined
+  #answered = () => {}
+  #failed: (error: CallError) => void = () => {}
+
+  constructor(
+    private readonly exchange: Exchange,
+    readonly request: RpcMessage.RequestEncoded,
+    readonly respond: Respond
+  ) {}
+
+  /** Sends the request, and waits until the server has answered it. Rejects with a `CallError`. */
+  run(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#answered = resolve
+      this.#failed = reject
+      try {
+        if (this.exchange.add(this)) this.#sent = this.exchange.send(this.request)
+      } catch (defect) {
+        reject(new NotEncodable(defect))
+      }
+    })
+  }
+
+  /** Waits until the caller has taken what came so far. */
+  get delivered(): Effect.Effect<void> {
+    return Effect.suspend(() => (this.delivery === undefined ? Effect.void : Fiber.await(this.delivery.fiber)))
+  }
+
+  /** Tells the server that the caller has taken what it sent. */
+  get acknowledge(): Effect.Effect<void> {
+    return Effect.sync(() => void this.exchange.send({ _tag: "Ack", requestId: this.request.id }))
+  }
+
+  /** Gives the call up, and tells the server of that if it knows of it and has not answered yet. */
+  cancel(): void {
+    this.delivery?.fiber.unsafeInterruptAsFork(FiberId.none)
+    if (!this.exchange.remove(this) || this.#sent === undefined || this.exchange.recall(this.#sent)) return
+    this.exchange.send({ _tag: "Interrupt", requestId: this.request.id })
+  }
+
+  /** The server has answered. */
+  answered(): void {
+    this.isAnswered = true
+    this.#answered()
+  }
+
+  /** The connection has closed. */
+  failed(error: TransportError): void {
+    this.#failed(error)
+  }
+
+  /** The caller is done. */
+  end(): void {
+    this.exchange.remove(this)
+  }
+}
