@@ -17,7 +17,9 @@ it.effect("a publisher whose channel was closed as it opened tells so, and what 
     const closes = yield* Queue.unbounded<AmqpError.AmqpError>()
     const publisher = new Publisher(closedChannel, "amqp://a", (error) => void closes.unsafeOffer(error))
     const publication = { exchange: "", routingKey: "any", content: Buffer.from("a"), properties: {} }
-    const error = yield* Effect.flip(publisher.publish(publication, () => expect.fail("it is not sent")))
+    const error = yield* Effect.promise(() =>
+      publisher.publish(publication, () => expect.fail("it is not sent")).catch((error: unknown) => error)
+    )
     expect(error).toMatchObject({ reason: "ChannelClosed", endpoint: "amqp://a" })
     expect(yield* Queue.take(closes)).toBe(error)
   })

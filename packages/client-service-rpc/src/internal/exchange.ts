@@ -15,6 +15,9 @@ import { Outbox, type Outgoing } from "./outbox.js"
 
 const ping: RpcMessage.Ping = { _tag: "Ping" }
 
+// One turn for the promises of the calls, and one for their fibers.
+const whenSent = Effect.zipRight(Effect.yieldNow(), Effect.yieldNow())
+
 /** A response that a server sends. */
 type Response = Exclude<RpcMessage.FromServerEncoded, RpcMessage.ClientProtocolError>
 
@@ -123,15 +126,16 @@ export class Exchange {
       const messages = this.#decode(bytes)
       if (messages instanceof MalformedResponse) return messages
       const parcels: Array<Parcel> = []
+      const handOut = Effect.sync(() => deliver(parcels, this.#fork))
       for (const message of messages) {
         if (!isResponse(message)) {
-          deliver(parcels, this.#fork)
-          return new MalformedResponse({ reason: "Unexpected" })
+          return Effect.zipRight(handOut, new MalformedResponse({ reason: "Unexpected" }))
         }
         this.#route(message, parcels)
       }
-      deliver(parcels, this.#fork)
-      return Effect.void
+      // The client interrupts what still sends a call that it has the answer of, which costs more than to let that end
+      // first. A stream may take its time, and goes on to be watched over.
+      return parcels.every(({ response }) => response._tag === "Exit") ? Effect.zipRight(whenSent, handOut) : handOut
     })
   }
 
