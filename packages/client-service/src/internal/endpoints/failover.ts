@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type EndpointFailure, EndpointsFailed } from "../../EndpointsFailed.js"
 import { AttemptStatus } from "../connection/attemptStatus.js"
+import { originals } from "../connection/originals.js"
 import type { Connectable, Signal } from "./connectable.js"
 
 interface Round<E> {
@@ -36,7 +37,7 @@ export const failover = <A, E, R>(
 
       const failed = (cause: Cause.Cause<E>) => {
         outcome = "failed"
-        round.failures = [...round.failures, { endpoint: endpoint.name, cause }]
+        round.failures = [...round.failures, { endpoint: endpoint.name, cause: originals(cause) }]
       }
       // What fails later than the endpoint itself, be it `prepare` or by `connectTimeout`, is known from the Scope alone.
       yield* Effect.addFinalizer((exit) =>

@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { type EndpointFailure, EndpointsFailed } from "../../EndpointsFailed.js"
+import { originals } from "../connection/originals.js"
 import { makeFork } from "../fork.js"
 import { Changes } from "../time/changes.js"
 import { within } from "../time/within.js"
@@ -35,7 +36,7 @@ export const race = <A, E, R>(
     let end: Exit.Exit<unknown, unknown> = Exit.void
 
     const failed = (endpoint: string, cause: Cause.Cause<E>) => {
-      failures.push({ endpoint, cause })
+      failures.push({ endpoint, cause: originals(cause) })
       if (failures.length === endpoints.length) Deferred.unsafeDone(result, new EndpointsFailed({ failures }))
       changes.notify()
     }

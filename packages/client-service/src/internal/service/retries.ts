@@ -33,6 +33,8 @@ export interface Settings<E, R> {
 export class Retries<E, R> {
   readonly #settings: Settings<E, R>
   #state: unknown
+  /** The failures in a row that were asked about last. */
+  #asked = 0
   #countedSince = Number.NEGATIVE_INFINITY
   #granted = 0
 
@@ -44,7 +46,9 @@ export class Retries<E, R> {
   next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
     return Effect.uninterruptibleMask((restore) => {
       const { clock, fork, policy, timeout } = this.#settings
-      if (failure.failures === 1) this.#state = policy.initial
+      // Not only with the first: a reconnect counts a failure about which the policy is not asked.
+      if (failure.failures <= this.#asked || this.#asked === 0) this.#state = policy.initial
+      this.#asked = failure.failures
       // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
       const asking = fork.now(Effect.suspend(() => step(policy, failure, this.#state, clock)))
       const answer = asking.unsafePoll()
