@@ -258,8 +258,10 @@ export const layer = <
 > => {
   type E = E1 | RpcConnectionError | E3 | E4
   const tag = Context.GenericTag<Service, ClientService.ClientService<RpcConnection, E>>(TypeId.toString())
-  const probed: ClientService.Heartbeat<RpcConnection, Effect.Effect<unknown, E4 | TransportError, R5>> =
-    options.heartbeat ?? heartbeat()
+  const probed: ClientService.Heartbeat<
+    RpcConnection,
+    Effect.Effect<unknown, E4 | TransportError, R5>
+  > = options.heartbeat ?? heartbeat()
   const service = ClientService.layer(tag, { ...options, protocol: make, heartbeat: probed })
   return Layer.provide(layerProtocol(tag, options), service)
 }

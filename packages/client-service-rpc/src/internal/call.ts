@@ -3,8 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { TransportError } from "effect-client-service/Transport"
-import type { Delivery } from "./deliveries.js"
-import type { Exchange } from "./exchange.js"
+import type { Delivery, Recipient } from "./deliveries.js"
 import type { Outgoing } from "./outbox.js"
 
 /** Hands a response to the clients of the one who called. */
@@ -21,10 +20,18 @@ export type CallError = TransportError | NotEncodable
 export const callErrorOf = (error: unknown): CallError =>
   error instanceof TransportError || error instanceof NotEncodable ? error : new NotEncodable(error)
 
+/** The connection of a call. */
+interface Line {
+  readonly add: (call: Call) => boolean
+  readonly remove: (call: Call) => boolean
+  readonly send: (message: RpcMessage.FromClientEncoded) => Outgoing | undefined
+  readonly recall: (message: Outgoing) => boolean
+}
+
 /**
  * One request on one connection.
  */
-export class Call {
+export class Call implements Recipient {
   /** Whether the server has answered, and sends no more. */
   isAnswered = false
   /** What its caller has not taken yet. */
@@ -34,7 +41,7 @@ export class Call {
   #failed: (error: CallError) => void = () => {}
 
   constructor(
-    private readonly exchange: Exchange,
+    private readonly exchange: Line,
     readonly request: RpcMessage.RequestEncoded,
     readonly respond: Respond
   ) {}

@@ -1,13 +1,19 @@
 import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { Call } from "./call.js"
 
 type Response = RpcMessage.FromServerEncoded
 
+/** Who gets responses. */
+export interface Recipient {
+  readonly respond: (response: Response) => Effect.Effect<void>
+  /** What it has not taken yet. */
+  delivery: Delivery | undefined
+}
+
 /** A response, and the call that it is for. */
 export interface Parcel {
-  readonly call: Call
+  readonly call: Recipient
   readonly response: Response
 }
 
