@@ -139,14 +139,14 @@ const decisions: Record<StateTag, Partial<Record<EventName, Decision>>> = {
   Init: { start: ["Connecting", "admit", "open"], stop: ["Stopped", "turnAway", "halt"] },
   Connecting: {
     start: ["Connecting", "warn"],
-    stop: ["Disconnecting", "awaitClosed", "drain"],
+    stop: ["Disconnecting", "admit", "awaitClosed", "drain"],
     reconnect: ["Connecting", "open", "close"],
     succeeded: ["Connected", "handOut", "renew"],
     failed: ["Waiting", "sleep"]
   },
   Connected: {
     start: ["Connected", "warn"],
-    stop: ["Disconnecting", "awaitClosed", "drain"],
+    stop: ["Disconnecting", "admit", "awaitClosed", "drain"],
     reconnect: ["Connecting", "open", "close"],
     lost: ["Waiting", "sleep"],
     replaced: ["Connected", "handOut", "renew"]
@@ -282,7 +282,7 @@ describe("transition", () => {
     for (const state of ["Waiting", "Exhausted"] as const) {
       const { model: after, outputs } = transition(model(state), "stop", { isOpen: true, uses: 0 })
       expect(after.state).toEqual(ConnectionState.Disconnecting({ uses: 0 }))
-      expect(outputs).toEqual(["awaitClosed", "drain"])
+      expect(outputs).toEqual(["admit", "awaitClosed", "drain"])
     }
   })
 

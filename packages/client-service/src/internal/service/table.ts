@@ -141,9 +141,7 @@ const failed: Cell<"failed" | "lost"> = ({ attempt, generation }, { cause, failu
   })
 
 const disconnect: Cell<"stop"> = (model, { uses }) =>
-  uses > 0
-    ? to(disconnecting(model, uses), "turnAway", "awaitClosed", "drain")
-    : to(disconnecting(model, uses), "awaitClosed", "drain")
+  to(disconnecting(model, uses), uses > 0 ? "turnAway" : "admit", "awaitClosed", "drain")
 
 const stop: Cell<"stop"> = (model, event) =>
   event.isOpen ? disconnect(model, event) : to(stopped(model), "turnAway", "halt")
