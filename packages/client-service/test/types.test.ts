@@ -500,6 +500,25 @@ describe("options are inferred", () => {
     >()
   })
 
+  it("the failures that a schedule takes, if the tag has the errors", () => {
+    Peer.layer({
+      endpoint,
+      retryPolicy: Schedule.recurWhile(({ cause, failures }) => {
+        expectTypeOf(cause).toEqualTypeOf<Cause.Cause<ClientService.ConnectionError<ConnectFailed>>>()
+        return failures < 3
+      })
+    }) satisfies Layer.Layer<Peer, never, Dns>
+    ClientService.make({
+      endpoint,
+      retryPolicy: Schedule.recurWhile(({ failures }: RetryPolicy.ConnectionFailure<unknown>) => failures < 3)
+    }) satisfies Effect.Effect<ClientService.ClientService<Bytes, ConnectFailed>, never, Scope.Scope | Dns>
+    ClientService.make({
+      endpoint,
+      // @ts-expect-error: without an annotation, it takes the failures of a service without errors of its own
+      retryPolicy: Schedule.recurWhile(({ failures }) => failures < 3)
+    })
+  })
+
   it("an endpoint that is one of several", () => {
     const choose = (isSecure: boolean) => ClientService.make({ endpoint: isSecure ? secure : endpoint })
     expectTypeOf(choose).returns.toEqualTypeOf<
