@@ -482,7 +482,7 @@ describe("the loop goes on when", () => {
   }
 
   /** Connects, loses the connection, and connects again. */
-  const cycle = <R>(options: Partial<ClientService.CommonOptions<string, string, never, never, R, never, never>>) =>
+  const cycle = <R = never>(options: ClientService.CommonOptions<string, string, never, never, R>) =>
     Effect.gen(function* () {
       const server = yield* TestEndpoint.make<string, string>()
       const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy: everySecond, ...options })
@@ -764,7 +764,7 @@ describe("a waiter until a failure hears of the failed attempt", () => {
         const server = yield* TestEndpoint.make<string, string>()
         const service = yield* ClientService.make({
           endpoint: server.endpoint,
-          retryPolicy: Schedule.makeWithState(0, (now) =>
+          retryPolicy: Schedule.makeWithState(0, (now, _: unknown) =>
             ending === "ends"
               ? Effect.succeed([0, 0, ScheduleDecision.done])
               : Effect.as(Effect.never, [0, 0, ScheduleDecision.continueWith(ScheduleInterval.after(now))])

@@ -102,13 +102,14 @@ describe("a stop with a drainTimeout", () => {
       yield* Effect.fork(service.stop)
       yield* settle
       expect(yield* service.protocol.get).toEqual(Option.none())
-      for (const ended of [
+      const all: ReadonlyArray<Effect.Effect<Exit.Exit<unknown, unknown>>> = [
         Effect.exit(service.whenConnected()),
         Effect.exit(service.use(() => Effect.void)),
         Effect.exit(service.usePromise(async () => {})),
         Fiber.await(stream),
         Fiber.await(connections)
-      ]) {
+      ]
+      for (const ended of all) {
         expect(yield* Effect.flip(Effect.flatten(ended))).toMatchObject({ _tag: "ServiceStopped" })
       }
       // The subscription is none of those that are waited for.

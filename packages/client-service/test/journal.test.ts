@@ -94,7 +94,7 @@ describe("an attempt that waits for its own connection", () => {
         let self: ClientService.ClientService<string, string> | undefined
         const service = yield* ClientService.make({
           endpoint: server.endpoint,
-          prepare: () => (self === undefined ? Effect.void : Effect.ignore(wait(self))),
+          prepare: () => (self === undefined ? Effect.void : Effect.ignore<unknown, unknown, never>(wait(self))),
           retryPolicy: Schedule.spaced("1 second")
         })
         self = service
