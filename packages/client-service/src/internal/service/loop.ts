@@ -367,7 +367,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       const uses = this.#uses
       if (state._tag === "Disconnecting" && state.uses !== uses) this.#report("usesEnded", { uses })
       const draining = this.#draining
-      if (draining.length === 0) return Effect.void
+      if (draining.length === 0) return this.#publisher.publish
       const changed = () => this.#uses !== uses || this.#draining.length !== draining.length
       const subscribe = (wake: () => void) => {
         const forget = () => {
