@@ -1,13 +1,19 @@
 import { setImmediate } from "node:timers/promises"
 import { expect, it } from "vitest"
+import { basic, events } from "../support/model.js"
 import { play } from "./play.js"
 import { sequences } from "./sequences.js"
 
-// `npm run test:exhaustive` tries those of seven.
-it("a service is as the model after every sequence of five events", { timeout: 120_000 }, async () => {
-  for (const sequence of sequences(5)) {
-    expect(play(sequence)).toBeUndefined()
-    // For Vitest, which gives up a worker that does not answer.
-    await setImmediate()
-  }
-})
+// `npm run test:exhaustive` tries longer ones.
+for (const [what, length, alphabet] of [
+  ["five events", 5, basic],
+  ["four events, with those of uses and of attempts that linger", 4, events]
+] as const) {
+  it(`a service is as the model after every sequence of ${what}`, { timeout: 240_000 }, async () => {
+    for (const sequence of sequences(length, alphabet)) {
+      expect(play(sequence)).toBeUndefined()
+      // For Vitest, which gives up a worker that does not answer.
+      await setImmediate()
+    }
+  })
+}

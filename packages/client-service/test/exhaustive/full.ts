@@ -1,14 +1,15 @@
-// Plays all sequences of events up to a length, seven by default: npm run test:exhaustive [-- 7]
+// Plays all sequences of events up to a length, six by default: npm run test:exhaustive [-- 6]
+import { events as alphabet } from "../support/model.js"
 import { play } from "./play.js"
 import { sequences, stateOf } from "./sequences.js"
 
-const length = Number(process.argv[2] ?? 7)
+const length = Number(process.argv[2] ?? 6)
 if (!Number.isInteger(length) || length < 1) throw new Error(`${process.argv[2]} is not a length`)
 const began = performance.now()
 const states = new Set<string>()
 let played = 0
 let events = 0
-for (const sequence of sequences(length)) {
+for (const sequence of sequences(length, alphabet)) {
   const problem = play(sequence)
   if (problem !== undefined) {
     console.log(problem)

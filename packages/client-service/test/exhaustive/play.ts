@@ -4,7 +4,17 @@ import { FiberCensus } from "../properties/fiberCensus.js"
 import { withoutRealTimers } from "../properties/realTimers.js"
 import { ScriptClock } from "../properties/scriptClock.js"
 import { StepScheduler, stepRuntime } from "../properties/stepScheduler.js"
-import { closeTimeout, connectTimeout, delay, type Event, type Model, resetAfter, sleeps } from "./model.js"
+import {
+  closeTimeout,
+  connectTimeout,
+  delay,
+  drainTimeout,
+  type Event,
+  isRunning,
+  type Model,
+  resetAfter,
+  sleeps
+} from "../support/model.js"
 import type { Sequence } from "./sequences.js"
 
 /** Plays a sequence on a service, and tells the first thing in which it is not as the model has it. */
@@ -44,13 +54,14 @@ class Player {
   private isRetried = true
   private answer: ((answer: Answer) => void) | undefined
   private readonly hung: Array<() => void> = []
+  private finish: Array<() => void> = []
 
   constructor() {
     this.runtime = stepRuntime(this.scheduler, this.clock)
     this.owner = this.evaluate(Scope.make())
     this.service = this.evaluate(
       ClientService.make({
-        ...{ closeTimeout, connectTimeout, resetAfter },
+        ...{ closeTimeout, connectTimeout, drainTimeout, resetAfter },
         endpoint: Endpoint.make({
           name: "peer",
           connect: (signal: Endpoint.ConnectionSignal<Refused>) => this.connect(signal)
@@ -82,6 +93,9 @@ class Player {
   /** Closes the owner Scope, and tells what is left behind. */
   end({ events }: Sequence): string | undefined {
     this.fork(Scope.close(this.owner, Exit.void))
+    this.drain()
+    // The owner waits for those who may go on for a while.
+    while (this.finish.length > 0) this.perform("finish")
     this.drain()
     while (this.hung.length > 0) this.perform("close")
     this.drain()
@@ -126,8 +140,15 @@ class Player {
       case "close":
         this.hung.shift()?.()
         break
+      case "use":
+        this.use()
+        break
+      case "finish":
+        this.finish.shift()?.()
+        break
       case "wait":
       case "stay":
+      case "linger":
         if (model !== undefined)
           this.clock.moveTo(
             model.now,
@@ -151,7 +172,9 @@ class Player {
     return {
       now: this.clock.now,
       snapshot: JSON.stringify(this.service),
-      tags: this.tags.join(),
+      tags: tagsOf(this.tags),
+      uses: this.finish.length,
+      draining: state._tag === "Disconnecting" ? state.uses : undefined,
       retryAt: state._tag === "Waiting" ? state.retryAt : undefined,
       connectedAt: state._tag === "Connected" ? state.connectedAt : undefined,
       protocol: Option.getOrUndefined(this.evaluate(this.service.protocol.get)),
@@ -183,6 +206,17 @@ class Player {
         this.waiters[index] = result
       })
     )
+  }
+
+  private use(): void {
+    const using = Effect.async<void>((resume) => {
+      const finish = () => resume(Effect.void)
+      this.finish.push(finish)
+      return Effect.sync(() => {
+        this.finish = this.finish.filter((other) => other !== finish)
+      })
+    })
+    this.fork(Effect.exit(this.service.use(() => using)))
   }
 
   private connect(signal: Endpoint.ConnectionSignal<Refused>): Effect.Effect<number, Refused, Scope.Scope> {
@@ -243,11 +277,13 @@ const expected = (model: Model) => {
   return {
     now,
     snapshot: JSON.stringify({ _id: "ClientService", name: "peer", state: tag, attempt, failures, generation }),
-    tags: tags.join(),
+    tags: tagsOf(tags),
+    uses: model.uses,
+    draining: tag === "Disconnecting" ? model.uses : undefined,
     retryAt: tag === "Waiting" ? retryAt : undefined,
     connectedAt: tag === "Connected" ? connectedAt : undefined,
     protocol: tag === "Connected" ? attempts : undefined,
-    isRunning: ["Connecting", "Connected", "Waiting", "Restarting"].includes(tag),
+    isRunning: isRunning(tag),
     attempts,
     opens,
     closes,
@@ -256,6 +292,10 @@ const expected = (model: Model) => {
     waiters: model.waiters.map(({ result }) => result).join()
   }
 }
+
+// Each use that ends while the service stops is a state of its own.
+const tagsOf = (tags: ReadonlyArray<string>): string =>
+  tags.filter((tag, index) => tag !== "Disconnecting" || tags[index - 1] !== tag).join()
 
 const difference = (expected: Record<string, unknown>, actual: Record<string, unknown>): string | undefined => {
   const differences = Object.keys(expected)

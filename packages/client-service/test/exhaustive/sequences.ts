@@ -1,4 +1,4 @@
-import { after, canHappen, type Event, events, initial, type Model, wait } from "./model.js"
+import { after, canHappen, type Event, initial, type Model, wait } from "../support/model.js"
 
 /** A sequence of events, and the model before the first and after each. */
 export interface Sequence {
@@ -10,20 +10,26 @@ export interface Sequence {
  * All sequences up to a length: those that are as long, and the shorter ones whose last event changes nothing, since what
  * could follow is tried without that event as well.
  */
-export function* sequences(length: number, so: Sequence = { events: [], models: [initial] }): Generator<Sequence> {
+export function* sequences(
+  length: number,
+  alphabet: ReadonlyArray<Event>,
+  so: Sequence = { events: [], models: [initial] }
+): Generator<Sequence> {
   const model = so.models[so.models.length - 1] ?? initial
-  for (const event of events.filter((event) => canHappen(model, event))) {
+  for (const event of alphabet.filter((event) => canHappen(model, event))) {
     const waited = wait(model)
     const next = after(waited, event)
     const sequence = { events: [...so.events, event], models: [...so.models, next] }
     if (next === waited || sequence.events.length === length) yield sequence
-    else yield* sequences(length, sequence)
+    else yield* sequences(length, alphabet, sequence)
   }
 }
 
 /** What tells states apart, whatever the time and the counts. */
 export const stateOf = (model: Model): string => {
-  const { attemptUntil, closingUntil, failures, isRejected, overdue, retryAt, tag, up } = model
+  const { attemptUntil, closingUntil, drainUntil, failures, isRejected, overdue, renewAt, retryAt, tag, up, uses } =
+    model
   const until = closingUntil === undefined ? "closed" : Math.sign(closingUntil - (tag === "Waiting" ? retryAt : 0))
-  return [tag, up, attemptUntil !== undefined, isRejected, until, overdue, failures].join()
+  const isDue = [attemptUntil, renewAt, drainUntil].map((at) => at !== undefined)
+  return [tag, up, uses, ...isDue, isRejected, until, overdue, failures].join()
 }

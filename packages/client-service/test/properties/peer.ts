@@ -1,5 +1,5 @@
 import { Cause, Effect, type Exit, Schedule, ScheduleDecision, ScheduleInterval, type Scope } from "effect"
-import { ConnectionError, Endpoint, type RetryPolicy } from "effect-client-service"
+import { ConnectionError, type ConnectionState, Endpoint, type RetryPolicy } from "effect-client-service"
 import {
   type Answer,
   accepted,
@@ -11,6 +11,8 @@ import {
   type Probe
 } from "./script.js"
 import type { ScriptClock } from "./scriptClock.js"
+
+type State = ConnectionState.ConnectionState<Protocol, PeerError>
 
 export class PeerError {
   constructor(
@@ -47,7 +49,14 @@ export interface Attempt {
   probeFailedAt: number | undefined
   /** When it was over, whether it failed or was given up, or its connection was lost. */
   overAt: number | undefined
+  /** When it was no longer one that anybody is given: a moment of the scheduler. */
+  goneAt: number | undefined
   lost: boolean
+  /** What it last failed with. */
+  error: unknown
+  hasFailed: boolean
+  /** Until when those who use it may go on although the service stops. */
+  drainingUntil: number | undefined
   /** Since when the service has had it for its connection, and since when another one in its place. */
   establishedAt: number | undefined
   retiredAt: number | undefined
@@ -59,6 +68,14 @@ export interface Attempt {
   /** What `protocol` and `prepare` have acquired in the Scope, and released. */
   acquired: number
   released: number
+}
+
+/** An attempt that failed while the service waited for it. */
+export interface Failure {
+  readonly attempt: Attempt
+  readonly kind: "error" | "lost" | "timeout"
+  /** Whether the service has counted it for certain: it may have been stopped before it took notice. */
+  isCertain: boolean
 }
 
 export class Protocol {
@@ -76,6 +93,8 @@ export interface Asked {
   answeredAt: number | undefined
   /** Whether the service has gone on meanwhile, and so may or may not have taken the answer. */
   isCutShort: boolean
+  /** Whether a state followed that it led to. */
+  isTaken: boolean
 }
 
 export interface PeerSettings {
@@ -88,6 +107,12 @@ export interface PeerSettings {
   readonly snapshot: () => string
   /** The attempt that the service has its connection from. */
   readonly connected: () => Attempt | undefined
+  /** Takes note of the state of the service, and gives it. */
+  readonly look: () => State
+  /** How many use the connection of an attempt. */
+  readonly usesOf: (attempt: Attempt) => number
+  /** The moment of the scheduler. */
+  readonly moment: () => number
   readonly trace: (entry: string) => void
   readonly violated: (what: string) => void
 }
@@ -97,6 +122,7 @@ export interface PeerSettings {
  */
 export class Peer {
   readonly attempts: Array<Attempt> = []
+  readonly failures: Array<Failure> = []
   readonly asked: Array<Asked> = []
   /** What the policy was asked because a connection could not be replaced. */
   readonly askedToReplace: Array<Asked> = []
@@ -120,7 +146,8 @@ export class Peer {
   overAt(attempt: Attempt): number | undefined {
     const timeout = attempt.beganAt + this.settings.options.connectTimeout
     const isTimedOut = attempt.establishedAt === undefined && timeout <= this.settings.clock.now
-    return attempt.overAt ?? (isTimedOut ? timeout : undefined)
+    const isDrained = (attempt.drainingUntil ?? Infinity) <= this.settings.clock.now
+    return attempt.overAt ?? (isTimedOut ? timeout : isDrained ? attempt.drainingUntil : undefined)
   }
 
   /** Whether `closeTimeout` has passed for certain: since the attempt was over, or since its users had time to end. */
@@ -145,7 +172,8 @@ export class Peer {
 
   /** Whether the connection can be given to those who ask for one. */
   isLive(protocol: Protocol): boolean {
-    return this.isUp(protocol) && protocol.attempt?.retiredAt === undefined
+    const { attempt } = protocol
+    return this.isUp(protocol) && attempt?.retiredAt === undefined && attempt?.drainingUntil === undefined
   }
 
   /** Whether those who use the connection may go on. */
@@ -168,6 +196,7 @@ export class Peer {
     return (
       this.overAt(attempt) !== undefined ||
       attempt.retiredAt !== undefined ||
+      (attempt.drainingUntil !== undefined && this.settings.usesOf(attempt) === 0) ||
       attempt.probeFailedAt !== undefined ||
       attempt.probeDeadline <= now ||
       // It was to replace one that is lost.
@@ -179,11 +208,8 @@ export class Peer {
   }
 
   private isClosedForAge(attempt: Attempt): boolean {
-    const { clock, connected } = this.settings
-    const isSilent = attempt.probeFailedAt !== undefined || attempt.probeDeadline <= clock.now
-    return (
-      attempt.retiredAt !== undefined && this.overAt(attempt) === undefined && !isSilent && connected() !== undefined
-    )
+    const isSilent = attempt.probeFailedAt !== undefined || attempt.probeDeadline <= this.settings.clock.now
+    return attempt.retiredAt !== undefined && this.overAt(attempt) === undefined && !isSilent
   }
 
   /** Counts a connection as lost whose probe has failed, once the service must have noticed. */
@@ -200,19 +226,76 @@ export class Peer {
     return this.attempts.some((attempt) => attempt.retiredAt !== undefined && !Peer.isFinished(attempt))
   }
 
+  /** Counts attempts as failed, and connections as over, that must be so by now: nothing is under way any more. */
+  expire(): void {
+    this.expireProbes()
+    for (const attempt of this.attempts) {
+      const { clock, options, usesOf } = this.settings
+      if (attempt.drainingUntil !== undefined && usesOf(attempt) === 0) this.over(attempt)
+      const timeout = attempt.beganAt + options.connectTimeout
+      if (attempt.overAt === undefined && attempt.establishedAt === undefined && timeout <= clock.now) {
+        this.failed(attempt, "timeout")
+      }
+    }
+  }
+
+  /** Whether an attempt may or may not have timed out by now. */
+  get mayTimeOut(): boolean {
+    const { newest } = this
+    return newest !== undefined && newest.overAt === undefined && this.overAt(newest) !== undefined
+  }
+
   overAll(): void {
     for (const attempt of this.attempts) this.over(attempt)
   }
 
   over(attempt: Attempt | undefined): void {
-    if (attempt !== undefined) attempt.overAt = this.overAt(attempt) ?? this.settings.clock.now
+    if (attempt === undefined) return
+    attempt.overAt = this.overAt(attempt) ?? this.settings.clock.now
+    this.gone(attempt)
+  }
+
+  gone(attempt: Attempt): void {
+    attempt.goneAt ??= this.settings.moment()
+  }
+
+  /** Takes note that an attempt has failed, or a connection is lost. */
+  failed(attempt: Attempt, kind: Failure["kind"]): void {
+    const { _tag } = this.settings.look()
+    const isAwaited = _tag === "Connecting" && attempt === this.newest && attempt.overAt === undefined
+    this.over(attempt)
+    if (!isAwaited || attempt.hasFailed) return
+    attempt.hasFailed = true
+    this.failures.push({ attempt, kind, isCertain: true })
+  }
+
+  /** Takes note that the service has halted an attempt, for no other reason than that it takes too long if it is time. */
+  private halted(attempt: Attempt): void {
+    this.settings.look()
+    if (attempt.overAt === undefined && this.overAt(attempt) !== undefined) this.failed(attempt, "timeout")
+    else this.over(attempt)
   }
 
   lose(attempt: Attempt, error: boolean): void {
     this.settings.trace(`lose ${attempt.number}`)
+    const dropped = new PeerError(attempt.number, "dropped")
+    if (error && attempt.overAt === undefined) attempt.error = dropped
+    this.failed(attempt, error ? "error" : "lost")
     attempt.lost = true
-    this.over(attempt)
-    attempt.signal.lost(error ? new PeerError(attempt.number, "dropped") : undefined)
+    attempt.signal.lost(error ? dropped : undefined)
+  }
+
+  /** The failed attempt that somebody was told of, by its error. */
+  failureOf(error: unknown, from: number): number {
+    return this.failures.findIndex(
+      ({ attempt, kind }, index) =>
+        index >= from &&
+        (kind === "error"
+          ? attempt.error === error
+          : kind === "timeout"
+            ? error instanceof ConnectionError.ConnectTimeout
+            : error instanceof ConnectionError.ConnectionLost)
+    )
   }
 
   /** Ends something that hangs. */
@@ -264,8 +347,11 @@ export class Peer {
       const { policy, policyCalls } = this.settings.options
       const { failures } = failure
       const answer = this.recovered ? 1000 : (policy[Math.min(failures, policy.length) - 1] ?? 1000)
-      const asked: Asked = { failures, steps, at: now, answer, answeredAt: undefined, isCutShort: false }
       const isToReplace = this.isToReplace(failure.cause)
+      const asked: Asked = {
+        ...{ failures, steps, at: now, answer, answeredAt: undefined },
+        ...{ isCutShort: false, isTaken: isToReplace }
+      }
       if (isToReplace) this.askedToReplace.push(asked)
       else this.asked.push(asked)
       this.settings.trace(
@@ -337,7 +423,11 @@ export class Peer {
       probeDeadline: Infinity,
       probeFailedAt: undefined,
       overAt: undefined,
+      goneAt: undefined,
       lost: false,
+      error: undefined,
+      hasFailed: false,
+      drainingUntil: undefined,
       establishedAt: undefined,
       retiredAt: undefined,
       isClosedForAge: false,
@@ -368,6 +458,8 @@ export class Peer {
     const closing = Effect.suspend(() => {
       attempt.closings += 1
       this.settings.trace(`closing ${attempt.number}`)
+      this.settings.look()
+      if (attempt.establishedAt === undefined && this.overAt(attempt) !== undefined) this.halted(attempt)
       if (!this.mayBeClosed(attempt)) this.settings.violated(`${attempt.number} was closed while it was fine`)
       if (attempt.closings > 1) this.settings.violated(`${attempt.number} was closed twice`)
       attempt.isClosedForAge = this.isClosedForAge(attempt)
@@ -408,25 +500,33 @@ export class Peer {
     uninterruptible: boolean,
     ok: Effect.Effect<A, never, R>
   ): Effect.Effect<A, PeerError, R> {
-    const failed = () => {
+    const failed = (isInterrupted: boolean) => {
       this.settings.trace(`${name} of ${attempt.number} failed`)
       if (name === "probe") attempt.probeFailedAt ??= this.settings.clock.now
-      else this.over(attempt)
+      else if (isInterrupted) this.halted(attempt)
+      else this.failed(attempt, "error")
+    }
+    const defect = () => {
+      const defect = new ScriptedDefect(name, attempt.number)
+      if (attempt.overAt === undefined) attempt.error = defect
+      return defect
     }
     if (ends === "throws") {
-      failed()
-      throw new ScriptedDefect(name, attempt.number)
+      const thrown = defect()
+      failed(false)
+      throw thrown
     }
     const called =
       calls === undefined
         ? Effect.void
         : this.settings.call(calls, uninterruptible ? "uninterruptible" : "interruptible")
-    const end: Effect.Effect<A, PeerError, R> =
-      ends === "ok"
-        ? ok
-        : ends === "fails"
-          ? Effect.fail(new PeerError(attempt.number, name))
-          : Effect.die(new ScriptedDefect(name, attempt.number))
+    const end = Effect.suspend((): Effect.Effect<A, PeerError, R> => {
+      if (ends === "ok") return ok
+      if (ends === "dies") return Effect.die(defect())
+      const error = new PeerError(attempt.number, name)
+      if (attempt.overAt === undefined) attempt.error = error
+      return Effect.fail(error)
+    })
     let hasBegun = false
     const begun = Effect.suspend(() => {
       hasBegun = true
@@ -439,7 +539,10 @@ export class Peer {
         if (!hasBegun) return
         attempt.running -= 1
         if (name === "probe") attempt.probeDeadline = Infinity
-        if (exit._tag === "Failure") failed()
+        if (exit._tag === "Success") return
+        // It may be the service that has refused what it was called back with.
+        if (attempt.overAt === undefined) attempt.error ??= Cause.originalError(Cause.squash(exit.cause))
+        failed(Cause.isInterruptedOnly(exit.cause))
       })
     return Effect.onExit(begun, exited)
   }

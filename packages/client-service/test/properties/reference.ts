@@ -1,44 +1,25 @@
-import { type Cause, Duration } from "effect"
+import { Duration, Option } from "effect"
 import type { ConnectionState } from "effect-client-service"
+import { type Counts, counted, initial, successors } from "../support/model.js"
 import type { Asked, PeerError, Protocol } from "./peer.js"
 import type { Options } from "./script.js"
 
 export type State = ConnectionState.ConnectionState<Protocol, PeerError>
 
-type Tag = State["_tag"]
-
 /**
- * What may follow each state, whatever happens. Waiting and Exhausted are left by way of Disconnecting if the connection
- * that was lost is still closing, since `stop` waits for it.
- */
-const successors: Record<Tag, ReadonlyArray<Tag>> = {
-  Init: ["Connecting", "Stopped"],
-  Connecting: ["Disconnecting", "Connected", "Waiting", "Exhausted"],
-  Connected: ["Disconnecting", "Waiting", "Exhausted", "Connecting", "Connected"],
-  Waiting: ["Stopped", "Disconnecting", "Connecting"],
-  Disconnecting: ["Restarting", "Stopped"],
-  Restarting: ["Disconnecting", "Connecting"],
-  Stopped: ["Connecting"],
-  Exhausted: ["Connecting", "Stopped", "Disconnecting"]
-}
-
-/**
- * What the states that a service publishes have to be, given what went before: a model of its own, which shares nothing
- * with the service.
+ * What the states that a service publishes have to be by the model, given what went before.
  */
 export class Reference {
   state: State
-  attempt = 0
-  failures = 0
-  generation = 0
-  /** The causes of the attempts that failed. */
-  readonly failedAttempts: Array<Cause.Cause<unknown>> = []
+  counts: Counts = initial
   private lastAsked = 0
   private since = 0
 
   constructor(
     private readonly options: Options,
     private readonly asked: ReadonlyArray<Asked>,
+    /** Whether the attempt that is left failed, or the connection is lost. */
+    private readonly isFailed: (before: State) => boolean,
     first: State
   ) {
     this.state = first
@@ -60,43 +41,54 @@ export class Reference {
   private expected(before: State, state: State, now: number): ReadonlyArray<readonly [string, unknown, unknown]> {
     switch (state._tag) {
       case "Connecting": {
-        const isNew = before._tag !== "Waiting" && before._tag !== "Connected"
-        this.attempt = isNew ? 1 : this.attempt + 1
-        if (isNew || (before._tag === "Connected" && this.isStable(before.connectedAt, now))) this.failures = 0
+        const isNew = ["Init", "Stopped", "Exhausted", "Restarting"].includes(before._tag)
+        const failures = this.failuresSoFar(before, now)
+        // A reconnect takes over while the policy is asked, and the failure counts all the same.
+        const isOver = before._tag === "Connecting" || before._tag === "Connected"
+        const isCounted = isOver && state.failures === failures + 1 && this.isFailed(before)
+        this.counts = isNew
+          ? counted.started(this.counts)
+          : counted.again(this.counts, isCounted ? state.failures : failures)
         return [
-          ["attempt", this.attempt, state.attempt],
-          ["failures", this.failures, state.failures],
+          ["attempt", this.counts.attempt, state.attempt],
+          ["failures", this.counts.failures, state.failures],
+          [
+            "has a cause",
+            state.failures > 0 && before._tag === "Waiting",
+            Option.isSome(state.cause) && before._tag === "Waiting"
+          ],
           ...(before._tag === "Waiting"
             ? [["is late", false, now > Math.max(before.retryAt, this.since)] as const]
             : [])
         ]
       }
       case "Connected": {
-        this.generation += 1
+        this.counts =
+          before._tag === "Connected"
+            ? counted.replaced(this.counts, this.failuresSoFar(before, now))
+            : counted.connected(this.counts)
         const connected = [
-          ["generation", this.generation, state.generation],
+          ["generation", this.counts.generation, state.generation],
           ["connectedAt", now, state.connectedAt]
         ] as const
         if (before._tag !== "Connected") return connected
-        this.attempt += 1
-        if (this.isStable(before.connectedAt, now)) this.failures = 0
         const age = now - before.connectedAt
         return [...connected, ["is too early", false, age < 0.8 * (this.options.maxAge ?? Infinity)]]
       }
       case "Waiting": {
-        const asked = this.failed(before, state.cause, now)
+        const asked = this.failed(before, now)
         const delay = Duration.toMillis(state.delay)
         return [
-          ["failures", this.failures, state.failures],
-          ["failures of which the policy is told", this.failures, asked?.failures],
+          ["failures", this.counts.failures, state.failures],
+          ["failures of which the policy is told", this.counts.failures, asked?.failures],
           ["delay", delayOf(asked, delay), delay],
           ["retryAt", (asked !== undefined && isGood(asked) ? asked.at : now) + delay, state.retryAt]
         ]
       }
       case "Exhausted": {
-        const asked = this.failed(before, state.cause, now)
+        const asked = this.failed(before, now)
         return [
-          ["failures", this.failures, state.failures],
+          ["failures", this.counts.failures, state.failures],
           ["answer of the policy", "done", asked?.answer]
         ]
       }
@@ -105,22 +97,23 @@ export class Reference {
     }
   }
 
-  private failed(before: State, cause: Cause.Cause<unknown>, now: number): Asked | undefined {
-    if (before._tag === "Connecting") this.failedAttempts.push(cause)
+  private failed(before: State, now: number): Asked | undefined {
     const overAt = before._tag === "Connected" ? (before.protocol.attempt?.overAt ?? now) : now
-    if (before._tag === "Connected" && this.isStable(before.connectedAt, overAt)) this.failures = 0
-    this.failures += 1
+    this.counts = counted.failed(this.counts, this.failuresSoFar(before, overAt))
     // The last one, since a question that a reconnect cut short was asked again.
     const index = this.asked.reduce(
-      (last, { failures }, index) => (index >= this.lastAsked && failures === this.failures ? index : last),
+      (last, { failures }, index) => (index >= this.lastAsked && failures === this.counts.failures ? index : last),
       -1
     )
     if (index >= 0) this.lastAsked = index + 1
-    return this.asked[index]
+    const asked = this.asked[index]
+    if (asked !== undefined) asked.isTaken = true
+    return asked
   }
 
-  private isStable(since: number, until: number): boolean {
-    return until - since >= this.options.resetAfter
+  private failuresSoFar(before: State, until: number): number {
+    const isStable = before._tag === "Connected" && until - before.connectedAt >= this.options.resetAfter
+    return isStable ? 0 : this.counts.failures
   }
 }
 
@@ -143,7 +136,10 @@ export const stepsBefore = (
   if (asked[index]?.failures === 1) return { least: 0, most: 0 }
   const first = asked.slice(0, index).reduce((first, { failures }, index) => (failures === 1 ? index : first), 0)
   const good = asked.slice(first, index).filter(isGood)
-  return { least: good.filter(({ isCutShort }) => !isCutShort).length, most: good.length }
+  // A failure that it was not asked about, since a reconnect came first, may have been the first in a row.
+  const isSkipped = asked.slice(first, index + 1).some(({ failures }, at) => failures !== at + 1)
+  const taken = good.filter(({ isCutShort, isTaken }) => isTaken && !isCutShort)
+  return { least: isSkipped ? 0 : taken.length, most: good.length }
 }
 
 /** Whether the policy has answered, and as it should. */

@@ -1,14 +1,16 @@
-import { Effect, Exit, Option, Runtime, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Option, Runtime, Scope, Stream } from "effect"
 import { ClientService } from "effect-client-service"
+import { type Command, commanded } from "../support/model.js"
 import { FiberCensus } from "./fiberCensus.js"
-import { checkStandstill, immediately, isClosing } from "./invariants.js"
+import { checkStandstill, isClosing } from "./invariants.js"
 import type { Consumer, Counts, Job, Use, Waiter } from "./jobs.js"
-import { Peer, type PeerError, type Protocol, ScriptedDefect } from "./peer.js"
+import type { Observed } from "./observed.js"
+import { type Attempt, Peer, type PeerError, type Protocol, ScriptedDefect } from "./peer.js"
 import { withoutRealTimers } from "./realTimers.js"
 import { Reference, type State } from "./reference.js"
-import type { Callback, Command, Event, Part, Script } from "./script.js"
+import type { Callback, Event, Part, Script, UseOptions } from "./script.js"
 import { ScriptClock } from "./scriptClock.js"
-import { StepScheduler, stepRuntime } from "./stepScheduler.js"
+import { randomly, StepScheduler, stepRuntime } from "./stepScheduler.js"
 
 // More than any script needs: only a loop that never lets the clock move reaches it.
 const manyTasks = 50_000
@@ -19,7 +21,7 @@ const manyTasks = 50_000
 export const runScript = (script: Script): ReadonlyArray<string> =>
   withoutRealTimers((keepAlives) => new Run(script, keepAlives).run())
 
-export class Run {
+class Run implements Observed {
   readonly trace: Array<string> = []
   readonly clock = new ScriptClock()
   readonly census = new FiberCensus((defect) => this.violated(`a fiber died: ${defect}`))
@@ -32,10 +34,15 @@ export class Run {
   readonly stops: Array<Job> = []
   /** And reconnects. */
   readonly starts: Array<Job> = []
-  counts: Counts = { failedAttempts: 0, stopped: 0, exhausted: 0 }
+  /** The last of the changes of the protocol. */
+  lastProtocol: Protocol | undefined
+  /** The attempt that was to be begun anew when a reconnect was called. */
+  toRenew: Attempt | undefined
+  private stopped = 0
+  private exhausted = 0
   /** What runs outside of the service. Effect holds on to every fiber that has no parent, for as long as it lives. */
   private readonly jobs = new Set<Job>()
-  private readonly scheduler = new StepScheduler()
+  private readonly scheduler: StepScheduler
   private readonly runtime: Runtime.Runtime<never>
   private readonly owner: Scope.CloseableScope
   private violation: string | undefined
@@ -50,8 +57,9 @@ export class Run {
     readonly script: Script,
     readonly keepAlives: () => number
   ) {
-    const { options, outcomes } = script
-    const { closeTimeout, connectTimeout, heartbeat, maxAge, resetAfter } = options
+    const { options, outcomes, preemptions } = script
+    const { closeTimeout, connectTimeout, drainTimeout, heartbeat, maxAge, resetAfter } = options
+    this.scheduler = new StepScheduler(preemptions === undefined ? undefined : randomly(preemptions))
     this.peer = new Peer({
       options,
       outcomes,
@@ -59,6 +67,9 @@ export class Run {
       call: (callback, from) => this.callBack(callback, from),
       snapshot: () => `${this.service}`,
       connected: () => (this.state._tag === "Connected" ? this.state.protocol.attempt : undefined),
+      look: () => this.look(),
+      usesOf: (attempt) => this.usesOf(attempt),
+      moment: () => this.scheduler.now,
       trace: (entry) => this.note(entry),
       violated: (what) => this.violated(what)
     })
@@ -70,13 +81,20 @@ export class Run {
         protocol: this.peer.protocol,
         prepare: this.peer.prepare,
         retryPolicy: this.peer.policy,
-        ...{ closeTimeout, connectTimeout, maxAge, resetAfter },
+        ...{ closeTimeout, connectTimeout, drainTimeout, maxAge, resetAfter },
         heartbeat: heartbeat === undefined ? undefined : { ...heartbeat, probe: this.peer.probe }
       }).pipe(Effect.supervised(this.census), Scope.extend(this.owner))
     )
     this.seen = this.state
-    this.reference = new Reference(options, this.peer.asked, this.seen)
+    this.reference = new Reference(options, this.peer.asked, (before) => this.isFailed(before), this.seen)
     this.fork(Stream.runForEach(Stream.drop(this.service.state.changes, 1), (state) => this.published(state)))
+    this.fork(
+      Stream.runForEach(this.service.protocol.changes, (protocol) =>
+        Effect.sync(() => {
+          this.lastProtocol = Option.getOrUndefined(protocol)
+        })
+      )
+    )
     this.settle()
   }
 
@@ -84,8 +102,13 @@ export class Run {
     return this.evaluate(this.service.state.get)
   }
 
+  get counts(): Counts {
+    const { exhausted, peer, stopped } = this
+    return { failedAttempts: peer.failures.length, stopped, exhausted, mayTimeOut: peer.mayTimeOut }
+  }
+
   evaluate<A, E>(effect: Effect.Effect<A, E>): A {
-    const { exit } = this.fork(effect)
+    const { exit } = this.scheduler.undisturbed(() => this.fork(effect))
     if (exit?._tag !== "Success") throw new Error(`not evaluated at once: ${exit}`)
     return exit.value
   }
@@ -132,7 +155,10 @@ export class Run {
         this.use(event)
         break
       case "connections":
-        this.consume()
+        this.consume(this.service.connections)
+        break
+      case "stream":
+        this.consume(ClientService.stream(this.service, (protocol) => Stream.concat(Stream.succeed(protocol), endless)))
         break
       case "observe":
         this.observe(event.state, event.does)
@@ -156,40 +182,40 @@ export class Run {
   private command(command: Command): void {
     const before = this.look()
     const { calls, isStandingStill } = this
+    const { preemptions } = this.scheduler
     const closing = isClosing(this)
     this.isStandingStill = false
     const job = this.fork(this.call(command))
     if (command === "stop") this.stops.push(job)
     else this.starts.push(job)
     const after = this.look()
-    // What the call ran may have called the service again.
-    if (!isStandingStill || this.calls > calls + 1 || this.peer.isUncertain) return
-    const expected = immediately[command](before._tag, closing)
+    // What the call ran may have called the service again, or the call may be under way still.
+    const isDirect = this.scheduler.preemptions === preemptions && this.calls === calls + 1
+    if (!isStandingStill || !isDirect || this.peer.isUncertain) return
+    const expected = commanded[command](before._tag, closing)
     if (expected !== after._tag) this.violated(`${command} leads from ${before._tag} to ${after._tag}, not ${expected}`)
+    const { newest } = this.peer
+    if (
+      command === "reconnect" &&
+      before._tag === "Connecting" &&
+      newest !== undefined &&
+      newest.overAt === undefined
+    ) {
+      this.toRenew = newest
+    }
   }
 
   private call(callback: Callback): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.calls += 1
       this.note(`call ${callback}`)
-      if (callback === "whenConnected") return Effect.ignore(this.whenConnected)
-      this.calling(callback)
-      return this.service[callback]
+      return callback === "whenConnected" ? Effect.ignore(this.whenConnected) : this.service[callback]
     })
-  }
-
-  private calling(command: Command): void {
-    const { _tag } = this.look()
-    if (command === "stop" || (command === "reconnect" && _tag === "Connected")) this.peer.overAll()
   }
 
   private reconnects(times: number): void {
     // Each comes a turn after the other.
-    const call = Effect.zipRight(
-      Effect.yieldNow(),
-      Effect.sync(() => this.calling("reconnect"))
-    )
-    const calls = Stream.mapEffect(Stream.range(1, times), () => call)
+    const calls = Stream.mapEffect(Stream.range(1, times), () => Effect.yieldNow())
     this.starts.push(this.fork(ClientService.reconnectOn(this.service, calls)))
   }
 
@@ -213,13 +239,36 @@ export class Run {
 
   private delivered(protocol: Protocol): void {
     this.note(`waiter gets ${protocol.number}`)
-    if (!this.peer.isLive(protocol)) this.violated(`a waiter gets protocol ${protocol.number}, which is lost`)
+    if (!this.peer.isLive(protocol) && !this.isExcused(protocol)) {
+      this.violated(`a waiter gets protocol ${protocol.number}, which is lost`)
+    }
+  }
+
+  /** Whether a protocol was fine when the fibers that it is given by would have given it, had they not been stopped. */
+  private isExcused({ attempt }: Protocol, caller?: object): boolean {
+    const fibers = [Option.getOrUndefined(Fiber.getCurrentFiber()), caller].filter((fiber) => fiber !== undefined)
+    const since = Math.min(...fibers.map((fiber) => this.scheduler.runningSince(fiber)))
+    return this.scheduler.preemptions > 0 && (attempt?.goneAt ?? 0) >= since
+  }
+
+  private isFailed(before: State): boolean {
+    if (before._tag !== "Connected") return this.peer.attempts.some(({ hasFailed }) => hasFailed)
+    const { attempt } = before.protocol
+    if (attempt === undefined) return false
+    return attempt.lost || attempt.probeFailedAt !== undefined || attempt.probeDeadline <= this.clock.now
+  }
+
+  private usesOf(attempt: Attempt): number {
+    return this.uses.filter(({ protocol, running }) => running && protocol?.attempt === attempt).length
   }
 
   private wait(failAfterFailures: number | undefined, calls: Callback | undefined): void {
     const { service } = this
     this.look()
-    const waiter = { failAfterFailures, since: this.counts, until: undefined, deliveries: 0, interrupted: false }
+    const waiter: Omit<Waiter, keyof Job> = {
+      ...{ failAfterFailures, since: this.counts, waiting: undefined, until: undefined },
+      ...{ deliveries: 0, interrupted: false }
+    }
     const connected: Effect.Effect<Protocol, unknown> =
       failAfterFailures === undefined ? service.whenConnected() : service.whenConnected({ failAfterFailures })
     const delivered = (protocol: Protocol) =>
@@ -230,46 +279,80 @@ export class Run {
       })
     const failed = Effect.sync(() => {
       this.look()
-      Object.assign(waiter, { until: this.counts })
+      waiter.until = this.counts
     })
     const waiting = Effect.flatMap(
       Effect.tapErrorCause(connected, () => failed),
       delivered
     )
-    this.waiters.push(this.follow(waiter, waiting))
+    const { preemptions } = this.scheduler
+    const job = this.follow(waiter, waiting)
+    if (this.scheduler.preemptions === preemptions) job.waiting = job.since
+    this.waiters.push(job)
   }
 
-  private use({ calls, ends, takes }: Omit<Part, "turns">): void {
-    const use: Omit<Use, keyof Job> = { protocol: undefined, runs: 0, running: false }
-    const used = this.service.use((protocol): Effect.Effect<void, string> => {
+  private use({ calls, ends, how, maxWait, takes, uninterruptible }: UseOptions & Omit<Part, "turns">): void {
+    const use: Omit<Use, keyof Job> = {
+      ...{ options: { how, maxWait, uninterruptible }, since: this.clock.now },
+      ...{ protocol: undefined, runs: 0, running: false, signal: undefined }
+    }
+    let caller: object | undefined
+    const begin = (protocol: Protocol) => {
       use.runs += 1
       use.protocol = protocol
       this.note(`use ${protocol.number}`)
-      if (!this.peer.isUp(protocol)) this.violated(`use gets protocol ${protocol.number}, which is lost`)
+      if (!this.peer.isUp(protocol) && !this.isExcused(protocol, caller)) {
+        this.violated(`use gets protocol ${protocol.number}, which is lost`)
+      }
       if (ends === "throws") throw new ScriptedDefect("use")
-      const end =
+    }
+    const run = () => {
+      use.running = true
+    }
+    const end = () => {
+      use.running = false
+    }
+    const f = (protocol: Protocol): Effect.Effect<void, string> => {
+      begin(protocol)
+      const result =
         ends === "ok" ? Effect.void : ends === "fails" ? Effect.fail("fails") : Effect.die(new ScriptedDefect("use"))
       return Effect.acquireUseRelease(
-        Effect.sync(() => {
-          use.running = true
-        }),
+        Effect.sync(run),
         () =>
           (calls === undefined ? Effect.void : this.callBack(calls, "interruptible")).pipe(
             Effect.zipRight(this.peer.pause(takes)),
-            Effect.zipRight(end)
+            Effect.zipRight(result)
           ),
-        () =>
-          Effect.sync(() => {
-            use.running = false
-          })
+        () => Effect.sync(end)
       )
-    })
-    this.uses.push(this.follow(use, used))
+    }
+    const promise = (protocol: Protocol, signal: AbortSignal): PromiseLike<undefined> => {
+      begin(protocol)
+      run()
+      use.signal = signal
+      signal.addEventListener("abort", end)
+      if (calls !== undefined && !this.isEnding) this.fork(this.call(calls))
+      return new ScriptedPromise((settle) => {
+        this.fork(
+          Effect.map(this.peer.pause(takes), () => {
+            if (!use.running) return
+            end()
+            settle(ends === "ok" ? undefined : new ScriptedDefect("use"))
+          })
+        )
+      })
+    }
+    const options = maxWait === undefined ? {} : { maxWait }
+    const used: Effect.Effect<unknown, unknown> =
+      how === "effect" ? this.service.use(f, options) : this.service.usePromise(promise, options)
+    const job = this.follow(use, uninterruptible ? Effect.uninterruptible(used) : used)
+    caller = job.fiber
+    this.uses.push(job)
   }
 
-  private consume(): void {
+  private consume<E>(stream: Stream.Stream<Protocol, E>): void {
     const consumer: Omit<Consumer, keyof Job> = { last: undefined }
-    const consuming = Stream.runForEach(this.service.connections, (protocol) =>
+    const consuming = Stream.runForEach(stream, (protocol) =>
       Effect.sync(() => {
         this.note(`consumer gets ${protocol.number}`)
         if (consumer.last !== undefined && protocol.number <= consumer.last.number) {
@@ -310,23 +393,68 @@ export class Run {
     this.snapshot = snapshot
     const state = this.state
     this.seen = state
-    const { exhausted, failedAttempts, stopped } = this.counts
-    const hasFailed = before._tag === "Connecting" && (state._tag === "Waiting" || state._tag === "Exhausted")
-    this.counts = {
-      failedAttempts: failedAttempts + (hasFailed ? 1 : 0),
-      stopped: stopped + (state._tag === "Stopped" ? 1 : 0),
-      exhausted: exhausted + (state._tag === "Exhausted" ? 1 : 0)
-    }
-    if (before._tag === "Connected" && before !== state) this.left(before.protocol, state)
+    if (state._tag === "Stopped" || (state._tag === "Disconnecting" && state.uses > 0)) this.stopped += 1
+    if (state._tag === "Exhausted") this.exhausted += 1
+    this.passed(before, state)
     if (state._tag === "Connected" && state.protocol.attempt !== undefined) {
       state.protocol.attempt.establishedAt = state.connectedAt
     }
     return state
   }
 
-  private left({ attempt }: Protocol, state: State): void {
-    if (state._tag !== "Connected") this.peer.overAll()
-    else if (attempt !== undefined) attempt.retiredAt = this.clock.now
+  /** Takes note of what a transition means for the connections. */
+  private passed(before: State, state: State): void {
+    const { peer } = this
+    const { newest } = peer
+    const last = peer.failures[peer.failures.length - 1]
+    const isStopped = state._tag === "Connecting" || state._tag === "Disconnecting"
+    if (before._tag === "Connecting" && isStopped && last?.attempt === newest && last !== undefined) {
+      last.isCertain = false
+    }
+    switch (state._tag) {
+      case "Connected":
+        if (before._tag === "Connected" && before.protocol.attempt !== undefined) {
+          before.protocol.attempt.retiredAt = this.clock.now
+          peer.gone(before.protocol.attempt)
+        }
+        break
+      case "Waiting":
+      case "Exhausted":
+        // Unless it is known by now, it has timed out.
+        if (before._tag === "Connecting" && newest !== undefined && !newest.hasFailed) {
+          newest.hasFailed = true
+          peer.failures.push({ attempt: newest, kind: "timeout", isCertain: true })
+        }
+        this.overUnless(({ retiredAt }) => retiredAt !== undefined)
+        break
+      case "Connecting":
+        // One that was replaced goes on for a while.
+        this.overUnless(({ retiredAt }) => retiredAt !== undefined)
+        break
+      case "Disconnecting":
+        if (state.uses > 0 && before._tag !== "Restarting") this.drained()
+        this.overUnless(({ drainingUntil }) => drainingUntil !== undefined)
+        break
+      case "Restarting":
+        this.overUnless(({ drainingUntil }) => drainingUntil !== undefined)
+        break
+      default:
+        peer.overAll()
+    }
+  }
+
+  /** Those who use a connection may go on for a while. */
+  private drained(): void {
+    const { peer } = this
+    for (const attempt of peer.attempts) {
+      if (attempt.establishedAt === undefined || peer.overAt(attempt) !== undefined) continue
+      attempt.drainingUntil ??= this.clock.now + (this.script.options.drainTimeout ?? 0)
+      peer.gone(attempt)
+    }
+  }
+
+  private overUnless(isSpared: (attempt: Attempt) => boolean): void {
+    for (const attempt of this.peer.attempts) if (!isSpared(attempt)) this.peer.over(attempt)
   }
 
   /** Lets the fibers run, all they can or only some tasks of theirs. */
@@ -348,7 +476,9 @@ export class Run {
   }
 
   private checkStandstill(): void {
-    this.peer.expireProbes()
+    this.look()
+    this.peer.expire()
+    for (const waiter of this.waiters) waiter.waiting ??= this.counts
     for (const wrong of checkStandstill(this)) this.violated(wrong)
     this.failIfViolated()
   }
@@ -382,7 +512,7 @@ export class Run {
   /** The peer accepts everything from now on, so there has to be a connection in time. */
   private recover(): void {
     const { clock, peer } = this
-    const { closeTimeout, connectTimeout, heartbeat } = this.script.options
+    const { closeTimeout, connectTimeout, drainTimeout = 0, heartbeat } = this.script.options
     this.note("recover")
     peer.recovered = true
     if (!this.evaluate(this.service.running)) this.command("start")
@@ -395,7 +525,7 @@ export class Run {
     const silence = heartbeat === undefined ? 0 : heartbeat.interval + longest(heartbeat.timeout)
     const until = hasOnlyToWait
       ? state.retryAt
-      : clock.now + 2 * longest(connectTimeout) + 2 * longest(closeTimeout) + silence + 60_000
+      : clock.now + drainTimeout + 2 * longest(connectTimeout) + 2 * longest(closeTimeout) + silence + 60_000
     while (clock.now < until && this.look()._tag !== "Connected") this.pass(Math.min(1000, until - clock.now))
     const { _tag } = this.look()
     if (_tag !== "Connected") this.violated(`the peer accepts, but the service is ${_tag}`)
@@ -411,7 +541,6 @@ export class Run {
 
   private closeOwner(): void {
     this.note("close the owner Scope")
-    this.peer.overAll()
     const closing = this.fork(Scope.close(this.owner, Exit.void))
     this.settle()
     this.checkStopped()
@@ -438,16 +567,18 @@ export class Run {
     for (const job of [...this.jobs]) this.interrupt(job)
     this.settle()
     if (this.jobs.size > 0) this.violated(`${this.jobs.size} callers of the service wait for ever`)
-    if (this.keepAlives() > 0) this.violated(`${this.keepAlives()} endless waits are left`)
+    // Effect's own may be left if a fiber is interrupted just when it begins to wait.
+    if (this.keepAlives() > 0 && this.script.preemptions === undefined)
+      this.violated(`${this.keepAlives()} endless waits are left`)
     this.failIfViolated()
   }
 
   /** The service has stopped once `closeTimeout` has passed, and then nothing happens any more. */
   private checkStopped(): void {
-    const { closeTimeout } = this.script.options
+    const { closeTimeout, drainTimeout = 0 } = this.script.options
     if (closeTimeout === Infinity) this.peer.releaseAll(() => this.settle())
     // Without a limit, as long as the slowest connect that ignores its interruption, and then the slowest close.
-    this.pass(closeTimeout === Infinity ? 10_000 : closeTimeout)
+    this.pass(drainTimeout + (closeTimeout === Infinity ? 10_000 : closeTimeout))
     const { _tag } = this.look()
     if (_tag !== "Stopped") this.violated(`the service is ${_tag}, and was stopped`)
     if (this.stops.some(({ exit }) => exit === undefined)) this.violated("a stop has not completed")
@@ -489,5 +620,25 @@ export class Run {
   private violated(what: string): void {
     this.note(`VIOLATED ${what}`)
     this.violation ??= what
+  }
+}
+
+// Not `Stream.never`, whose timer would be counted.
+const endless = Stream.fromEffect(Effect.async<never>(() => {}))
+
+/** A promise that settles when it is told to, and not a turn of the event loop later: a script has none. */
+class ScriptedPromise implements PromiseLike<undefined> {
+  constructor(private readonly begin: (settle: (error: Error | undefined) => void) => void) {}
+
+  // biome-ignore lint/suspicious/noThenProperty: it is one
+  then<A, B>(
+    onFulfilled?: ((value: undefined) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null
+  ): PromiseLike<A | B> {
+    this.begin((error) => {
+      if (error === undefined) onFulfilled?.(undefined)
+      else onRejected?.(error)
+    })
+    return new Promise<A | B>(() => {})
   }
 }

@@ -1,7 +1,5 @@
 import fc from "fast-check"
-
-/** What the application does to the service, from outside or from within one of its own callbacks. */
-export type Command = "start" | "stop" | "reconnect"
+import type { Command } from "../support/model.js"
 
 /** What a callback calls the service back with. */
 export type Callback = Command | "whenConnected"
@@ -37,7 +35,7 @@ export interface Probe extends Part {
   readonly uninterruptible: boolean
 }
 
-/** What a policy answers: a delay, good or bad, or nothing good at all. */
+/** What a policy answers: a delay, good or bad, or nothing good at all. None that is an interval of the calendar. */
 export type Answer = number | "dies" | "throws" | "hangs" | "done"
 
 export type Event =
@@ -48,8 +46,10 @@ export type Event =
   | { readonly _tag: "reconnects"; readonly times: number }
   | { readonly _tag: "wait"; readonly failAfterFailures: number | undefined; readonly calls: Callback | undefined }
   | { readonly _tag: "interruptWaiter"; readonly waiter: number }
-  | ({ readonly _tag: "use" } & Omit<Part, "turns">)
+  | ({ readonly _tag: "use" } & UseOptions & Omit<Part, "turns">)
   | { readonly _tag: "connections" }
+  /** A reader of `ClientService.stream`. */
+  | { readonly _tag: "stream" }
   /** An observer that calls back, dies or hangs when it next sees the state. */
   | { readonly _tag: "observe"; readonly state: string; readonly does: Callback | "dies" | "hangs" }
   /** Calls the signal of a connection, the newest or an older one. */
@@ -57,6 +57,14 @@ export type Event =
   /** Ends something that hangs. */
   | { readonly _tag: "release"; readonly hung: number }
   | { readonly _tag: "pass"; readonly millis: number }
+
+export interface UseOptions {
+  /** Whether it is a `use` or a `usePromise`. */
+  readonly how: "effect" | "promise"
+  readonly maxWait: number | undefined
+  /** Whether its caller is in an uninterruptible region. */
+  readonly uninterruptible: boolean
+}
 
 export interface Step {
   readonly event: Event
@@ -67,6 +75,7 @@ export interface Step {
 export interface Options {
   readonly connectTimeout: number
   readonly closeTimeout: number
+  readonly drainTimeout?: number | undefined
   readonly resetAfter: number
   /** The answers to 1, 2, ... failures; the last one is that to all more. */
   readonly policy: ReadonlyArray<Answer>
@@ -82,20 +91,25 @@ export class Script {
     readonly outcomes: ReadonlyArray<Outcome>,
     readonly steps: ReadonlyArray<Step>,
     /** What follows before the owner Scope closes. */
-    readonly ending: ReadonlyArray<"recover" | "stop">
+    readonly ending: ReadonlyArray<"recover" | "stop">,
+    /** Decides which fibers are stopped between two of their steps. By default, none is. */
+    readonly preemptions?: number | undefined
   ) {}
 
   toString(): string {
-    const { closeTimeout, connectTimeout, heartbeat, maxAge, policy, policyCalls, resetAfter } = this.options
+    const { closeTimeout, connectTimeout, drainTimeout, heartbeat, maxAge, policy, policyCalls, resetAfter } =
+      this.options
     return [
       "",
       `options   connectTimeout ${connectTimeout}, closeTimeout ${closeTimeout}, resetAfter ${resetAfter}`,
+      ...(drainTimeout === undefined ? [] : [`drainTimeout ${drainTimeout}`]),
       ...(heartbeat === undefined ? [] : [`heartbeat every ${heartbeat.interval}, timeout ${heartbeat.timeout}`]),
       ...(maxAge === undefined ? [] : [`maxAge    ${maxAge}`]),
       `policy    ${policy.join(", ")}${policyCalls === undefined ? "" : `; calls ${policyCalls}`}`,
       ...this.outcomes.map((outcome, index) => `attempt ${index + 1} ${printOutcome(outcome)}`),
       ...this.steps.map(({ event, tasks }) => `  ${printEvent(event)}${tasks < Infinity ? ` (${tasks} tasks)` : ""}`),
       `ending    ${[...this.ending, "close the owner Scope"].join(", ")}`,
+      ...(this.preemptions === undefined ? [] : [`fibers are stopped by the seed ${this.preemptions}`]),
       ""
     ].join("\n")
   }
@@ -195,7 +209,7 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
 
 const answer: fc.Arbitrary<Answer> = fc.oneof(
   { arbitrary: fc.constantFrom<Answer>(1000, 1, 0, 2500, 60_000), weight: 5 },
-  { arbitrary: fc.constantFrom<Answer>(NaN, -1, Infinity, "dies", "throws", "hangs", "hangs", "done"), weight: 2 }
+  { arbitrary: fc.constantFrom<Answer>(NaN, -1.5, Infinity, "dies", "throws", "hangs", "hangs", "done"), weight: 2 }
 )
 
 const states = ["Connecting", "Connected", "Waiting", "Disconnecting", "Restarting", "Stopped", "Exhausted"]
@@ -234,6 +248,9 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   {
     arbitrary: fc.record({
       _tag: fc.constant("use" as const),
+      how: fc.constantFrom("effect" as const, "effect" as const, "promise" as const),
+      maxWait: rarely(undefined, fc.constantFrom(0, 500, 5000)),
+      uninterruptible: rarely(false, fc.boolean()),
       takes: fc.constantFrom(0, 500, 5000, Infinity),
       calls: rarely(undefined, callback),
       ends
@@ -241,6 +258,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     weight: 3
   },
   { arbitrary: fc.record({ _tag: fc.constant("connections" as const) }), weight: 1 },
+  { arbitrary: fc.record({ _tag: fc.constant("stream" as const) }), weight: 1 },
   {
     arbitrary: fc.record({
       _tag: fc.constant("observe" as const),
@@ -265,6 +283,7 @@ const started: Step = { event: { _tag: "command", command: "start" }, tasks: Inf
 const options: fc.Arbitrary<Options> = fc.record({
   connectTimeout: fc.constantFrom(1000, 30_000, Infinity),
   closeTimeout: fc.constantFrom(0, 2000, 5000, Infinity),
+  drainTimeout: rarely(undefined, fc.constantFrom(1000, 5000)),
   resetAfter: fc.constantFrom(0, 5000),
   policy: fc.array(answer, { minLength: 1, maxLength: 4 }),
   policyCalls: rarely(undefined, sometimes(callback)),
@@ -282,6 +301,10 @@ export const script: fc.Arbitrary<Script> = fc
     options,
     outcomes: fc.array(outcome, { maxLength: 8, size: "max" }),
     steps: fc.array(step, { maxLength: 24, size: "max" }),
-    ending: fc.subarray<"recover" | "stop">(["recover", "stop"])
+    ending: fc.subarray<"recover" | "stop">(["recover", "stop"]),
+    preemptions: fc.option(fc.nat(), { nil: undefined, freq: 2 })
   })
-  .map(({ begin, ending, options, outcomes, steps }) => new Script(options, outcomes, [...begin, ...steps], ending))
+  .map(
+    ({ begin, ending, options, outcomes, preemptions, steps }) =>
+      new Script(options, outcomes, [...begin, ...steps], ending, preemptions)
+  )

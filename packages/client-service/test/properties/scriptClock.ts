@@ -26,16 +26,26 @@ export class ScriptClock implements Clock.Clock {
     return BigInt(this.now) * 1_000_000n
   }
 
+  // Not by `Effect.async` alone: that can be interrupted after its registration and before its cleanup is sure to run.
   sleep(duration: Duration.Duration): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
+    return Effect.uninterruptibleMask((restore) => {
+      let isOver = false
+      let wake = () => {}
       this.sleeping += 1
       const cancel = this.at(this.now + Duration.toMillis(duration), () => {
         this.sleeping -= 1
-        resume(Effect.void)
+        isOver = true
+        wake()
       })
-      return Effect.sync(() => {
-        this.sleeping -= cancel() ? 1 : 0
+      const slept = Effect.async<void>((resume) => {
+        wake = () => resume(Effect.void)
+        if (isOver) wake()
       })
+      return Effect.onInterrupt(restore(slept), () =>
+        Effect.sync(() => {
+          this.sleeping -= cancel() ? 1 : 0
+        })
+      )
     })
   }
 

@@ -32,6 +32,9 @@ export class StepScheduler implements Scheduler.Scheduler {
   private next = 0
   private readonly held: Array<Scheduler.Task> = []
   private isUndisturbed = false
+  private moment = 0
+  private readonly runs = new WeakMap<object, number>()
+  private readonly stopped = new WeakSet<object>()
 
   constructor(private readonly preempt: Preempt = () => "goes on") {}
 
@@ -40,10 +43,22 @@ export class StepScheduler implements Scheduler.Scheduler {
     return this.tasks.length - this.next
   }
 
+  /** Grows with every task. */
+  get now(): number {
+    return this.moment
+  }
+
+  /** When a fiber that has been stopped since would have begun to run, had it not been stopped. */
+  runningSince(fiber: object): number {
+    return this.runs.get(fiber) ?? this.moment
+  }
+
   shouldYield(fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {
+    if (fiber.currentOpCount === 1 && !this.stopped.delete(fiber)) this.runs.set(fiber, this.moment)
     const preemption = this.isUndisturbed ? "goes on" : this.preempt(fiber)
     if (preemption === "goes on") return false
     this.preemptions += 1
+    this.stopped.add(fiber)
     return preemption === "is held" ? lowPriority : 0
   }
 
@@ -54,6 +69,7 @@ export class StepScheduler implements Scheduler.Scheduler {
 
   /** Runs one task, and tells whether there was one. */
   step(): boolean {
+    this.moment += 1
     const task = this.tasks[this.next]
     if (task !== undefined) {
       this.next += 1
@@ -80,6 +96,23 @@ export class StepScheduler implements Scheduler.Scheduler {
 }
 
 const lowPriority = 1
+
+/**
+ * Stops about three of a hundred steps, by a seed: a fifth of the fibers until nothing else is ready. To yield takes steps
+ * itself, so that much more than that would never end.
+ */
+export const randomly = (seed: number): Preempt => {
+  let state = seed
+  return () => {
+    // Of Mulberry32.
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    const chance = ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+    if (chance >= 0.03) return "goes on"
+    return chance < 0.006 ? "is held" : "yields"
+  }
+}
 
 /** A runtime that logs nothing, and whose steps, time and chance are those of a test. */
 export const stepRuntime = (scheduler: StepScheduler, clock: Clock.Clock): Runtime.Runtime<never> => {
