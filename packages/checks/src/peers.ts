@@ -1,6 +1,6 @@
 // Runs the tests of the core, or of the packages that are named, with the oldest and the newest versions of Effect and of
-// its platform that the peer ranges of the core admit, each pair in a copy of the workspace; and with the platform before
-// the oldest, to see whether the range could be wider. Prints a table. `npm run test:peers` runs it.
+// its platform that the peer ranges of the core admit, each pair in a copy of the workspace; and with the version before
+// the oldest of either, to see whether the range could be wider. Prints a table. `npm run test:peers` runs it.
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import ts from "typescript"
@@ -15,19 +15,24 @@ const named = process.argv.slice(2)
 const packages = named.length === 0 ? [core] : named.map((name) => join("packages", basename(name)))
 const peers = readManifest(join(root, core)).peerDependencies ?? {}
 
-const effects = versionsIn(await published("effect"), "effect")
+const allEffects = await published("effect")
+const effects = versionsIn(allEffects, "effect")
 const allPlatforms = await published(platform)
 const platforms = versionsIn(allPlatforms, platform)
-const nodes = await published(platformNode)
-const before = allPlatforms[allPlatforms.indexOf(first(platforms)) - 1]
+// Those for Effect 4 have no such peer.
+const nodes = (await published(platformNode)).filter(
+  ({ peerDependencies }) => peerDependencies?.[platform] !== undefined
+)
 
 const pairs = [
-  ...pairsWith(first(platforms), true),
-  ...(first(platforms) === last(platforms) ? [] : pairsWith(last(platforms), true)),
-  ...(before === undefined ? [] : pairsWith(before, false).slice(-1))
+  ...[...new Set([first(platforms), last(platforms)])].flatMap((version) =>
+    admittedWith(version).map((effect) => pair(effect, version, true))
+  ),
+  ...before(allPlatforms, platforms).map((version) => pair(last(effects), version, false)),
+  ...before(allEffects, effects).map((effect) => pair(effect, first(platforms), false))
 ]
 
-const rows: Array<ReadonlyArray<string>> = [["effect", platform, platformNode, "types", "tests"]]
+const rows: Array<ReadonlyArray<string>> = [["effect", platform, platformNode, "admitted", "types", "tests"]]
 const problems: Array<string> = []
 for (const pair of pairs) {
   const title = `effect ${pair.effect} with ${platform} ${pair.platform}`
@@ -38,8 +43,7 @@ for (const pair of pairs) {
   if (pair.isAdmitted && !hasPassed) problems.push(`${title} is admitted, but does not pass`)
   if (!pair.isAdmitted && hasPassed) problems.push(`${title} passes, but is not admitted`)
   const { effect, node } = pair
-  const note = pair.isAdmitted ? "" : " (not admitted)"
-  rows.push([effect, `${pair.platform}${note}`, node, outcome.types, outcome.tests])
+  rows.push([effect, pair.platform, node, pair.isAdmitted ? "yes" : "no", outcome.types, outcome.tests])
 }
 console.log(`\n${aligned(rows)}\n`)
 none(problems)
@@ -64,26 +68,31 @@ interface Published {
 }
 
 /** The oldest and the newest Effect that the ranges admit together with that platform. */
-function pairsWith(version: Published, isAdmitted: boolean): ReadonlyArray<Pair> {
+function admittedWith(version: Published): ReadonlyArray<Published> {
   const together = effects.filter((effect) => satisfies(effect.version, peerOf(version, "effect")))
+  return [...new Set([first(together), last(together)])]
+}
+
+function pair(effect: Published, version: Published, isAdmitted: boolean): Pair {
   const node = nodes.filter((node) => satisfies(version.version, peerOf(node, platform))).at(-1)
   if (node === undefined) throw new Error(`No ${platformNode} goes with ${platform} ${version.version}`)
-  return [...new Set([first(together).version, last(together).version])].map((effect) => ({
-    effect,
-    platform: version.version,
-    node: node.version,
-    isAdmitted
-  }))
+  return { effect: effect.version, platform: version.version, node: node.version, isAdmitted }
+}
+
+/** The version before the oldest of those that are admitted, if there is one. */
+function before(all: ReadonlyArray<Published>, admitted: ReadonlyArray<Published>): ReadonlyArray<Published> {
+  const index = all.indexOf(first(admitted))
+  return all.slice(Math.max(0, index - 1), index)
 }
 
 /** The versions of a package, the oldest first. */
 async function published(name: string): Promise<ReadonlyArray<Published>> {
-  // Of versions without peers, npm gives just the text.
-  const versions: ReadonlyArray<Published | string> = JSON.parse(
-    await run("npm", ["view", `${name}@>=0.0.1`, "version", "peerDependencies", "--json"], root)
+  // With two fields that all of them have, or npm gives just the text of one, of all if the first has no peers.
+  const fields = ["name", "version", "peerDependencies"]
+  const versions: ReadonlyArray<Published> = JSON.parse(
+    await run("npm", ["view", `${name}@>=0.0.1`, ...fields, "--json"], root)
   )
-  return versions
-    .map((published) => (typeof published === "string" ? { version: published } : published))
+  return [...versions]
     .filter(({ version }) => !version.includes("-"))
     .sort((one, other) => compareVersions(one.version, other.version))
 }
