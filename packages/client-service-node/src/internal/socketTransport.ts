@@ -81,16 +81,16 @@ export class SocketTransport implements Transport {
   }
 
   // A chunk is taken by the fiber that reads, and not by the event that wakes it: an interruption in between loses none.
-  private readonly reading: Incoming = Channel.suspend(() => {
+  private readonly read = (): Incoming => {
     if (this.phase === "closing") return this.endOfIncoming
     const chunk = this.take()
     // One at a time, since a consumer that stops within several would lose the rest.
-    if (chunk !== null) return Channel.flatMap(Channel.write(Chunk.of(chunk)), () => this.reading)
-    return this.isReadOut ? this.endOfIncoming : Channel.flatMap(this.whenReadable, () => this.reading)
-  })
+    if (chunk !== null) return Channel.flatMap(Channel.write(Chunk.of(chunk)), this.read)
+    return this.isReadOut ? this.endOfIncoming : Channel.flatMap(this.whenReadable, this.read)
+  }
 
   get incoming(): Stream.Stream<Uint8Array, TransportError> {
-    return Stream.fromChannel(this.reading)
+    return Stream.fromChannel(Channel.suspend(this.read))
   }
 
   // Also after an error: what came before it was sent before it.
