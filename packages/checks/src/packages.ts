@@ -159,7 +159,8 @@ const writeConsumer = ({ directory, manifest: { name }, modules }: Package, proj
       )
     ].join("\n")
   )
-  const internal = readdirSync(join(directory, "src/internal"), { recursive: true, encoding: "utf8" })
+  const internals = join(directory, "src/internal")
+  const internal = (existsSync(internals) ? readdirSync(internals, { recursive: true, encoding: "utf8" }) : [])
     .filter((file) => file.endsWith(".ts"))
     .map((file) => file.replace(/\.ts$/, ""))
   writeFileSync(

@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
-import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Validate from "effect-client-service-driver/Validate"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import * as AmqpEndpoint from "./AmqpEndpoint.js"
 import { AmqpError, fromChannelError } from "./AmqpError.js"
@@ -183,7 +183,7 @@ export const fromService = (service: ClientService.ClientService<AmqpConnection,
     consume: (queue, { declare, prefetch = 10, ...options } = {}) =>
       messages(service, {
         queue,
-        prefetch: InvalidOption.integer("Amqp.consume", "prefetch", prefetch, 1, 65_535),
+        prefetch: Validate.integer("Amqp.consume", "prefetch", prefetch, 1, 65_535),
         declare,
         options
       }),

@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
-import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Validate from "effect-client-service-driver/Validate"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import { AmqpError } from "./AmqpError.js"
 import { connect, type Settings } from "./internal/connection.js"
@@ -107,22 +107,16 @@ const settingsOf = <R>(
 ): { readonly password: Options<R>["password"]; readonly settings: Settings } => {
   const url = options.url === undefined ? undefined : parsed(options.url)
   const tls = options.tls ?? url?.isTls ?? false
-  const port = InvalidOption.integer(
-    where,
-    "port",
-    options.port ?? url?.port ?? (tls === false ? 5672 : 5671),
-    1,
-    65_535
-  )
-  const host = InvalidOption.text(where, "host", options.host ?? url?.host ?? "localhost")
-  const vhost = InvalidOption.text(where, "vhost", options.vhost ?? url?.vhost ?? "/")
+  const port = Validate.integer(where, "port", options.port ?? url?.port ?? (tls === false ? 5672 : 5671), 1, 65_535)
+  const host = Validate.text(where, "host", options.host ?? url?.host ?? "localhost")
+  const vhost = Validate.text(where, "vhost", options.vhost ?? url?.vhost ?? "/")
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
   const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`
   const name = options.name ?? `${tls === false ? "amqp" : "amqps"}://${authority}${path}`
   return {
     password: options.password ?? url?.password,
     settings: {
-      name: InvalidOption.text(where, "name", name),
+      name: Validate.text(where, "name", name),
       host,
       port,
       tls: tls === true ? {} : tls === false ? undefined : tls,
@@ -130,7 +124,7 @@ const settingsOf = <R>(
       vhost,
       heartbeat: heartbeatOf(options.heartbeat ?? "10 seconds"),
       connectionName: options.connectionName,
-      linger: InvalidOption.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1))
+      linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1))
     }
   }
 }
@@ -138,9 +132,9 @@ const settingsOf = <R>(
 // The protocol has it as a number of 16 bits.
 const heartbeatOf = (heartbeat: Duration.DurationInput | false): number => {
   if (heartbeat === false) return 0
-  const seconds = Duration.toSeconds(InvalidOption.positiveDuration(where, "heartbeat", heartbeat))
+  const seconds = Duration.toSeconds(Validate.positiveDuration(where, "heartbeat", heartbeat))
   if (Number.isInteger(seconds) && seconds <= 65_535) return seconds
-  return InvalidOption.refuse(where, "heartbeat", heartbeat, "a duration of whole seconds, up to 65535, or false")
+  return Validate.refuse(where, "heartbeat", heartbeat, "a duration of whole seconds, up to 65535, or false")
 }
 
 interface Parsed {
@@ -170,5 +164,5 @@ const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
   } catch {
     // What is wrong with it may be next to the password, so that is not told.
   }
-  return InvalidOption.refuse(where, "url", "<redacted>", "amqp://[username[:password]@]host[:port][/vhost]")
+  return Validate.refuse(where, "url", "<redacted>", "amqp://[username[:password]@]host[:port][/vhost]")
 }

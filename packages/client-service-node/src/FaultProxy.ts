@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Validate from "effect-client-service-driver/Validate"
 import { type BothRules, FaultyConnection, type Rules } from "./internal/faultyConnection.js"
 
 /**
@@ -145,15 +145,15 @@ export const make = (options: Options): Effect.Effect<FaultProxy, ListenError, S
   const { upstream } = options
   const target: Net.NetConnectOpts =
     "path" in upstream
-      ? { path: InvalidOption.text(where, "upstream.path", upstream.path), allowHalfOpen: true }
+      ? { path: Validate.text(where, "upstream.path", upstream.path), allowHalfOpen: true }
       : {
-          host: InvalidOption.text(where, "upstream.host", upstream.host),
-          port: InvalidOption.integer(where, "upstream.port", upstream.port, 1, 65535),
+          host: Validate.text(where, "upstream.host", upstream.host),
+          port: Validate.integer(where, "upstream.port", upstream.port, 1, 65535),
           allowHalfOpen: true,
           noDelay: true
         }
-  const host = InvalidOption.text(where, "host", options.host ?? "127.0.0.1")
-  const chosenPort = InvalidOption.integer(where, "port", options.port ?? 0, 0, 65535)
+  const host = Validate.text(where, "host", options.host ?? "127.0.0.1")
+  const chosenPort = Validate.integer(where, "port", options.port ?? 0, 0, 65535)
 
   return Effect.gen(function* () {
     const clock = yield* Effect.clock
@@ -284,7 +284,7 @@ export interface CutOptions extends DirectionOptions {
  */
 export const latency = (options: DelayOptions): Fault => ({
   _tag: "Latency",
-  delay: InvalidOption.duration("FaultProxy.latency", "delay", options.delay),
+  delay: Validate.duration("FaultProxy.latency", "delay", options.delay),
   direction: directionOf("FaultProxy.latency", options)
 })
 
@@ -297,7 +297,7 @@ export const latency = (options: DelayOptions): Fault => ({
  */
 export const bandwidth = (options: BandwidthOptions): Fault => ({
   _tag: "Bandwidth",
-  bytesPerSecond: InvalidOption.integer("FaultProxy.bandwidth", "bytesPerSecond", options.bytesPerSecond, 1),
+  bytesPerSecond: Validate.integer("FaultProxy.bandwidth", "bytesPerSecond", options.bytesPerSecond, 1),
   direction: directionOf("FaultProxy.bandwidth", options)
 })
 
@@ -344,7 +344,7 @@ export const reset = (options: CutOptions = {}): Fault => ({ _tag: "Reset", ...c
 export const halfClose = (options: { readonly direction: Direction }): Fault => {
   const { direction } = options
   if (direction === "ToClient" || direction === "ToServer") return { _tag: "HalfClose", direction }
-  return InvalidOption.refuse("FaultProxy.halfClose", "direction", direction, '"ToClient" or "ToServer"')
+  return Validate.refuse("FaultProxy.halfClose", "direction", direction, '"ToClient" or "ToServer"')
 }
 
 /**
@@ -356,7 +356,7 @@ export const halfClose = (options: { readonly direction: Direction }): Fault => 
  */
 export const slowClose = (options: DelayOptions): Fault => ({
   _tag: "SlowClose",
-  delay: InvalidOption.duration("FaultProxy.slowClose", "delay", options.delay),
+  delay: Validate.duration("FaultProxy.slowClose", "delay", options.delay),
   direction: directionOf("FaultProxy.slowClose", options)
 })
 
@@ -370,7 +370,7 @@ export const slowClose = (options: DelayOptions): Fault => ({
  */
 export const lateAccept = (options: { readonly delay: Duration.DurationInput }): Fault => ({
   _tag: "LateAccept",
-  delay: InvalidOption.duration("FaultProxy.lateAccept", "delay", options.delay)
+  delay: Validate.duration("FaultProxy.lateAccept", "delay", options.delay)
 })
 
 /**
@@ -384,10 +384,10 @@ export const refuse: Fault = { _tag: "Refuse" }
 const directionOf = (where: string, { direction = "Both" }: DirectionOptions): Directions =>
   direction === "Both" || direction === "ToClient" || direction === "ToServer"
     ? direction
-    : InvalidOption.refuse(where, "direction", direction, '"ToClient", "ToServer" or "Both"')
+    : Validate.refuse(where, "direction", direction, '"ToClient", "ToServer" or "Both"')
 
 const cutOf = (where: string, options: CutOptions) => ({
-  after: InvalidOption.integer(where, "after", options.after ?? 0, 0),
+  after: Validate.integer(where, "after", options.after ?? 0, 0),
   direction: directionOf(where, options)
 })
 

@@ -17,6 +17,7 @@ import type * as EndpointsFailed from "effect-client-service/EndpointsFailed"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import type * as Transport from "effect-client-service/Transport"
 import type { WebSocketError } from "effect-client-service/WebSocketError"
+import * as Validate from "effect-client-service-driver/Validate"
 import { WebSocket } from "ws"
 import { type ConnectError, fromNodeError } from "./ConnectError.js"
 import { lookUp } from "./internal/lookUp.js"
@@ -146,7 +147,7 @@ export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport,
  */
 export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
   const where = "NodeEndpoint.unix"
-  const path = InvalidOption.text(where, "path", options.path)
+  const path = Validate.text(where, "path", options.path)
   const name = nameOf(where, options, `unix://${path}`)
   const linger = lingerOf(where, options)
   const connect = () => Net.connect({ path })
@@ -307,9 +308,9 @@ const overIp = (
   options: TcpOptions,
   { connect, openEvent }: IpDial
 ): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
-  const host = InvalidOption.text(where, "host", options.host)
-  const port = InvalidOption.integer(where, "port", options.port, 1, 65535)
-  const attemptDelay = InvalidOption.duration(where, "attemptDelay", options.attemptDelay ?? "250 millis")
+  const host = Validate.text(where, "host", options.host)
+  const port = Validate.integer(where, "port", options.port, 1, 65535)
+  const attemptDelay = Validate.duration(where, "attemptDelay", options.attemptDelay ?? "250 millis")
   const family = familyOf(where, options)
   const address = hostAndPort(host, port)
   const name = nameOf(where, options, `${scheme}://${address}`)
@@ -342,10 +343,10 @@ const allFailed = ({ failures }: EndpointsFailed.EndpointsFailed<ConnectError>, 
 const hostAndPort = (host: string, port: number): string => (Net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)
 
 const nameOf = (where: string, { name }: SocketOptions, defaultName: string): string =>
-  InvalidOption.text(where, "name", name ?? defaultName)
+  Validate.text(where, "name", name ?? defaultName)
 
 const lingerOf = (where: string, { linger = "1 second" }: SocketOptions): Duration.Duration =>
-  InvalidOption.finiteDuration(where, "linger", linger)
+  Validate.finiteDuration(where, "linger", linger)
 
 /** The version of IP to look addresses up of, or 0 for either. */
 const familyOf = (where: string, { family, localAddress }: TcpOptions): number => {
@@ -359,7 +360,7 @@ const tuning = (
   where: string,
   { keepAlive = true, keepAliveInitialDelay = "30 seconds", noDelay = true }: TcpOptions
 ): Settings["tune"] => {
-  const delay = InvalidOption.finiteDuration(where, "keepAliveInitialDelay", keepAliveInitialDelay)
+  const delay = Validate.finiteDuration(where, "keepAliveInitialDelay", keepAliveInitialDelay)
   // Node.js takes less than a second for the system's default, two hours, and so does the system what is too long.
   const seconds = Math.min(Math.max(1, Math.ceil(Duration.toSeconds(delay))), 32767)
   return (socket) => {
@@ -369,14 +370,14 @@ const tuning = (
 
 const serverName = (where: string, { host, servername }: TlsOptions): string | undefined => {
   if (servername === undefined) return Net.isIP(host) === 0 ? host : undefined
-  const name = InvalidOption.text(where, "servername", servername)
+  const name = Validate.text(where, "servername", servername)
   if (Net.isIP(name) === 0) return name
   throw invalid(where, "servername", name, "a name, not an IP address")
 }
 
 const alpnProtocols = (where: string, names: ReadonlyArray<string>): Array<string> =>
   names.map((name) => {
-    const length = Buffer.byteLength(InvalidOption.text(where, "ALPNProtocols", name))
+    const length = Buffer.byteLength(Validate.text(where, "ALPNProtocols", name))
     if (length <= 255) return name
     throw invalid(where, "ALPNProtocols", name, "names of at most 255 bytes")
   })

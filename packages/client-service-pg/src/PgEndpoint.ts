@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
 import type { PgConnection } from "./PgConnection.js"
@@ -56,14 +57,14 @@ export interface Options extends Omit<ClientConfig, "connectionString" | "passwo
  */
 export const make = (options: Options): Endpoint.Endpoint<PgConnection, PgError> => {
   const where = "PgEndpoint.make"
-  const linger = InvalidOption.finiteDuration(where, "linger", options.linger ?? "1 second")
-  if (options.port !== undefined) InvalidOption.integer(where, "port", options.port, 1, 65535)
-  if (options.host !== undefined) InvalidOption.text(where, "host", options.host)
+  const linger = Validate.finiteDuration(where, "linger", options.linger ?? "1 second")
+  if (options.port !== undefined) Validate.integer(where, "port", options.port, 1, 65535)
+  if (options.host !== undefined) Validate.text(where, "host", options.host)
   const config = configOf(options)
   const { database, host, port } = clientOf(where, config)
   const address = host.startsWith("/") ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
   return Endpoint.make({
-    name: InvalidOption.text(where, "name", options.name ?? `postgres://${host}:${port}/${database ?? ""}`),
+    name: Validate.text(where, "name", options.name ?? `postgres://${host}:${port}/${database ?? ""}`),
     connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
       Effect.acquireRelease(
         Effect.sync(() => new ClientConnection(new Client(config), address, signal)),

@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Validate from "effect-client-service-driver/Validate"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
 import { Channels } from "./internal/channels.js"
 import type { PgConnection } from "./PgConnection.js"
@@ -234,7 +235,7 @@ const listen = (
 ): ReturnType<Pg["listen"]> => {
   const where = "Pg.listen"
   checkChannel(where, channel)
-  InvalidOption.integer(where, "bufferSize", bufferSize, 2)
+  Validate.integer(where, "bufferSize", bufferSize, 2)
   return Stream.unwrapScoped(
     Effect.gen(function* () {
       const listener = { channel, bufferSize }
@@ -253,9 +254,9 @@ const listen = (
 }
 
 const checkChannel = (where: string, channel: string): void => {
-  InvalidOption.text(where, "channel", channel)
-  if (channel.includes("\0")) InvalidOption.refuse(where, "channel", channel, "without a NUL")
+  Validate.text(where, "channel", channel)
+  if (channel.includes("\0")) Validate.refuse(where, "channel", channel, "without a NUL")
   if (new TextEncoder().encode(channel).length > 63) {
-    InvalidOption.refuse(where, "channel", channel, "at most 63 bytes long")
+    Validate.refuse(where, "channel", channel, "at most 63 bytes long")
   }
 }

@@ -14,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
-import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Validate from "effect-client-service-driver/Validate"
 import { messages } from "./internal/messages.js"
 import type { Client, RedisConnection } from "./RedisConnection.js"
 import * as RedisEndpoint from "./RedisEndpoint.js"
@@ -199,8 +199,8 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
   ) => {
     const where = `Redis.${kind.toLowerCase()}`
     const all = [...new Set(typeof names === "string" ? [names] : names)]
-    if (all.length === 0) InvalidOption.refuse(where, "names", names, "one name at least")
-    const capacity = InvalidOption.integer(where, "bufferSize", options.bufferSize ?? 10_000, 1)
+    if (all.length === 0) Validate.refuse(where, "names", names, "one name at least")
+    const capacity = Validate.integer(where, "bufferSize", options.bufferSize ?? 10_000, 1)
     const { gap, subscribed } = options
     return messages(service, { kind, names: all, element, capacity, subscribed, gap })
   }

@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
-import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Validate from "effect-client-service-driver/Validate"
 import { connect, type Settings } from "./internal/connection.js"
 import type { RedisConnection } from "./RedisConnection.js"
 import { RedisError } from "./RedisError.js"
@@ -105,22 +105,22 @@ const settingsOf = <R>(
   options: Options<R>
 ): { readonly password: Options<R>["password"]; readonly settings: Settings } => {
   const url = options.url === undefined ? undefined : parsed(options.url)
-  const port = InvalidOption.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
-  const host = InvalidOption.text(where, "host", options.host ?? url?.host ?? "localhost")
+  const port = Validate.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
+  const host = Validate.text(where, "host", options.host ?? url?.host ?? "localhost")
   const database = options.database ?? url?.database
   const { path } = options
-  if (path !== undefined) InvalidOption.text(where, "path", path)
+  if (path !== undefined) Validate.text(where, "path", path)
   const tls = options.tls ?? url?.isTls ?? false
   return {
     password: options.password ?? url?.password,
     settings: {
-      name: InvalidOption.text(where, "name", options.name ?? nameOf({ host, port, path, database, tls })),
+      name: Validate.text(where, "name", options.name ?? nameOf({ host, port, path, database, tls })),
       socket: socketOf({ host, port, path, tls }),
       username: options.username ?? url?.username,
-      database: database === undefined ? undefined : InvalidOption.integer(where, "database", database, 0),
+      database: database === undefined ? undefined : Validate.integer(where, "database", database, 0),
       clientName: options.clientName,
-      linger: InvalidOption.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
-      maxInFlight: InvalidOption.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1)
+      linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
+      maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1)
     }
   }
 }
@@ -171,5 +171,5 @@ const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
   } catch {
     // What is wrong with it may be next to the password, so that is not told.
   }
-  return InvalidOption.refuse(where, "url", "<redacted>", "redis://[[username][:password]@]host[:port][/database]")
+  return Validate.refuse(where, "url", "<redacted>", "redis://[[username][:password]@]host[:port][/database]")
 }

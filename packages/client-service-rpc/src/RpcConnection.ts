@@ -16,8 +16,8 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as ClientService from "effect-client-service/ClientService"
 import type { ConnectionSignal, Endpoint } from "effect-client-service/Endpoint"
-import * as InvalidOption from "effect-client-service/InvalidOption"
 import type { Transport, TransportError } from "effect-client-service/Transport"
+import * as Validate from "effect-client-service-driver/Validate"
 import { callErrorOf } from "./internal/call.js"
 import { Exchange } from "./internal/exchange.js"
 import { protocolOver } from "./internal/protocol.js"
@@ -312,4 +312,4 @@ interface Service {
 }
 
 const boundOf = (where: string, options: ProtocolOptions | undefined): ClientService.UseOptions | undefined =>
-  options?.maxWait === undefined ? undefined : { maxWait: InvalidOption.duration(where, "maxWait", options.maxWait) }
+  options?.maxWait === undefined ? undefined : { maxWait: Validate.duration(where, "maxWait", options.maxWait) }

@@ -26,6 +26,7 @@ import {
   TestEndpoint,
   Transport
 } from "effect-client-service"
+import { Validate } from "effect-client-service-driver"
 import { RpcConnection, RpcConnectionError } from "effect-client-service-rpc"
 import { makePeer } from "./support/peer.js"
 import { causeOf, clientOf, makeFixture, Rpcs, settle } from "./support/service.js"
@@ -747,7 +748,7 @@ describe("the Layer of the protocol and its service", () => {
     Effect.gen(function* () {
       const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
       const endpoint = Config.mapAttempt(Config.integer("PORT"), (port) => {
-        InvalidOption.integer("test", "port", port, 1, 65535)
+        Validate.integer("test", "port", port, 1, 65535)
         return server.endpoint
       })
       const build = (port: string) =>

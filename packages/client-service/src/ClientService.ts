@@ -28,9 +28,9 @@ import {
 } from "./ConnectionError.js"
 import type * as ConnectionState from "./ConnectionState.js"
 import type { ConnectionSignal, Endpoint } from "./Endpoint.js"
-import * as InvalidOption from "./InvalidOption.js"
 import { prepared, protocolOver } from "./internal/connection/attempt.js"
 import { untilHeartbeatFails } from "./internal/connection/heartbeat.js"
+import * as Validate from "./internal/options.js"
 import { retryPolicyOf } from "./internal/service/retryOption.js"
 import { makeService, TypeId as ServiceTypeId } from "./internal/service/service.js"
 import { subscribe } from "./internal/service/stream.js"
@@ -545,7 +545,7 @@ export function layer<Id, P, E, T, R1, R2, R3, R4, R5>(
   const { waitForConnection } = options
   const failures = waitForConnection?.failAfterFailures
   if (failures !== undefined)
-    InvalidOption.integer("ClientService.layer", "waitForConnection.failAfterFailures", failures, 1)
+    Validate.integer("ClientService.layer", "waitForConnection.failAfterFailures", failures, 1)
   const service = Effect.tap(makeAny("ClientService.layer", options), (service) => service.start)
   if (waitForConnection === undefined) return Layer.scoped(tag, service)
   return Layer.scoped(
@@ -807,12 +807,12 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   attempt: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, RA | Scope.Scope>
 ): Effect.Effect<ClientService<P, E>, never, RA | R4 | R5 | Scope.Scope> => {
   type R = RA | R4 | R5
-  const name = InvalidOption.text(where, "name", options.name ?? endpoint)
-  const connectTimeout = InvalidOption.duration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
-  const closeTimeout = InvalidOption.duration(where, "closeTimeout", options.closeTimeout ?? "5 seconds")
-  const resetAfter = InvalidOption.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
-  const drainTimeout = InvalidOption.duration(where, "drainTimeout", options.drainTimeout ?? 0)
-  const maxAge = InvalidOption.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity)
+  const name = Validate.text(where, "name", options.name ?? endpoint)
+  const connectTimeout = Validate.duration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
+  const closeTimeout = Validate.duration(where, "closeTimeout", options.closeTimeout ?? "5 seconds")
+  const resetAfter = Validate.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
+  const drainTimeout = Validate.duration(where, "drainTimeout", options.drainTimeout ?? 0)
+  const maxAge = Validate.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity)
   const retryPolicy = retryPolicyOf(where, options.retryPolicy)
   const { heartbeat } = options
   const watch =
@@ -820,8 +820,8 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
       ? undefined
       : untilHeartbeatFails(name, {
           probe: heartbeat.probe,
-          interval: InvalidOption.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
-          timeout: InvalidOption.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
+          interval: Validate.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
+          timeout: Validate.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
         })
 
   return makeService<P, E, R>({

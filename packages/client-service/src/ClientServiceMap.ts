@@ -15,8 +15,8 @@ import * as MutableHashMap from "effect/MutableHashMap"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { ClientService } from "./ClientService.js"
-import * as InvalidOption from "./InvalidOption.js"
 import { makeFork } from "./internal/fork.js"
+import * as Validate from "./internal/options.js"
 import { sleep } from "./internal/time/sleep.js"
 
 /**
@@ -78,7 +78,7 @@ export const make = <K, P, E, R>(options: {
   readonly idleTimeToLive?: Duration.DurationInput | undefined
 }): Effect.Effect<ClientServiceMap<K, P, E>, never, Exclude<R, Scope.Scope> | Scope.Scope> => {
   const timeToLive = Duration.toMillis(
-    InvalidOption.duration("ClientServiceMap.make", "idleTimeToLive", options.idleTimeToLive ?? 0)
+    Validate.duration("ClientServiceMap.make", "idleTimeToLive", options.idleTimeToLive ?? 0)
   )
   return Effect.gen(function* () {
     // In parallel, or services that take their time to close would wait for each other.

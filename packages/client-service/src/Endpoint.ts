@@ -10,10 +10,10 @@ import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type * as Scope from "effect/Scope"
 import type { EndpointsFailed } from "./EndpointsFailed.js"
-import * as InvalidOption from "./InvalidOption.js"
 import { failover as connectFailover } from "./internal/endpoints/failover.js"
 import { race } from "./internal/endpoints/happyEyeballs.js"
 import { untilLost } from "./internal/endpoints/untilLost.js"
+import * as Validate from "./internal/options.js"
 import { socketTransport } from "./internal/transports/socket.js"
 import { webSocketTransport } from "./internal/transports/webSocket.js"
 import type { Transport, TransportError } from "./Transport.js"
@@ -133,7 +133,7 @@ export function make<A, E = never, ES = never>(options: MakeOptions<A, E, never,
 // Not one signature with an `Exclude`: around an endpoint that is generic itself, it would become one of another.
 export function make<A, E = never, R = never, ES = never>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R>
 export function make<A, E, R, ES>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R> {
-  return inScope(InvalidOption.text("Endpoint.make", "name", options.name), options.connect)
+  return inScope(Validate.text("Endpoint.make", "name", options.name), options.connect)
 }
 
 /**
@@ -179,10 +179,7 @@ export const fromConnection = <A, E, R, E2, R2>(
   name: string,
   connect: Effect.Effect<Connection<A, E2, R2>, E, R>
 ): Endpoint<A, E | E2, Exclude<R, Scope.Scope> | Exclude<R2, Scope.Scope>> =>
-  fromConnect(
-    InvalidOption.text("Endpoint.fromConnection", "name", name),
-    (_: ConnectionSignal<never>) => connect
-  ).pipe(
+  fromConnect(Validate.text("Endpoint.fromConnection", "name", name), (_: ConnectionSignal<never>) => connect).pipe(
     lostWhen(({ lost }) => lost),
     map(({ value }) => value)
   )
@@ -333,7 +330,7 @@ export const fromSocket = <E, R>(
   const where = "Endpoint.fromSocket"
   const receiveBuffer = receiveBufferOf(where, options)
   return fromConnect(
-    InvalidOption.text(where, "name", name),
+    Validate.text(where, "name", name),
     (signal: ConnectionSignal<Socket.SocketError | TransportError>) =>
       Effect.flatMap(socket, (socket) => socketTransport(socket, name, receiveBuffer, signal))
   )
@@ -409,7 +406,7 @@ export const webSocket = <E = never, R = never>(
     typeof url === "string"
       ? (webSocketUrl(url) ?? refuseUnseen(where, "url", "a URL of ws: or wss: without a fragment"))
       : undefined
-  const endpoint = InvalidOption.text(where, "name", options?.name ?? known?.origin ?? "websocket")
+  const endpoint = Validate.text(where, "name", options?.name ?? known?.origin ?? "websocket")
   const protocols = protocolsOf(where, options?.protocols)
   const receiveBuffer = receiveBufferOf(where, options)
   const resolve = typeof url === "string" ? Effect.succeed(known) : Effect.map(url, webSocketUrl)
@@ -474,12 +471,12 @@ export function happyEyeballs<A, E, R>(
   options?: { readonly delay?: Duration.DurationInput | undefined }
 ): Endpoint<A, E | EndpointsFailed<E>, R> {
   const where = "Endpoint.happyEyeballs"
-  const delay = Duration.toMillis(InvalidOption.duration(where, "delay", options?.delay ?? "250 millis"))
+  const delay = Duration.toMillis(Validate.duration(where, "delay", options?.delay ?? "250 millis"))
   return inScope(namesOf(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
 }
 
 const receiveBufferOf = (where: string, options: { readonly receiveBuffer?: number | undefined } | undefined): number =>
-  InvalidOption.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
+  Validate.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
 
 // Not the URL itself, which takes much more memory.
 const webSocketUrl = (text: string): { readonly href: string; readonly origin: string } | undefined => {
@@ -501,11 +498,11 @@ const token = /^[\w!#$%&'*+.^`|~-]+$/
 
 // What holds credentials is not shown.
 const refuseUnseen = (where: string, option: string, expected: string): never =>
-  InvalidOption.refuse(where, option, "(not shown)", expected)
+  Validate.refuse(where, option, "(not shown)", expected)
 
 const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): string => {
   if (endpoints.length > 0) return endpoints.map(({ name }) => name).join(", ")
-  return InvalidOption.refuse(where, "endpoints", endpoints, "one endpoint or more")
+  return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
 }
 
 const inScope = <A, E, R, ES>(

@@ -20,6 +20,7 @@ import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 import * as InvalidOption from "./InvalidOption.js"
+import * as Validate from "./internal/options.js"
 import { whileInput } from "./internal/service/whileInput.js"
 
 /**
@@ -236,7 +237,7 @@ const delayConfig = (name: string): Config.Config<Duration.Duration> =>
   Config.mapOrFail(Config.string(name), (text) =>
     valid(
       () => [],
-      () => InvalidOption.finiteDuration("RetryPolicy.fromConfig", name, text)
+      () => Validate.finiteDuration("RetryPolicy.fromConfig", name, text)
     )
   )
 
@@ -283,11 +284,11 @@ const ladder = (where: string, options: Bounds & { readonly factor: number }): (
   const { initial, max } = bounds(where, options)
   const { factor } = options
   if (!(factor >= 1 && factor < Number.POSITIVE_INFINITY)) {
-    return InvalidOption.refuse(where, "factor", factor, "a finite number of at least 1")
+    return Validate.refuse(where, "factor", factor, "a finite number of at least 1")
   }
   // The power overflows to Infinity after a long outage, and 0 * Infinity is not a number.
   return (failures) => (initial === 0 ? 0 : Math.min(initial * factor ** (failures - 1), max))
 }
 
 const delayMillis = (where: string, option: string, delay: Duration.DurationInput): number =>
-  Duration.toMillis(InvalidOption.finiteDuration(where, option, delay))
+  Duration.toMillis(Validate.finiteDuration(where, option, delay))

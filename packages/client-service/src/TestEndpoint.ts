@@ -12,8 +12,8 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { type ConnectionSignal, type Endpoint, make as makeEndpoint } from "./Endpoint.js"
 import type { EndpointRuleBroken } from "./EndpointRuleBroken.js"
-import * as InvalidOption from "./InvalidOption.js"
 import { checkEndpoint as check } from "./internal/endpoints/checkEndpoint.js"
+import * as Validate from "./internal/options.js"
 
 /**
  * An endpoint under the control of a test.
@@ -362,9 +362,9 @@ export const checkEndpoint = <A, E, R, R2 = never, R3 = never>(
   const where = "TestEndpoint.checkEndpoint"
   return check<A, E, R, R2, R3>({
     endpoint,
-    seed: InvalidOption.integer(where, "seed", options?.seed ?? 1, 0),
-    runs: InvalidOption.integer(where, "runs", options?.runs ?? 50, 1),
-    patience: InvalidOption.positiveDuration(where, "patience", options?.patience ?? "5 seconds"),
+    seed: Validate.integer(where, "seed", options?.seed ?? 1, 0),
+    runs: Validate.integer(where, "runs", options?.runs ?? 50, 1),
+    patience: Validate.positiveDuration(where, "patience", options?.patience ?? "5 seconds"),
     open: options?.open ?? Effect.succeed(0),
     use: options?.use ?? (() => Effect.void)
   })

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as InvalidOption from "./InvalidOption.js"
+import * as Validate from "./internal/options.js"
 import { Pipe } from "./internal/transports/pipe.js"
 import { type Transport, TransportError } from "./Transport.js"
 
@@ -83,7 +83,7 @@ export interface TestTransportOptions {
  * @throws InvalidOption if `capacity` is not a positive integer
  */
 export const make = (options?: TestTransportOptions): Effect.Effect<TestTransport> => {
-  const capacity = InvalidOption.integer("TestTransport.make", "capacity", options?.capacity ?? 64 * 1024, 1)
+  const capacity = Validate.integer("TestTransport.make", "capacity", options?.capacity ?? 64 * 1024, 1)
   return Effect.sync(() => {
     const toPeer = new Pipe(capacity)
     const toTransport = new Pipe(capacity)

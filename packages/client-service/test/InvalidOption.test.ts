@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Duration, Effect } from "effect"
 import { InvalidOption } from "effect-client-service"
+import * as Validate from "../src/internal/options.js"
 
 const refusalOf = (validate: () => unknown): InvalidOption.InvalidOption => {
   try {
@@ -17,7 +18,7 @@ const untyped = (value: unknown): never => value as never
 
 describe("InvalidOption", () => {
   it("tells who refused what, and what would do", () => {
-    const refusal = refusalOf(() => InvalidOption.integer("Pool.make", "size", -1, 0))
+    const refusal = refusalOf(() => Validate.integer("Pool.make", "size", -1, 0))
     expect(refusal).toMatchObject({
       _tag: "InvalidOption",
       where: "Pool.make",
@@ -29,18 +30,18 @@ describe("InvalidOption", () => {
   })
 
   it("is a defect of the Effect that it is thrown in", () => {
-    const exit = Effect.runSyncExit(Effect.sync(() => InvalidOption.text("f", "name", "")))
+    const exit = Effect.runSyncExit(Effect.sync(() => Validate.text("f", "name", "")))
     expect(exit._tag === "Failure" && Cause.isDie(exit.cause)).toBe(true)
   })
 })
 
 describe("integer", () => {
   it.each([0, 1, -3, 65_535, Number.MAX_SAFE_INTEGER])("takes %d", (value) => {
-    expect(InvalidOption.integer("f", "n", value, -3)).toBe(value)
+    expect(Validate.integer("f", "n", value, -3)).toBe(value)
   })
 
   it.each([1, 7, 10])("takes %d from 1 to 10", (value) => {
-    expect(InvalidOption.integer("f", "n", value, 1, 10)).toBe(value)
+    expect(Validate.integer("f", "n", value, 1, 10)).toBe(value)
   })
 
   it.each<[unknown, string]>([
@@ -54,13 +55,13 @@ describe("integer", () => {
     [undefined, "undefined"],
     [null, "null"]
   ])("refuses %s", (value, printed) => {
-    expect(refusalOf(() => InvalidOption.integer("f", "n", untyped(value), 1)).message).toBe(
+    expect(refusalOf(() => Validate.integer("f", "n", untyped(value), 1)).message).toBe(
       `f: n must be an integer of at least 1, got ${printed}`
     )
   })
 
   it.each([0, 11, Number.POSITIVE_INFINITY])("refuses %d from 1 to 10", (value) => {
-    expect(refusalOf(() => InvalidOption.integer("f", "n", value, 1, 10)).message).toBe(
+    expect(refusalOf(() => Validate.integer("f", "n", value, 1, 10)).message).toBe(
       `f: n must be an integer from 1 to 10, got ${value}`
     )
   })
@@ -68,7 +69,7 @@ describe("integer", () => {
 
 describe("text", () => {
   it.each(["redis", " redis ", "0"])("takes %j as it is", (value) => {
-    expect(InvalidOption.text("f", "name", value)).toBe(value)
+    expect(Validate.text("f", "name", value)).toBe(value)
   })
 
   it.each<[unknown, string]>([
@@ -80,7 +81,7 @@ describe("text", () => {
     [5, "5"],
     [{ name: "redis" }, '{"name":"redis"}']
   ])("refuses %j", (value, printed) => {
-    expect(refusalOf(() => InvalidOption.text("f", "name", untyped(value))).message).toBe(
+    expect(refusalOf(() => Validate.text("f", "name", untyped(value))).message).toBe(
       `f: name must be a text that is not empty, got ${printed}`
     )
   })
@@ -138,8 +139,8 @@ const refused: ReadonlyArray<readonly [unknown, string]> = [
 ]
 
 for (const [name, validate] of Object.entries({
-  duration: InvalidOption.duration,
-  finiteDuration: InvalidOption.finiteDuration
+  duration: Validate.duration,
+  finiteDuration: Validate.finiteDuration
 })) {
   describe(name, () => {
     for (const [value, expected] of finite) {
@@ -169,16 +170,16 @@ for (const [name, validate] of Object.entries({
 describe("an infinite duration", () => {
   for (const [value, printed] of infinite) {
     it(`${show(value)} is a duration, and no finite one`, () => {
-      expect(InvalidOption.duration("f", "d", value)).toEqual(Duration.infinity)
-      expect(refusalOf(() => InvalidOption.finiteDuration("f", "d", value)).message).toBe(
+      expect(Validate.duration("f", "d", value)).toEqual(Duration.infinity)
+      expect(refusalOf(() => Validate.finiteDuration("f", "d", value)).message).toBe(
         `f: d must be a finite duration of zero or more, got ${printed}`
       )
     })
   }
 
   it("is refused in a pair as well", () => {
-    expect(InvalidOption.duration("f", "d", [Number.POSITIVE_INFINITY, 0])).toEqual(Duration.infinity)
-    expect(() => InvalidOption.finiteDuration("f", "d", [Number.POSITIVE_INFINITY, 0])).toThrow(
+    expect(Validate.duration("f", "d", [Number.POSITIVE_INFINITY, 0])).toEqual(Duration.infinity)
+    expect(() => Validate.finiteDuration("f", "d", [Number.POSITIVE_INFINITY, 0])).toThrow(
       "f: d must be a finite duration of zero or more"
     )
   })

@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import * as InvalidOption from "../../InvalidOption.js"
 import { type ConnectionFailure, fullJitter, type Options, type RetryPolicy, whileError } from "../../RetryPolicy.js"
+import * as Validate from "../options.js"
 import { whileInput } from "./whileInput.js"
 
 export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
@@ -19,7 +19,7 @@ export const retryPolicyOf = <E, R>(
   const { schedule = defaultPolicy, times, while: goesOn } = option
   const asking = goesOn === undefined ? schedule : whileError(schedule, goesOn)
   if (times === undefined) return scoped(asking)
-  InvalidOption.integer(where, "retryPolicy.times", times, 0)
+  Validate.integer(where, "retryPolicy.times", times, 0)
   // By the failures in a row, so that a service and its policy never disagree on how many there were.
   return scoped(whileInput(asking, ({ failures }) => Effect.succeed(failures <= times)))
 }

@@ -13,10 +13,10 @@ import * as Subscribable from "effect/Subscribable"
 import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from "../../ConnectionError.js"
 import type { ConnectionState } from "../../ConnectionState.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
-import * as InvalidOption from "../../InvalidOption.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
 import { type PromiseUse, unknownException } from "../connection/use.js"
 import { makeFork } from "../fork.js"
+import * as Validate from "../options.js"
 import { Journal } from "../telemetry/journal.js"
 import { Metrics } from "../telemetry/metrics.js"
 import { AttemptSpans } from "../telemetry/spans.js"
@@ -152,7 +152,7 @@ export class Service<P, E, R> extends Inspectable.Class {
   whenConnected(options?: WaitOptions): Effect.Effect<P, AttemptError<E> | EndError<E>> {
     const failures = options?.failAfterFailures
     if (failures === undefined) return this.#current.whenConnected
-    return this.#current.whenConnectedOrFailed(InvalidOption.integer("whenConnected", "failAfterFailures", failures, 1))
+    return this.#current.whenConnectedOrFailed(Validate.integer("whenConnected", "failAfterFailures", failures, 1))
   }
 
   use<A, E2, R2>(
@@ -211,7 +211,7 @@ interface UseOptions {
 const maxWaitOf = (where: string, options: UseOptions | undefined): number =>
   options?.maxWait === undefined
     ? Number.POSITIVE_INFINITY
-    : Duration.toMillis(InvalidOption.duration(where, "maxWait", options.maxWait))
+    : Duration.toMillis(Validate.duration(where, "maxWait", options.maxWait))
 
 const isRunning = ({ _tag }: ConnectionState<unknown, unknown>): boolean =>
   _tag === "Connecting" || _tag === "Connected" || _tag === "Waiting" || _tag === "Restarting"

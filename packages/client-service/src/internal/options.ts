@@ -1,0 +1,81 @@
+import * as Duration from "effect/Duration"
+import { InvalidOption } from "../InvalidOption.js"
+
+// The validators of `effect-client-service-driver` are the same, for whoever writes an endpoint. This package can't depend on
+// that one, which depends on it, and does not offer them itself: they are no part of a client.
+
+/**
+ * Throws an `InvalidOption`.
+ */
+export const refuse = (where: string, option: string, value: unknown, expected: string): never => {
+  throw new InvalidOption({ where, option, value, expected })
+}
+
+/**
+ * Returns `value` if it is an integer from `min` to `max`, which is unbounded by default.
+ */
+export const integer = (
+  where: string,
+  option: string,
+  value: number,
+  min: number,
+  max = Number.POSITIVE_INFINITY
+): number => {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  const expected =
+    max === Number.POSITIVE_INFINITY ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`
+  return refuse(where, option, value, expected)
+}
+
+/**
+ * Returns `value` if it is text that is not blank.
+ */
+export const text = (where: string, option: string, value: string): string => {
+  if (typeof value === "string" && value.trim() !== "") return value
+  return refuse(where, option, value, "a text that is not empty")
+}
+
+/**
+ * Returns `value` as a `Duration` if it is one of zero or more. `Duration.decode` alone takes `NaN` and a negative
+ * duration for zero.
+ */
+export const duration = (where: string, option: string, value: Duration.DurationInput | string): Duration.Duration => {
+  if (isNonNegative(value)) {
+    const decoded = Duration.decodeUnknown(value)
+    if (decoded._tag === "Some") return decoded.value
+  }
+  return refuse(where, option, value, "a duration of zero or more")
+}
+
+/**
+ * Like `duration`, but refuses an infinite one too.
+ */
+export const finiteDuration = (
+  where: string,
+  option: string,
+  value: Duration.DurationInput | string
+): Duration.Duration => {
+  const decoded = duration(where, option, value)
+  if (Duration.isFinite(decoded)) return decoded
+  return refuse(where, option, value, "a finite duration of zero or more")
+}
+
+/**
+ * Like `duration`, but refuses one of zero too.
+ */
+export const positiveDuration = (
+  where: string,
+  option: string,
+  value: Duration.DurationInput | string
+): Duration.Duration => {
+  const decoded = duration(where, option, value)
+  if (Duration.greaterThan(decoded, 0)) return decoded
+  return refuse(where, option, value, "a duration of more than zero")
+}
+
+const isNonNegative = (value: Duration.DurationInput | string): boolean => {
+  if (typeof value === "number" || typeof value === "bigint") return value >= 0
+  if (typeof value === "string") return !value.startsWith("-")
+  if (Array.isArray(value)) return value.every((part) => typeof part === "number" && part >= 0)
+  return Duration.isDuration(value)
+}
