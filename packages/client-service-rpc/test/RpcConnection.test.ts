@@ -307,8 +307,8 @@ describe("while there is no connection", () => {
       expect(late.unsafePoll()).toBe(null)
       const inTime = yield* Effect.fork(client.Double({ n: 2 }))
       yield* TestClock.adjust("1 millis")
-      for (const call of [late, stream]) {
-        expect(yield* Fiber.join(call)).toMatchObject({ _tag: "NotConnected", state: { _tag: "Init" } })
+      for (const cause of [yield* Fiber.join(late), yield* Fiber.join(stream)]) {
+        expect(cause).toMatchObject({ _tag: "NotConnected", state: { _tag: "Init" } })
       }
       const peer = yield* connect
       const request = yield* peer.request
