@@ -191,8 +191,11 @@ describe("whoever asks a service at its end", () => {
       ])
       yield* settle
       current.turnAway(stopped)
+      // By the time that they go on, others may be admitted again.
+      current.admit()
       yield* settle
       for (const waiter of waiters) expect(waiter.unsafePoll()).toEqual(Exit.fail(stopped))
+      current.turnAway(stopped)
       expect(yield* Effect.exit(current.whenConnected)).toEqual(Exit.fail(stopped))
       expect(counts.waiting).toBe(0)
       current.admit()

@@ -174,7 +174,7 @@ describe("leaks and logs", () => {
         waiters: waiters.length,
         succeeded: sum(/to Connected/),
         failed: sum(/Connecting to Waiting/),
-        interrupted: sum(/Connecting to Disconnecting/),
+        interrupted: sum(/Connecting to (Disconnecting|Connecting)/),
         ended: sum(/Connected to/)
       })
     }

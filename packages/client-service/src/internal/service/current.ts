@@ -67,9 +67,9 @@ export class Current<P, E> {
   #end: Exit.Exit<never, EndError<E>> | undefined
   #failedAttempts = 0
   #lastFailure: Exit.Exit<never, AttemptError<E>> | undefined
-  #patient: Set<Waiter<never>> | undefined
+  #patient: Set<Waiter<EndError<E>>> | undefined
   /** Those who wait until an attempt fails, by the number of that attempt among those that fail. */
-  #impatient: Map<number, Set<Waiter<AttemptError<E>>>> | undefined
+  #impatient: Map<number, Set<Waiter<AttemptError<E> | EndError<E>>>> | undefined
 
   static make<P, E>(settings: Settings<P, E>): Effect.Effect<Current<P, E>> {
     return Effect.map(SubscriptionRef.make(Option.none<P>()), (ref) => new Current(settings, ref))
@@ -154,7 +154,8 @@ export class Current<P, E> {
   /** Has those who wait fail, and whoever comes later. */
   turnAway(error: EndError<E>): void {
     this.#end = Exit.fail(error)
-    this.#wake()
+    // With the failure itself: by the time that they look, others may be admitted again.
+    this.#wake(this.#end)
   }
 
   /** Has whoever comes wait again. */
@@ -171,7 +172,10 @@ export class Current<P, E> {
 
   // To find a connection and to begin with it is one step, and so is to find none and to wait: a fiber may be held up
   // between any two. Whoever is woken looks again, since by then the connection may be lost.
-  #demand<A, E2, R>(demand: Demand<P, A, E2, R>, limit?: Limit<E2>): Effect.Effect<A, E2 | EndError<E>, R> {
+  #demand<A, E2, R>(
+    demand: Demand<P, A, E2 | EndError<E>, R>,
+    limit?: Limit<E2 | EndError<E>>
+  ): Effect.Effect<A, E2 | EndError<E>, R> {
     return wait((resume: Resume<A, E2 | EndError<E>, R>) => {
       const established = this.#established
       if (established !== undefined && established.generation > demand.generation) {
@@ -189,7 +193,7 @@ export class Current<P, E> {
     })
   }
 
-  get #endless(): Limit<never> {
+  get #endless(): Limit<EndError<E>> {
     return {
       reached: () => undefined,
       enlist: (waiter) => {
@@ -199,7 +203,7 @@ export class Current<P, E> {
     }
   }
 
-  #untilFailed(failures: number): Limit<AttemptError<E>> {
+  #untilFailed(failures: number): Limit<AttemptError<E> | EndError<E>> {
     const last = this.#failedAttempts + failures
     return {
       reached: () => (last <= this.#failedAttempts ? this.#lastFailure : undefined),
@@ -216,7 +220,7 @@ export class Current<P, E> {
     }
   }
 
-  #untilLate(millis: number): Limit<NotConnected<E>> {
+  #untilLate(millis: number): Limit<NotConnected<E> | EndError<E>> {
     const { clock, fork, name, state } = this.#settings
     const until = clock.unsafeCurrentTimeMillis() + millis
     const left = () => until - clock.unsafeCurrentTimeMillis()
@@ -226,9 +230,9 @@ export class Current<P, E> {
     return {
       reached: () => (left() > 0 ? undefined : late),
       enlist: (waiter) => {
-        const delist = this.#endless.enlist(() => {
+        const delist = this.#endless.enlist((end) => {
           cancel()
-          waiter()
+          waiter(end)
         })
         const cancel = after(fork, left(), () => {
           delist()
@@ -242,7 +246,7 @@ export class Current<P, E> {
     }
   }
 
-  #enlist<W>(waiters: Set<W>, waiter: W): () => void {
+  #enlist<E2>(waiters: Set<Waiter<E2>>, waiter: Waiter<E2>): () => void {
     waiters.add(waiter)
     this.#settings.waiting(1)
     return () => {
@@ -250,13 +254,13 @@ export class Current<P, E> {
     }
   }
 
-  #wake(): void {
+  #wake(end?: Exit.Exit<never, EndError<E>>): void {
     const patient = this.#patient
     const impatient = this.#impatient
     this.#patient = undefined
     this.#impatient = undefined
-    this.#resume(patient)
-    if (impatient !== undefined) for (const waiters of impatient.values()) this.#resume(waiters)
+    this.#resume(patient, end)
+    if (impatient !== undefined) for (const waiters of impatient.values()) this.#resume(waiters, end)
   }
 
   #resume<E2>(waiters: Set<Waiter<E2>> | undefined, failure?: Effect.Effect<never, E2>): void {
