@@ -193,6 +193,35 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    */
   readonly usePromise: UsePromise<Protocol, E>
   /**
+   * Does what `use` does with a function that calls back, as one of `Effect.async` does, and needs neither a fiber nor a
+   * promise. It is for those who make a client for others: calls are many there.
+   *
+   * The function may give a cleanup, which is called if the caller is interrupted, or the connection ends, before it has
+   * resumed. What it resumes with after that is ignored.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ClientService } from "effect-client-service"
+   *
+   * interface Client {
+   *   readonly get: (key: string, callback: (error: Error | null, value: string) => void) => { readonly cancel: () => void }
+   * }
+   *
+   * declare const service: ClientService.ClientService<Client>
+   *
+   * const greeting = service.useAsync<string, Error>((client, resume) => {
+   *   const call = client.get("greeting", (error, value) =>
+   *     resume(error === null ? Effect.succeed(value) : Effect.fail(error))
+   *   )
+   *   return () => call.cancel()
+   * })
+   * ```
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
+   */
+  readonly useAsync: UseAsync<Protocol, E>
+  /**
    * The protocol of each connection: of the one there is, then of every later one. A consumer that is slow misses those
    * that have passed meanwhile, and gets the newest. With `Stream.flatMap({ switch: true })`, what depends on a
    * connection is begun anew on each.
@@ -254,6 +283,23 @@ export interface UsePromise<out P, out E, out R = never> {
 }
 
 /**
+ * The type of `useAsync`, of a service or of its tag: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UseAsync<out P, out E, out R = never> {
+  <A, E2 = never>(
+    f: AsyncUse<P, A, E2>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E2 | ConnectionLost | ServiceStopped | RetriesExhausted<E>, R>
+  <A, E2 = never>(
+    f: AsyncUse<P, A, E2>,
+    options: UseOptions | undefined
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | ServiceStopped | RetriesExhausted<E>, R>
+}
+
+/**
  * How a `use` waits for its connection.
  *
  * @since 0.1.0
@@ -279,6 +325,18 @@ export type PromiseUse<P, A, E> =
       readonly try: (protocol: P, signal: AbortSignal) => PromiseLike<A>
       readonly catch: (error: unknown) => E
     }
+
+/**
+ * What `useAsync` runs: a function that resumes its caller later, or at once, and may give what takes back what it has
+ * begun.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AsyncUse<P, A, E> = (
+  protocol: P,
+  resume: (effect: Effect.Effect<A, E>) => void
+) => (() => void) | undefined | void
 
 type AnyEffect<A = unknown, E = unknown> = Effect.Effect<A, E, unknown>
 

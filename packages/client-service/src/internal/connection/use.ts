@@ -8,13 +8,10 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { ConnectionLost } from "../../ConnectionError.js"
 import { Changes } from "../time/changes.js"
+import type { Pending } from "../time/wait.js"
 import { withoutStack } from "../withoutStack.js"
 
 type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
-
-interface User {
-  readonly lose: () => void
-}
 
 /**
  * Those who use a connection. Each ends with it, whatever region its fiber is in.
@@ -22,7 +19,9 @@ interface User {
 export class Users {
   readonly changes = new Changes()
   readonly #service: string
-  readonly #users = new Set<User>()
+  // Linked, since a Set copies itself over and over while calls come and go.
+  #last: User | undefined
+  #size = 0
   #end: Exit.Exit<never, ConnectionLost> = Exit.die("the connection is up")
 
   constructor(service: string) {
@@ -30,14 +29,16 @@ export class Users {
   }
 
   get size(): number {
-    return this.#users.size
+    return this.#size
   }
 
   /** Has everybody fail, and tells them why. */
   end(reason: unknown): void {
-    if (this.#users.size === 0) return
+    if (this.#last === undefined) return
     this.#end = Exit.fail(withoutStack(() => new ConnectionLost({ service: this.#service, cause: reason })))
-    for (const user of this.#users) user.lose()
+    const users: Array<User> = []
+    for (let user: User | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
+    for (const user of users.reverse()) user.lose(this.#end)
   }
 
   /**
@@ -49,17 +50,90 @@ export class Users {
     runtime: Runtime.Runtime<R>,
     f: () => Effect.Effect<A, E, R>,
     resume: Resume<A, E | ConnectionLost, R>
-  ): Effect.Effect<unknown> {
-    let isLost = false
-    let fiber: Fiber.RuntimeFiber<A, E> | undefined
-    let before: FiberRefs.FiberRefs | undefined
-    const user: User = {
-      lose: () => {
-        isLost = true
-        fiber?.unsafeInterruptAsFork(FiberId.none)
-      }
+  ): Pending {
+    return new FiberUser(this, runtime, f, resume)
+  }
+
+  /** Waits until a function resumes its caller, which takes no fiber, and gives what takes that back. */
+  runAsync<P, A, E>(protocol: P, begin: AsyncUse<P, A, E>, resume: Resume<A, E | ConnectionLost, never>): Pending {
+    const user = new AsyncUser(this, resume)
+    try {
+      const cleanup = begin(protocol, (effect) => user.done(effect))
+      if (cleanup !== undefined) user.cleanup = cleanup
+    } catch (defect) {
+      user.done(Effect.die(defect))
     }
-    this.#users.add(user)
+    return user
+  }
+
+  /** Waits for a promise likewise. */
+  runPromise<P, A, E>(
+    protocol: P,
+    { catch: fail, try: evaluate }: PromiseUse<P, A, E>,
+    resume: Resume<A, E | ConnectionLost, never>
+  ): Pending {
+    const user = new AsyncUser<A, E>(this, resume)
+    const failed = (error: unknown) => user.done(Effect.suspend(() => Effect.fail(fail(error))))
+    try {
+      let signal = never
+      // Most functions do not take the signal, which costs as much as the rest.
+      if (evaluate.length > 1) {
+        const controller = new AbortController()
+        signal = controller.signal
+        user.cleanup = () => controller.abort()
+      }
+      evaluate(protocol, signal).then((value) => user.done(Exit.succeed(value)), failed)
+    } catch (error) {
+      failed(error)
+    }
+    return user
+  }
+
+  add(user: User): void {
+    user.previous = this.#last
+    if (this.#last !== undefined) this.#last.next = user
+    this.#last = user
+    this.#size += 1
+  }
+
+  /** Tells whether the user was still one. */
+  remove(user: User): boolean {
+    if (user.isDone) return false
+    user.isDone = true
+    const { next, previous } = user
+    if (next === undefined) this.#last = previous
+    else next.previous = previous
+    if (previous !== undefined) previous.next = next
+    this.#size -= 1
+    this.changes.notify()
+    return true
+  }
+}
+
+abstract class User implements Pending {
+  isDone = false
+  previous: User | undefined
+  next: User | undefined
+
+  abstract readonly cancel: Effect.Effect<unknown>
+
+  /** The connection has ended. */
+  abstract lose(end: Exit.Exit<never, ConnectionLost>): void
+}
+
+class FiberUser<A, E, R> extends User {
+  readonly #running: Fiber.RuntimeFiber<A, E> | undefined
+  #end: Exit.Exit<never, ConnectionLost> | undefined
+
+  constructor(
+    users: Users,
+    runtime: Runtime.Runtime<R>,
+    f: () => Effect.Effect<A, E, R>,
+    resume: Resume<A, E | ConnectionLost, R>
+  ) {
+    super()
+    users.add(this)
+    let before: FiberRefs.FiberRefs | undefined
     const running = Runtime.runFork(
       // The caller may be in an uninterruptible region, and the connection would end without it.
       Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption),
@@ -68,60 +142,72 @@ export class Users {
         return f()
       })
     )
+    this.#running = running
     const ended = (exit: Exit.Exit<A, E>) => {
-      this.#remove(user)
-      if (isLost) resume(this.#end)
+      users.remove(this)
+      if (this.#end !== undefined) resume(this.#end)
       // To inherit costs as much as the rest, and most Effects change nothing.
       else resume(running.getFiberRefs() === before ? exit : Effect.zipRight(running.inheritAll, exit))
     }
     const exit = running.unsafePoll()
-    if (exit !== null) {
-      ended(exit)
-      return Effect.void
+    if (exit !== null) ended(exit)
+    else {
+      running.addObserver(ended)
+      if (this.#end !== undefined) running.unsafeInterruptAsFork(FiberId.none)
     }
-    running.addObserver(ended)
-    fiber = running
-    if (isLost) running.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  get cancel(): Effect.Effect<unknown> {
+    const running = this.#running
+    if (running === undefined) return Effect.void
     return Effect.flatMap(Effect.fiberId, (id) => running.interruptAsFork(id)).pipe(Effect.zipRight(running.await))
   }
 
-  /** Waits for a promise, which takes no fiber, and gives what aborts it. */
-  runPromise<P, A, E>(
-    protocol: P,
-    { catch: fail, try: evaluate }: PromiseUse<P, A, E>,
-    resume: Resume<A, E | ConnectionLost, never>
-  ): Effect.Effect<unknown> {
-    // Most functions do not take the signal, which costs as much as the rest.
-    const controller = evaluate.length === 1 ? undefined : new AbortController()
-    const user: User = {
-      lose: () => {
-        if (!this.#remove(user)) return
-        resume(this.#end)
-        controller?.abort()
-      }
-    }
-    const failed = (error: unknown) => {
-      if (this.#remove(user)) resume(Effect.suspend(() => Effect.fail(fail(error))))
-    }
-    this.#users.add(user)
-    try {
-      evaluate(protocol, controller?.signal ?? never).then((value) => {
-        if (this.#remove(user)) resume(Effect.succeed(value))
-      }, failed)
-    } catch (error) {
-      failed(error)
-    }
+  lose(end: Exit.Exit<never, ConnectionLost>): void {
+    this.#end = end
+    this.#running?.unsafeInterruptAsFork(FiberId.none)
+  }
+}
+
+class AsyncUser<A, E> extends User {
+  /** What takes back what has begun, if it must be. */
+  cleanup: (() => void) | undefined
+  readonly #users: Users
+  readonly #resume: Resume<A, E | ConnectionLost, never>
+
+  constructor(users: Users, resume: Resume<A, E | ConnectionLost, never>) {
+    super()
+    this.#users = users
+    this.#resume = resume
+    users.add(this)
+  }
+
+  done(effect: Effect.Effect<A, E>): void {
+    if (this.#users.remove(this)) this.#resume(effect)
+  }
+
+  get cancel(): Effect.Effect<unknown> {
     return Effect.sync(() => {
-      if (this.#remove(user)) controller?.abort()
+      if (this.#users.remove(this)) this.cleanup?.()
     })
   }
 
-  #remove(user: User): boolean {
-    const isRemoved = this.#users.delete(user)
-    if (isRemoved) this.changes.notify()
-    return isRemoved
+  lose(end: Exit.Exit<never, ConnectionLost>): void {
+    if (!this.#users.remove(this)) return
+    try {
+      this.cleanup?.()
+      this.#resume(end)
+    } catch (defect) {
+      this.#resume(Effect.die(defect))
+    }
   }
 }
+
+/** What begins something that resumes its caller, and gives what takes that back. */
+export type AsyncUse<P, A, E> = (
+  protocol: P,
+  resume: (effect: Effect.Effect<A, E>) => void
+) => (() => void) | undefined | void
 
 /** A call that gives a promise, and what an error of it becomes. */
 export interface PromiseUse<in P, out A, out E> {

@@ -14,9 +14,9 @@ import {
 } from "../../ConnectionError.js"
 import type { ConnectionState } from "../../ConnectionState.js"
 import type { Established } from "../connection/phase.js"
-import type { PromiseUse } from "../connection/use.js"
+import type { AsyncUse, PromiseUse } from "../connection/use.js"
 import type { Fork } from "../fork.js"
-import { wait } from "../time/wait.js"
+import { type Pending, wait } from "../time/wait.js"
 import { after } from "../time/within.js"
 
 /** What those fail with who ask a service that is at its end. */
@@ -38,7 +38,7 @@ type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
 /** Somebody who wants a connection later than a generation, for as long as the limit allows. */
 interface Demand<P, A, E, R> {
   readonly generation: number
-  readonly begin: (established: Established<P>, resume: Resume<A, E, R>) => Effect.Effect<unknown>
+  readonly begin: (established: Established<P>, resume: Resume<A, E, R>) => Pending
   /** From the moment at which the wait begins. */
   readonly limit: () => Limit<E>
 }
@@ -112,12 +112,16 @@ export class Current<P, E> {
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R> {
     return Effect.flatMap(Effect.runtime<R>(), (runtime) =>
-      this.#demand<A, E2 | ConnectionLost | NotConnected<E>, R>({
-        generation: 0,
-        begin: ({ protocol, users }, resume) => users.run(runtime, () => f(protocol), resume),
-        limit: () => this.#untilLate(maxWait)
-      })
+      this.#user<A, E2, R>(({ protocol, users }, resume) => users.run(runtime, () => f(protocol), resume), maxWait)
     )
+  }
+
+  /** Waits until a function resumes the caller likewise. */
+  useAsync<A, E2>(
+    begin: AsyncUse<P, A, E2>,
+    maxWait: number
+  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>> {
+    return this.#user<A, E2, never>(({ protocol, users }, resume) => users.runAsync(protocol, begin, resume), maxWait)
   }
 
   /** Waits for a promise likewise. */
@@ -125,11 +129,7 @@ export class Current<P, E> {
     use: PromiseUse<P, A, E2>,
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>> {
-    return this.#demand<A, E2 | ConnectionLost | NotConnected<E>, never>({
-      generation: 0,
-      begin: ({ protocol, users }, resume) => users.runPromise(protocol, use, resume),
-      limit: () => this.#untilLate(maxWait)
-    })
+    return this.#user<A, E2, never>(({ protocol, users }, resume) => users.runPromise(protocol, use, resume), maxWait)
   }
 
   /** The service has a connection. */
@@ -170,6 +170,25 @@ export class Current<P, E> {
     return SubscriptionRef.set(this.ref, this.protocol)
   }
 
+  // Who finds a connection at once, as most do, needs no demand.
+  #user<A, E2, R>(
+    begin: Demand<P, A, E2 | ConnectionLost | NotConnected<E>, R>["begin"],
+    maxWait: number
+  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R> {
+    return wait((resume: Resume<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R>) =>
+      this.#established === undefined
+        ? answer(
+            resume,
+            this.#demand<A, E2 | ConnectionLost | NotConnected<E>, R>({
+              generation: 0,
+              begin,
+              limit: () => this.#untilLate(maxWait)
+            })
+          )
+        : begin(this.#established, resume)
+    )
+  }
+
   // To find a connection and to begin with it is one step, and so is to find none and to wait: a fiber may be held up
   // between any two. Whoever is woken looks again, since by then the connection may be lost.
   #demand<A, E2, R>(
@@ -189,7 +208,7 @@ export class Current<P, E> {
       }
       const failure = limit.reached()
       if (failure !== undefined) return answer(resume, failure)
-      return Effect.sync(limit.enlist((failure) => resume(failure ?? this.#demand(demand, limit))))
+      return { cancel: Effect.sync(limit.enlist((failure) => resume(failure ?? this.#demand(demand, limit)))) }
     })
   }
 
@@ -278,7 +297,9 @@ const protocolOf = <P>(): Pick<Demand<P, P, never, never>, "begin" | "generation
   begin: ({ succeed }, resume) => answer(resume, succeed)
 })
 
-const answer = <A, E, R>(resume: Resume<A, E, R>, effect: Effect.Effect<A, E, R>): Effect.Effect<unknown> => {
+const answer = <A, E, R>(resume: Resume<A, E, R>, effect: Effect.Effect<A, E, R>): Pending => {
   resume(effect)
-  return Effect.void
+  return settled
 }
+
+const settled: Pending = { cancel: Effect.void }

@@ -14,7 +14,7 @@ import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from
 import type { ConnectionState } from "../../ConnectionState.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
-import { type PromiseUse, unknownException } from "../connection/use.js"
+import { type AsyncUse, type PromiseUse, unknownException } from "../connection/use.js"
 import { makeFork } from "../fork.js"
 import * as Validate from "../options.js"
 import { Journal } from "../telemetry/journal.js"
@@ -186,6 +186,21 @@ export class Service<P, E, R> extends Inspectable.Class {
     return typeof f === "function"
       ? this.#current.usePromise({ try: f, catch: unknownException }, maxWait)
       : this.#current.usePromise(f, maxWait)
+  }
+
+  useAsync<A, E2 = never>(
+    f: AsyncUse<P, A, E2>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E2 | ConnectionLost | EndError<E>>
+  useAsync<A, E2 = never>(
+    f: AsyncUse<P, A, E2>,
+    options: UseOptions | undefined
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | EndError<E>>
+  useAsync<A, E2>(
+    f: AsyncUse<P, A, E2>,
+    options?: UseOptions
+  ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | EndError<E>> {
+    return this.#current.useAsync(f, maxWaitOf("useAsync", options))
   }
 
   pipe() {

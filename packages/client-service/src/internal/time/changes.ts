@@ -33,5 +33,5 @@ export const waitUntil = (changes: Changes, holds: () => boolean): Effect.Effect
       else unsubscribe = changes.subscribe(look)
     }
     look()
-    return Effect.sync(() => unsubscribe())
+    return { cancel: Effect.sync(() => unsubscribe()) }
   })

@@ -53,7 +53,7 @@ const waitFor = (
   wait((resume) => {
     if (holds()) {
       resume(Effect.succeed(true))
-      return Effect.void
+      return { cancel: Effect.void }
     }
     const look = () => {
       if (holds()) settle()
@@ -69,5 +69,5 @@ const waitFor = (
     }
     let unsubscribe = subscribe(look)
     const cancel = after(fork, millis, settle)
-    return Effect.sync(forget)
+    return { cancel: Effect.sync(forget) }
   })
