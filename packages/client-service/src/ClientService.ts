@@ -108,8 +108,9 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    */
   readonly start: Effect.Effect<void>
   /**
-   * Stops the service. Completes when its connection is closed and its attempt halted, or when `closeTimeout` has
-   * passed. Interrupting it ends the wait, not the stop.
+   * Stops the service: lets the `use`s that are under way finish for `drainTimeout`, then closes. Completes when the
+   * connection is closed and the attempt halted, or when `closeTimeout` has passed since the closing began. Interrupting it
+   * ends the wait, not the stop.
    */
   readonly stop: Effect.Effect<void>
   /**
@@ -128,7 +129,7 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    * Waits for a connection and gives its protocol, at once if there is one. It waits also for a service that is not
    * started yet.
    *
-   * Fails at once with `ServiceStopped` if the service is stopped and with `RetriesExhausted` if it has given up, and
+   * Fails at once with `ServiceStopped` if the service is stopped, or lets its last `use`s finish, and with `RetriesExhausted` if it has given up, and
    * when either happens while it waits. With `failAfterFailures: n`, fails as well when the n-th attempt from now fails,
    * with the cause of that.
    *
@@ -165,7 +166,8 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
   readonly use: Use<Protocol, E>
   /**
    * Does what `use` does with a function that gives a promise, and needs no fiber for it. The signal is aborted when the
-   * caller is interrupted or the connection ends; then the promise is not waited for any more.
+   * caller is interrupted or the connection ends; then the promise is not waited for any more. A function that declares the
+   * protocol as its only parameter is given one that never is, since it costs much.
    *
    * What the promise is rejected with, or the function throws, is the cause of an `UnknownException`; or becomes the error
    * that `catch` makes of it, if the function is given as `try`, as in `Effect.tryPromise`.
@@ -333,10 +335,7 @@ export type PromiseUse<P, A, E> =
  * @since 0.1.0
  * @category models
  */
-export type AsyncUse<P, A, E> = (
-  protocol: P,
-  resume: (effect: Effect.Effect<A, E>) => void
-) => (() => void) | undefined | void
+export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
 
 type AnyEffect<A = unknown, E = unknown> = Effect.Effect<A, E, unknown>
 

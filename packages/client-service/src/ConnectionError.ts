@@ -91,7 +91,7 @@ export class NotConnected<out E> extends Data.TaggedError("NotConnected")<{
 }
 
 /**
- * The retry policy ended, so the service has given up until it is started again. `cause` is that of the last failure,
+ * The retry policy ended, so the service has given up until `start` or `reconnect`. `cause` is that of the last failure,
  * `failures` how many there were in a row.
  *
  * @since 0.1.0

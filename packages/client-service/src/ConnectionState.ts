@@ -15,13 +15,14 @@ import type { ConnectionError } from "./internal/connectionErrors.js"
  * - `Init`: made, and not started yet.
  * - `Connecting`: an attempt is under way, or waits for the previous connection to close. `attempt` counts the attempts since
  *   `start`, from 1; `cause` is that of the failure before it, if there was one.
- * - `Connected`: `protocol` is ready for use. `generation` counts the connections of this service, from 1.
+ * - `Connected`: `protocol` is ready for use. `generation` counts the connections of this service, from 1. When that
+ *   connection is lost, it stays so until the retry policy has answered; the service's own `protocol` is none at once.
  * - `Waiting`: the next attempt begins at `retryAt`.
  * - `Disconnecting`: stopping; the connection or the attempt is being closed. `uses` counts the `use`s that are still under
  *   way, for which it stays open as long as `drainTimeout` lets it.
  * - `Restarting`: started again while `Disconnecting`.
  * - `Stopped`: nothing is under way.
- * - `Exhausted`: the retry policy ended. Nothing is under way until the next `start`.
+ * - `Exhausted`: the retry policy ended. Nothing is under way until `start` or `reconnect`.
  *
  * `failures` counts failed attempts and early losses in a row. `connectedAt` and `retryAt` are milliseconds since the
  * epoch, by Effect's `Clock`.

@@ -5,7 +5,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
-import { firstLine } from "./internal/firstLine.js"
+import { reasonOf } from "./internal/message.js"
 
 /**
  * The rules that an endpoint must keep:
@@ -53,7 +53,7 @@ export class EndpointRuleBroken extends Data.TaggedError("EndpointRuleBroken")<{
   readonly cause?: Cause.Cause<unknown> | undefined
 }> {
   override get message(): string {
-    const reason = this.cause === undefined ? "" : `: ${firstLine(this.cause)}`
+    const reason = this.cause === undefined ? "" : `: ${reasonOf(this.cause) ?? "failed"}`
     const last = this.history[this.history.length - 1]
     return `${this.endpoint} breaks the rule ${this.rule} (seed ${this.seed}, ${last}): ${this.what}${reason}`
   }

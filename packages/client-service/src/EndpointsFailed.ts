@@ -5,7 +5,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
-import { firstLine } from "./internal/firstLine.js"
+import { reasonOf } from "./internal/message.js"
 
 /**
  * Which endpoint failed, and why.
@@ -35,6 +35,6 @@ export class EndpointsFailed<out E> extends Data.TaggedError("EndpointsFailed")<
   }
 
   override get message(): string {
-    return this.failures.map(({ cause, endpoint }) => `${endpoint}: ${firstLine(cause)}`).join("; ")
+    return this.failures.map(({ cause, endpoint }) => `${endpoint}: ${reasonOf(cause) ?? "failed"}`).join("; ")
   }
 }

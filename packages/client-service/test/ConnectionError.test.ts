@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, FiberId, Option } from "effect"
-import { ClientService, ConnectionError, ConnectionState, Transport } from "effect-client-service"
+import { ClientService, ConnectionError, ConnectionState, EndpointsFailed, Transport } from "effect-client-service"
 
 const service = "redis"
 
@@ -246,5 +246,18 @@ describe("TransportError", () => {
     expect(new Transport.TransportError({ reason }).message).toBe(message)
     expect(new Transport.TransportError({ reason, cause: new Error("why") }).message).toBe(`${message}: why`)
     expect(new Transport.TransportError({ reason, cause: { password: "hunter2" } }).message).toBe(message)
+  })
+})
+
+describe("EndpointsFailed", () => {
+  it("tells which endpoints failed and why, and no more than the tag of what may hold a secret", () => {
+    const error = new EndpointsFailed.EndpointsFailed({
+      failures: [
+        { endpoint: "first", cause: Cause.fail(new Error("refused")) },
+        { endpoint: "second", cause: Cause.fail({ _tag: "Denied", password: "hunter2" }) },
+        { endpoint: "third", cause: Cause.fail({ password: "hunter2" }) }
+      ]
+    })
+    expect(error.message).toBe("first: refused; second: Denied; third: failed")
   })
 })

@@ -5,6 +5,7 @@ import type { Established } from "../src/internal/connection/phase.js"
 import { Users } from "../src/internal/connection/use.js"
 import { makeFork } from "../src/internal/fork.js"
 import { Current } from "../src/internal/service/current.js"
+import { held } from "./failures/support.js"
 import { settle } from "./support/fixture.js"
 
 const make = Effect.gen(function* () {
@@ -264,6 +265,55 @@ describe("users", () => {
         Exit.fail("no"),
         Exit.failCause(Cause.die("thrown"))
       ])
+    })
+  )
+
+  it.effect("that have ended hold none of those that came after them", () =>
+    Effect.gen(function* () {
+      const users = new Users("test")
+      const runtime = yield* Effect.runtime<never>()
+      const begin = (finish: Array<() => void>) =>
+        users.runAsync<string, number, never>(
+          "protocol",
+          (_, resume) => {
+            finish.push(() => resume(Effect.succeed(1)))
+          },
+          () => {}
+        )
+      // One that is never resumed, and whose caller is gone.
+      const kept: Array<() => void> = []
+      const first = begin(kept)
+      yield* first.cancel
+      const later: Array<() => void> = []
+      const refs = Array.from({ length: 100 }, () => new WeakRef(begin(later)))
+      for (const finish of later.splice(0)) finish()
+      users.run(
+        runtime,
+        () => Effect.void,
+        () => {}
+      )
+      // The engine may have the last in hand.
+      expect(yield* held(refs)).toBeLessThan(5)
+      expect(kept).toHaveLength(1)
+      expect(users.size).toBe(0)
+    })
+  )
+
+  it.effect("call the cleanup of what loses its connection before it has given it", () =>
+    Effect.sync(() => {
+      const users = new Users("test")
+      const cleaned: Array<string> = []
+      users.runAsync<string, number, never>(
+        "protocol",
+        () => {
+          users.end("why")
+          return () => {
+            cleaned.push("cleaned")
+          }
+        },
+        () => {}
+      )
+      expect(cleaned).toEqual(["cleaned"])
     })
   )
 

@@ -240,7 +240,7 @@ describe("failover", () => {
       const error = yield* Effect.flip(connect)
       expect(error).toMatchObject({
         _tag: "EndpointsFailed",
-        message: "a: Error: refused; b: Error: boom; c: Error: mute"
+        message: "a: refused; b: boom; c: mute"
       })
     })
   )

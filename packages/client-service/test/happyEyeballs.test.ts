@@ -334,7 +334,7 @@ describe("happyEyeballs", () => {
         { endpoint: "a", cause: Cause.fail("a failed") }
       ])
       expect(error.message).toBe(
-        "b: Error: b died; c: Error: c threw; d: All fibers interrupted without errors.; a: Error: a failed"
+        "b: b died; c: c threw; d: interrupted; a: a failed"
       )
       expect(yield* openOf(racers)).toEqual([0, 0, 0, 0])
     })

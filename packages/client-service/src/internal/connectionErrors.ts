@@ -1,3 +1,4 @@
+// Apart from ConnectionError.ts, since NotConnected there has a ConnectionState, which has these.
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import { messageOf } from "./message.js"
@@ -40,8 +41,8 @@ export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
 
 /**
  * A connection was lost without an error of its own: the peer closed it, or its signal's `lost` was called with no
- * error. It is also what `use` fails with when the connection under it is lost for whatever reason; `cause` is then
- * that reason.
+ * error. It is also what `use` fails with when the connection under it ends for whatever reason; `cause` is then that
+ * reason, and there is none if the service itself has closed it, for `reconnect` or `maxAge`.
  *
  * @since 0.1.0
  * @category errors

@@ -3,7 +3,10 @@ export const withoutStack = <A extends Error>(make: () => A): A => {
   const errors: ErrorConstructor & { stackTraceLimit?: number } = Error
   const limit = errors.stackTraceLimit
   errors.stackTraceLimit = 0
-  const error = make()
-  if (limit !== undefined) errors.stackTraceLimit = limit
-  return error
+  try {
+    return make()
+  } finally {
+    if (limit === undefined) delete errors.stackTraceLimit
+    else errors.stackTraceLimit = limit
+  }
 }

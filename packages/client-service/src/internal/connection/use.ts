@@ -59,7 +59,7 @@ export class Users {
     const user = new AsyncUser(this, resume)
     try {
       const cleanup = begin(protocol, (effect) => user.done(effect))
-      if (cleanup !== undefined) user.cleanup = cleanup
+      if (cleanup !== undefined) user.cleanUpWith(cleanup)
     } catch (defect) {
       user.done(Effect.die(defect))
     }
@@ -75,12 +75,12 @@ export class Users {
     const user = new AsyncUser<A, E>(this, resume)
     const failed = (error: unknown) => user.done(Effect.suspend(() => Effect.fail(fail(error))))
     try {
-      let signal = never
-      // Most functions do not take the signal, which costs as much as the rest.
-      if (evaluate.length > 1) {
+      let signal = neverAborted
+      // Most functions declare the protocol alone, and a signal costs as much as the rest.
+      if (evaluate.length !== 1) {
         const controller = new AbortController()
         signal = controller.signal
-        user.cleanup = () => controller.abort()
+        user.cleanUpWith(() => controller.abort())
       }
       evaluate(protocol, signal).then((value) => user.done(Exit.succeed(value)), failed)
     } catch (error) {
@@ -104,6 +104,9 @@ export class Users {
     if (next === undefined) this.#last = previous
     else next.previous = previous
     if (previous !== undefined) previous.next = next
+    // Whoever still holds this one, such as a promise that never settles, would hold all that came after it.
+    user.previous = undefined
+    user.next = undefined
     this.#size -= 1
     this.changes.notify()
     return true
@@ -170,8 +173,8 @@ class FiberUser<A, E, R> extends User {
 }
 
 class AsyncUser<A, E> extends User {
-  /** What takes back what has begun, if it must be. */
-  cleanup: (() => void) | undefined
+  #cleanup: (() => void) | undefined
+  #isLost = false
   readonly #users: Users
   readonly #resume: Resume<A, E | ConnectionLost, never>
 
@@ -186,16 +189,23 @@ class AsyncUser<A, E> extends User {
     if (this.#users.remove(this)) this.#resume(effect)
   }
 
+  /** Has a function called if the use is cut short, or at once if it was while that function was made. */
+  cleanUpWith(cleanup: () => void): void {
+    if (this.#isLost) cleanup()
+    else this.#cleanup = cleanup
+  }
+
   get cancel(): Effect.Effect<unknown> {
     return Effect.sync(() => {
-      if (this.#users.remove(this)) this.cleanup?.()
+      if (this.#users.remove(this)) this.#cleanup?.()
     })
   }
 
   lose(end: Exit.Exit<never, ConnectionLost>): void {
     if (!this.#users.remove(this)) return
+    this.#isLost = true
     try {
-      this.cleanup?.()
+      this.#cleanup?.()
       this.#resume(end)
     } catch (defect) {
       this.#resume(Effect.die(defect))
@@ -204,10 +214,7 @@ class AsyncUser<A, E> extends User {
 }
 
 /** What begins something that resumes its caller, and gives what takes that back. */
-export type AsyncUse<P, A, E> = (
-  protocol: P,
-  resume: (effect: Effect.Effect<A, E>) => void
-) => (() => void) | undefined | void
+export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
 
 /** A call that gives a promise, and what an error of it becomes. */
 export interface PromiseUse<in P, out A, out E> {
@@ -219,4 +226,4 @@ export interface PromiseUse<in P, out A, out E> {
 export const unknownException = (error: unknown): Cause.UnknownException =>
   new Cause.UnknownException(error, "An unknown error occurred in usePromise")
 
-const never = new AbortController().signal
+const neverAborted = new AbortController().signal

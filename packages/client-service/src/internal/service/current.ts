@@ -55,11 +55,11 @@ type Waiter<E> = (failure?: Effect.Effect<never, E>) => void
 /**
  * The connection that a service has now, and those who wait for the next.
  *
- * `established` is what is so at this very moment: it changes with the call that changes it. The `SubscriptionRef` follows
- * as soon as there is a fiber to set it.
+ * `established` is never behind. The `SubscriptionRef` is until a fiber has set it.
  */
 export class Current<P, E> {
   readonly ref: SubscriptionRef.SubscriptionRef<Option.Option<P>>
+  /** Asked for all the time, by fibers that mostly find a connection. */
   readonly whenConnected: Effect.Effect<P, EndError<E>>
   readonly #settings: Settings<P, E>
   #established: Established<P> | undefined
@@ -78,8 +78,9 @@ export class Current<P, E> {
   constructor(settings: Settings<P, E>, ref: SubscriptionRef.SubscriptionRef<Option.Option<P>>) {
     this.#settings = settings
     this.ref = ref
-    const demanded = this.#demand<P, never, never>({ ...protocolOf(), limit: () => this.#endless })
-    this.whenConnected = Effect.suspend(() => this.#established?.succeed ?? demanded)
+    this.whenConnected = Effect.suspend(
+      () => this.#established?.succeed ?? this.#demand<P, never, never>({ ...protocolOf(), limit: () => this.#endless })
+    )
   }
 
   get established(): Established<P> | undefined {
@@ -90,7 +91,7 @@ export class Current<P, E> {
     return this.#established?.some ?? Option.none()
   }
 
-  /** Waits until so many attempts have failed. */
+  /** Waits for a connection, or until so many attempts have failed. */
   whenConnectedOrFailed(failures: number): Effect.Effect<P, EndError<E> | AttemptError<E>> {
     return this.#demand<P, AttemptError<E>, never>({ ...protocolOf(), limit: () => this.#untilFailed(failures) })
   }
@@ -242,7 +243,8 @@ export class Current<P, E> {
   #untilLate(millis: number): Limit<NotConnected<E> | EndError<E>> {
     const { clock, fork, name, state } = this.#settings
     const until = clock.unsafeCurrentTimeMillis() + millis
-    const left = () => until - clock.unsafeCurrentTimeMillis()
+    // The clock may be set back.
+    const left = () => Math.min(millis, until - clock.unsafeCurrentTimeMillis())
     const late = Effect.suspend(
       () => new NotConnected<E>({ service: name, state: state(), maxWait: Duration.millis(millis) })
     )

@@ -4,7 +4,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberHandle from "effect/FiberHandle"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -69,7 +68,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   readonly #settings: Settings<P, E, R>
   readonly #current: Current<P, E>
   readonly #publisher: Publisher<P, E>
-  readonly #fiber: FiberHandle.FiberHandle<void>
+  #fiber: Fiber.RuntimeFiber<void> | undefined
   #model: Model<P, E> = initial
   /** The attempt, or the connection that is up. */
   #connection: Connection<P, E, R> | undefined
@@ -83,11 +82,10 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   #stopping: Deferred.Deferred<void> | undefined
   #isShutDown = false
 
-  constructor(settings: Settings<P, E, R>, current: Current<P, E>, fiber: FiberHandle.FiberHandle<void>) {
+  constructor(settings: Settings<P, E, R>, current: Current<P, E>) {
     this.#settings = settings
     this.#current = current
     this.#publisher = new Publisher(() => this.#model.state, current, settings.journal)
-    this.#fiber = fiber
   }
 
   get model(): Model<P, E> {
@@ -111,11 +109,12 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   get stop(): Effect.Effect<void> {
     return Effect.uninterruptibleMask((restore) => {
-      const before = this.#running
+      const before = this.#fiber
       this.#dispatch("stop", { isOpen: this.#isOpen, uses: this.#settings.drainTimeout > 0 ? this.#uses : 0 })
       const { _tag } = this.#model.state
-      const isHalted = before !== undefined && (_tag === "Stopped" || before !== this.#running)
-      const halted = isHalted ? Fiber.await(before) : Effect.void
+      // The fiber that this has interrupted, be it that another has taken its place or that there is nothing more to do.
+      const isInterrupted = before !== undefined && (_tag === "Stopped" || before !== this.#fiber)
+      const halted = isInterrupted ? Fiber.await(before) : Effect.void
       if (_tag === "Disconnecting") this.#stopping ??= Deferred.unsafeMake(FiberId.none)
       const stopped = this.#stopping === undefined ? Effect.void : Deferred.await(this.#stopping)
       const publish = this.#publisher.publish
@@ -133,11 +132,14 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     )
   }
 
-  /** Stops, and ignores every later start. */
+  /** Stops, ignores every later start, and ends the fiber of the loop. */
   get shutDown(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#isShutDown = true
-      return this.stop
+      return Effect.zipRight(
+        this.stop,
+        Effect.suspend(() => (this.#fiber === undefined ? Effect.void : Fiber.interrupt(this.#fiber)))
+      )
     })
   }
 
@@ -174,13 +176,23 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   /** Dispatches what came of an activity, which the loop follows with the next. */
   #report<Name extends EventName>(name: Name, event: Events<P, E>[Name]): void {
     this.#isReporting = true
-    this.#dispatch(name, event)
-    this.#isReporting = false
+    try {
+      this.#dispatch(name, event)
+    } finally {
+      this.#isReporting = false
+    }
   }
 
   #begin(activity: Activity<R>): void {
     this.#activity = activity
-    if (!this.#isReporting) FiberHandle.unsafeSet(this.#fiber, this.#settings.fork.soon(this.#run))
+    if (this.#isReporting) return
+    const before = this.#fiber
+    const fiber = this.#settings.fork.soon(this.#run)
+    this.#fiber = fiber
+    fiber.addObserver(() => {
+      if (this.#fiber === fiber) this.#fiber = undefined
+    })
+    before?.unsafeInterruptAsFork(FiberId.none)
   }
 
   // Publishes first: whoever has brought the loop here may have been held up before doing so.
@@ -208,11 +220,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     )
   }
 
-  get #running(): Fiber.RuntimeFiber<void, unknown> | undefined {
-    return Option.getOrUndefined(FiberHandle.unsafeGet(this.#fiber))
-  }
-
-  /** What the table has it do. */
+  // What the table has it do. Public for `dispatch` alone.
 
   warn(): void {
     this.#publisher.add(undefined, this.#settings.journal.startedTwice(this.#model))
@@ -279,7 +287,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   halt(): void {
     this.#activity = undefined
-    if (!this.#isReporting) this.#running?.unsafeInterruptAsFork(FiberId.none)
+    if (!this.#isReporting) this.#fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
   close(): void {
@@ -291,7 +299,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     for (const connection of this.#open) connection.retire(this.#settings.drainTimeout, reason)
   }
 
-  /** What takes its time. */
+  // What takes its time.
 
   get #connect(): Activity<R> {
     return Effect.gen(this, function* () {
@@ -299,7 +307,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       this.close()
       yield* this.#closed()
       this.#reopenAt = Number.POSITIVE_INFINITY
-      const connection = yield* this.#makeConnection((connection) => {
+      const connection = yield* this.#makeConnection(this.#model.attempt, (connection) => {
         this.#connection = connection
       })
       yield* this.#attempt(connection)
@@ -342,7 +350,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       if (yield* connection.over(yield* maxAge)) return
       for (let failures = 1; ; failures++) {
         yield* this.#closed(connection)
-        const successor = yield* this.#makeConnection()
+        const successor = yield* this.#makeConnection(this.#model.attempt + 1)
         yield* successor.settled(Number.POSITIVE_INFINITY)
         const exit = successor.establish(this.#model.generation + 1)
         if (Exit.isSuccess(exit)) {
@@ -407,9 +415,12 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   /** Begins an attempt, and hands it over before anything else can happen. */
-  #makeConnection(handOver?: (connection: Connection<P, E, R>) => void): Effect.Effect<Connection<P, E, R>> {
+  #makeConnection(
+    attempt: number,
+    handOver?: (connection: Connection<P, E, R>) => void
+  ): Effect.Effect<Connection<P, E, R>> {
     const { spans } = this.#settings
-    return Effect.zipWith(spans.begin(this.#model.attempt), Scope.make(), (span, scope) => {
+    return Effect.zipWith(spans.begin(attempt), Scope.make(), (span, scope) => {
       const connection = new Connection(this.#settings, scope, span, this.#observer(span))
       this.#open.add(connection)
       handOver?.(connection)

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ConnectionState } from "../../ConnectionState.js"
 import { type Entry, isLogged, type Journal } from "../telemetry/journal.js"
@@ -42,17 +43,19 @@ export class Publisher<P, E> {
   }
 
   /** Publishes what there is. Whoever comes while another fiber does so leaves it to that one. */
-  readonly publish: Effect.Effect<void> = Effect.uninterruptible(
-    Effect.withFiberRuntime((fiber) => {
-      if (this.#isPublishing) return Effect.void
-      const isWanted = this.#states !== undefined || this.#unpublished.some(({ entry }) => isLogged(fiber, entry))
-      if (!isWanted) this.#unpublished = []
-      const next = this.#next()
-      if (next === undefined) return Effect.void
-      this.#isPublishing = true
-      return this.#continue(next)
-    })
-  )
+  get publish(): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.withFiberRuntime((fiber) => this.#publish(fiber)))
+  }
+
+  #publish(fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<void> {
+    if (this.#isPublishing) return Effect.void
+    const isWanted = this.#states !== undefined || this.#unpublished.some(({ entry }) => isLogged(fiber, entry))
+    if (!isWanted) this.#unpublished = []
+    const next = this.#next()
+    if (next === undefined) return Effect.void
+    this.#isPublishing = true
+    return this.#continue(next)
+  }
 
   #continue(effect: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.flatMap(effect, () => {

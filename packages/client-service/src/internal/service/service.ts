@@ -1,13 +1,12 @@
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberHandle from "effect/FiberHandle"
 import * as FiberRef from "effect/FiberRef"
 import * as Inspectable from "effect/Inspectable"
 import type * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import * as Random from "effect/Random"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from "../../ConnectionError.js"
@@ -70,7 +69,6 @@ export const makeService = <P, E, R>(
       beforeWait: () => loop.beforeWait(),
       waiting: (more) => metrics.waiting(more)
     })
-    const fiber = yield* FiberHandle.make<void>()
     const loop: Loop<P, E, R> = new Loop<P, E, R>(
       {
         ...settings,
@@ -86,10 +84,10 @@ export const makeService = <P, E, R>(
         clock,
         fork
       },
-      current,
-      fiber
+      current
     )
-    yield* Effect.addFinalizer(() => loop.shutDown)
+    // Not Effect.addFinalizer, which keeps all that the fiber of the caller carries for as long as the Scope is open.
+    yield* Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, loop.shutDown))
     return new Service(name, loop, current)
   })
 

@@ -75,7 +75,7 @@ export type Output =
   | "awaitClosed"
   /** Do nothing more. */
   | "halt"
-  /** Close the connection or the attempt. */
+  /** Close the connection or the attempt, but not what a replacement has left to its users. */
   | "close"
   /** Close all connections, each once those who use it have had the time that they get. */
   | "drain"
@@ -140,6 +140,7 @@ const failed: Cell<"failed" | "lost"> = ({ attempt, generation }, { cause, failu
       )
   })
 
+// Of a service that had given up, those who ask wait again, until it is stopped.
 const disconnect: Cell<"stop"> = (model, { uses }) =>
   to(disconnecting(model, uses), uses > 0 ? "turnAway" : "admit", "awaitClosed", "drain")
 

@@ -28,7 +28,7 @@ export class Journal {
   readonly #clock: Clock.Clock
   #quietUntil = Number.NEGATIVE_INFINITY
   #suppressed = 0
-  readonly #said = new Set<string>()
+  #said: Set<string> | undefined
 
   constructor(service: string, endpoint: string, clock: Clock.Clock) {
     this.#service = service
@@ -60,6 +60,7 @@ export class Journal {
 
   /** A warning that is given once for a service. */
   onceOnly(model: Model<unknown, unknown>, message: string): Entry | undefined {
+    this.#said ??= new Set()
     if (this.#said.has(message)) return undefined
     this.#said.add(message)
     return { level: LogLevel.Warning, model, message: () => message }
