@@ -335,7 +335,7 @@ export type PromiseUse<P, A, E> =
  * @since 0.1.0
  * @category models
  */
-export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
+export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | undefined
 
 type AnyEffect<A = unknown, E = unknown> = Effect.Effect<A, E, unknown>
 

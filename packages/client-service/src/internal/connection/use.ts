@@ -214,7 +214,7 @@ class AsyncUser<A, E> extends User {
 }
 
 /** What begins something that resumes its caller, and gives what takes that back. */
-export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | void
+export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | undefined
 
 /** A call that gives a promise, and what an error of it becomes. */
 export interface PromiseUse<in P, out A, out E> {
