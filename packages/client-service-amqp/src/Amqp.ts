@@ -7,6 +7,7 @@ import type { Channel, Options as ClientOptions, ConfirmChannel } from "amqplib"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -46,30 +47,45 @@ export interface Service {
   readonly service: ClientService.ClientService<AmqpConnection, AmqpError>
   /**
    * Waits for a connection, opens a channel of `amqplib`, runs `f` with it once, and closes it: for declaring, and for what
-   * this has nothing for. If the connection is lost meanwhile, fails with `ConnectionLost`.
+   * this has nothing for. If the connection is lost meanwhile, fails with `ConnectionLost`. With `maxWait`, fails with
+   * `NotConnected` if there is no connection within that time; `f` may take as long as it takes.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
-  readonly use: <A>(
-    f: (channel: ConfirmChannel) => Promise<A>
-  ) => Effect.Effect<A, AmqpError | ClientService.ConnectionLost | ServiceEnd>
+  readonly use: Use
   /**
    * Publishes a message to an exchange and waits until the server confirms that it has it.
    *
    * It waits for a connection and a channel as long as it is not sent. If its channel is lost after that, it is sent again
    * with `resend: true`, and otherwise fails with an `AmqpError` of reason `Unconfirmed`. It fails with `Nacked` if the
    * server says so, and with `Unroutable` if it is `mandatory` and there is no queue for it.
+   *
+   * With `maxWait`, it fails with `NotConnected` if there is no connection with a channel within that time. Then the message
+   * was not sent.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { Amqp } from "effect-client-service-amqp"
+   *
+   * declare const amqp: Amqp.Service
+   *
+   * // False if it was not sent, for want of a connection.
+   * const isPublished = amqp.publish("news", "weather.today", "rain", { maxWait: "2 seconds" }).pipe(
+   *   Effect.as(true),
+   *   Effect.catchTag("NotConnected", () => Effect.succeed(false))
+   * )
+   * ```
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
-  readonly publish: (
-    exchange: string,
-    routingKey: string,
-    content: Uint8Array | string,
-    options?: PublishOptions
-  ) => Effect.Effect<void, AmqpError | ServiceEnd>
-  /** Publishes a message to a queue, as `publish` does to an exchange. */
-  readonly sendToQueue: (
-    queue: string,
-    content: Uint8Array | string,
-    options?: PublishOptions
-  ) => Effect.Effect<void, AmqpError | ServiceEnd>
+  readonly publish: Publish
+  /**
+   * Publishes a message to a queue, as `publish` does to an exchange.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
+   */
+  readonly sendToQueue: SendToQueue
   /**
    * The messages of a queue, across connections and channels: on each, it declares and consumes anew. The server sends no
    * more than `prefetch` that are not settled, so a consumer that is slow gets no more.
@@ -88,6 +104,63 @@ export interface Service {
 }
 
 /**
+ * The type of `use`: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Use {
+  <A>(
+    f: (channel: ConfirmChannel) => Promise<A>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, AmqpError | ClientService.ConnectionLost | ServiceEnd>
+  <A>(
+    f: (channel: ConfirmChannel) => Promise<A>,
+    options: ClientService.UseOptions | undefined
+  ): Effect.Effect<A, AmqpError | ClientService.ConnectionLost | ClientService.NotConnected<AmqpError> | ServiceEnd>
+}
+
+/**
+ * The type of `publish`: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Publish {
+  (
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options?: PublishOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<void, AmqpError | ServiceEnd>
+  (
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options: PublishOptions | undefined
+  ): Effect.Effect<void, AmqpError | ClientService.NotConnected<AmqpError> | ServiceEnd>
+}
+
+/**
+ * The type of `sendToQueue`: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SendToQueue {
+  (
+    queue: string,
+    content: Uint8Array | string,
+    options?: PublishOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<void, AmqpError | ServiceEnd>
+  (
+    queue: string,
+    content: Uint8Array | string,
+    options: PublishOptions | undefined
+  ): Effect.Effect<void, AmqpError | ClientService.NotConnected<AmqpError> | ServiceEnd>
+}
+
+/**
  * The properties of a message, and how it is published.
  *
  * @since 0.1.0
@@ -102,6 +175,12 @@ export interface PublishOptions extends ClientOptions.Publish {
    * message, which may have been this one. Default false.
    */
   readonly resend?: boolean | undefined
+  /**
+   * How long to wait for a connection and a channel, together; 0 fails at once if there is none. It does not bound the wait
+   * for the confirmation. With `resend`, a message that is to be sent again waits so long once more, and is `Unconfirmed` if
+   * it can't be sent by then. Default: as long as it takes.
+   */
+  readonly maxWait?: Duration.DurationInput | undefined
 }
 
 /**
@@ -163,23 +242,74 @@ export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnect
  * @category constructors
  */
 export const fromService = (service: ClientService.ClientService<AmqpConnection, AmqpError>): Service => {
-  const publish: Service["publish"] = (exchange, routingKey, content, { resend = false, ...properties } = {}) =>
-    Effect.suspend(() =>
-      send(service, resend, {
+  function use<A>(
+    f: (channel: ConfirmChannel) => Promise<A>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<A, AmqpError | ClientService.ConnectionLost | ServiceEnd>
+  function use<A>(
+    f: (channel: ConfirmChannel) => Promise<A>,
+    options: ClientService.UseOptions | undefined
+  ): Effect.Effect<A, AmqpError | ClientService.ConnectionLost | NotConnected | ServiceEnd>
+  function use<A>(
+    f: (channel: ConfirmChannel) => Promise<A>,
+    options?: ClientService.UseOptions
+  ): Effect.Effect<A, AmqpError | ClientService.ConnectionLost | NotConnected | ServiceEnd> {
+    return service.use(
+      (connection) =>
+        Effect.catchAll(connection.use(f), (error) => (connection.hasEnded() ? forever : Effect.fail(error))),
+      options
+    )
+  }
+  function publish(
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options?: PublishOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<void, AmqpError | ServiceEnd>
+  function publish(
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options: PublishOptions | undefined
+  ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd>
+  function publish(
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    { maxWait = Duration.infinity, resend = false, ...properties }: PublishOptions = {}
+  ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> {
+    const wait = Validate.duration("Amqp.publish", "maxWait", maxWait)
+    return Effect.suspend(() =>
+      send(service, resend, wait, {
         exchange,
         routingKey,
         content: Buffer.from(content),
         properties: { persistent: true, ...properties }
       })
     )
+  }
+  function sendToQueue(
+    queue: string,
+    content: Uint8Array | string,
+    options?: PublishOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<void, AmqpError | ServiceEnd>
+  function sendToQueue(
+    queue: string,
+    content: Uint8Array | string,
+    options: PublishOptions | undefined
+  ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd>
+  function sendToQueue(
+    queue: string,
+    content: Uint8Array | string,
+    options?: PublishOptions
+  ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> {
+    return publish("", queue, content, options)
+  }
   return {
     service,
-    use: (f) =>
-      service.use((connection) =>
-        Effect.catchAll(connection.use(f), (error) => (connection.hasEnded() ? forever : Effect.fail(error)))
-      ),
+    use,
     publish,
-    sendToQueue: (queue, content, options) => publish("", queue, content, options),
+    sendToQueue,
     consume: (queue, { declare, prefetch = 10, ...options } = {}) =>
       messages(service, {
         queue,
@@ -268,39 +398,68 @@ class Connection extends Context.Tag("effect-client-service-amqp/Amqp/Connection
 const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
   ClientService.layer(Connection, options)
 
+type NotConnected = ClientService.NotConnected<AmqpError>
+
 const send = (
   service: ClientService.ClientService<AmqpConnection, AmqpError>,
   resend: boolean,
+  maxWait: Duration.Duration,
   publication: Publication
-): Effect.Effect<void, AmqpError | ServiceEnd> => {
-  let isSent = false
-  const onSent = (): void => {
-    isSent = true
-  }
-  // Without a fiber, since it is a promise: messages are many.
-  const once = service.usePromise({
-    try: (connection) => connection.publish(publication, onSent),
-    catch: (error) => (error instanceof AmqpError ? error : fromChannelError(error, service.name))
+): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> =>
+  Effect.clockWith((clock) => {
+    const until = clock.unsafeCurrentTimeMillis() + Duration.toMillis(maxWait)
+    const left = () => ({ maxWait: Math.max(0, until - clock.unsafeCurrentTimeMillis()) })
+    let isSent = false
+    const onSent = (): void => {
+      isSent = true
+    }
+    const once: Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> = Effect.suspend(() =>
+      // Without a fiber, since it is a promise: messages are many.
+      service.usePromise(
+        {
+          try: (connection) => connection.publish(publication, onSent),
+          catch: (error) => (error instanceof AmqpError ? error : fromChannelError(error, service.name))
+        },
+        left()
+      )
+    ).pipe(
+      Effect.catchAll((error) => {
+        if (!isLoss(error)) return error
+        if (!isSent) return Effect.zipRight(untilOpen(service, left), once)
+        const [endpoint, detail] = [service.name, detailOf(error)]
+        const unconfirmed = new AmqpError({ reason: "Unconfirmed", endpoint, detail, cause: error })
+        if (!resend || isRefusalOfMessage(error)) return unconfirmed
+        // The server may have it.
+        return Effect.catchTag(send(service, resend, maxWait, publication), "NotConnected", () => unconfirmed)
+      })
+    )
+    // What was left of the time is not what the caller has given.
+    return Effect.catchTag(
+      once,
+      "NotConnected",
+      ({ service, state }) => new ClientService.NotConnected({ service, state, maxWait })
+    )
   })
-  return Effect.catchAll(once, (error) => {
-    if (!isLoss(error)) return error
-    if (!isSent) return Effect.zipRight(untilOpen(service), send(service, resend, publication))
-    if (resend && !isRefusalOfMessage(error)) return send(service, resend, publication)
-    return new AmqpError({ reason: "Unconfirmed", endpoint: service.name, detail: detailOf(error), cause: error })
-  })
-}
 
 /** Waits for a connection with a channel for messages. */
-const untilOpen = (service: ClientService.ClientService<AmqpConnection, AmqpError>): Effect.Effect<void, ServiceEnd> =>
-  Effect.catchTag(
-    // The channel ends with its connection, whose loss tells more.
-    service.use(({ publisher }) => Effect.catchAll(publisher.whenConnected(), () => forever)),
-    "ConnectionLost",
-    () => untilOpen(service)
-  )
+const untilOpen = (
+  service: ClientService.ClientService<AmqpConnection, AmqpError>,
+  left: () => ClientService.UseOptions
+): Effect.Effect<void, NotConnected | ServiceEnd> =>
+  service
+    .use(
+      ({ publisher }) =>
+        // The channel ends with its connection, whose loss tells more.
+        Effect.catchTags(
+          publisher.use(() => Effect.void, left()),
+          { ServiceStopped: () => forever, RetriesExhausted: () => forever }
+        ),
+      left()
+    )
+    .pipe(Effect.catchTag("ConnectionLost", () => untilOpen(service, left)))
 
 const isLoss = (
-  error: AmqpError | ClientService.ConnectionLost | ServiceEnd
+  error: AmqpError | ClientService.ConnectionLost | NotConnected | ServiceEnd
 ): error is AmqpError | ClientService.ConnectionLost =>
   error._tag === "ConnectionLost" || (error._tag === "AmqpError" && error.reason === "ChannelClosed")
 

@@ -353,6 +353,32 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
+    it.scoped("is away for longer than a caller waits, or has closed the channel that it needs", () =>
+      Effect.gen(function* () {
+        const server = yield* Server
+        const amqp = yield* connect()
+        yield* amqp.use(durable("away"), { maxWait: "1 minute" })
+        yield* server.keepDeclared
+        yield* Effect.flip(amqp.publish("no such exchange", "", "a"))
+        // The channel is not open again yet, but the connection is.
+        const closed = yield* Effect.flip(amqp.sendToQueue("away", "a", { maxWait: 0 }))
+        expect(closed).toMatchObject({ _tag: "NotConnected", service: `${amqp.service.name} publisher` })
+        expect(closed.message).toContain("no exchange 'no such exchange'")
+        yield* amqp.sendToQueue("away", "b", { maxWait: "1 minute" })
+        yield* server.stop
+        yield* until(amqp, "Waiting")
+        for (const maxWait of [0, 20]) {
+          const away = { _tag: "NotConnected", service: amqp.service.name }
+          expect(yield* Effect.flip(amqp.sendToQueue("away", "c", { maxWait }))).toMatchObject(away)
+          expect(yield* Effect.flip(amqp.use(durable("away"), { maxWait }))).toMatchObject(away)
+        }
+        const publish = yield* Effect.fork(amqp.sendToQueue("away", "d", { maxWait: "1 minute" }))
+        yield* server.start
+        yield* Fiber.join(publish)
+        expect(yield* readyIn(amqp, "away")).toBe(2)
+      })
+    )
+
     it.scoped("does not take the credentials, or has no such virtual host, which can end the policy", () =>
       Effect.gen(function* () {
         const { password, port, user } = yield* Server

@@ -17,7 +17,7 @@ import {
   type Scope,
   type Stream
 } from "effect"
-import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { type ClientService, ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Amqp, type AmqpConnection, AmqpEndpoint, type AmqpError, type AmqpMessage } from "effect-client-service-amqp"
 
 describe("the name of an endpoint", () => {
@@ -169,5 +169,34 @@ describe("the types", () => {
     expectTypeOf(declare).returns.toEqualTypeOf<
       Effect.Effect<number, AmqpError.AmqpError | ConnectionError.ConnectionLost | Amqp.ServiceEnd>
     >()
+  })
+
+  it("have NotConnected only where it is told how long to wait", () => {
+    type Failures = AmqpError.AmqpError | Amqp.ServiceEnd
+    type NotConnected = ConnectionError.NotConnected<AmqpError.AmqpError>
+    type Lost = ConnectionError.ConnectionLost
+    const patient = (maxWait: undefined) => [
+      amqp.publish("news", "weather", "rain", undefined),
+      amqp.publish("news", "weather", "rain", { maxWait }),
+      amqp.sendToQueue("jobs", "a job"),
+      amqp.sendToQueue("jobs", "a job", { resend: true }),
+      amqp.sendToQueue("jobs", "a job", { maxWait })
+    ]
+    expectTypeOf(patient).returns.toEqualTypeOf<Array<Effect.Effect<void, Failures>>>()
+    // One by one, since a list would have the errors of all.
+    const publish = () => amqp.publish("news", "weather", "rain", { maxWait: 0 })
+    expectTypeOf(publish).returns.toEqualTypeOf<Effect.Effect<void, Failures | NotConnected>>()
+    const sendToQueue = () => amqp.sendToQueue("jobs", "a job", { maxWait: "2 seconds", resend: true })
+    expectTypeOf(sendToQueue).returns.toEqualTypeOf<Effect.Effect<void, Failures | NotConnected>>()
+    const unknown = (options: Amqp.PublishOptions | undefined) => amqp.publish("news", "weather", "rain", options)
+    expectTypeOf(unknown).returns.toEqualTypeOf<Effect.Effect<void, Failures | NotConnected>>()
+
+    const one = () => Promise.resolve(1)
+    const patientUse = (maxWait: undefined) => [amqp.use(one, undefined), amqp.use(one, {}), amqp.use(one, { maxWait })]
+    expectTypeOf(patientUse).returns.toEqualTypeOf<Array<Effect.Effect<number, Failures | Lost>>>()
+    const use = () => amqp.use(one, { maxWait: "2 seconds" })
+    expectTypeOf(use).returns.toEqualTypeOf<Effect.Effect<number, Failures | Lost | NotConnected>>()
+    const unknownUse = (options: ClientService.UseOptions | undefined) => amqp.use(one, options)
+    expectTypeOf(unknownUse).returns.toEqualTypeOf<Effect.Effect<number, Failures | Lost | NotConnected>>()
   })
 })

@@ -1,0 +1,165 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Logger, LogLevel, TestClock } from "effect"
+import { ClientService, ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { Amqp, type AmqpConnection, AmqpError } from "effect-client-service-amqp"
+
+const closed = new AmqpError.AmqpError({ reason: "ChannelClosed", endpoint: "test" })
+
+/** A service, and a connection for it whose channel the test opens and closes, and whose confirms it gives. */
+const makeFixture = Effect.gen(function* () {
+  const server = yield* TestEndpoint.make<AmqpConnection.AmqpConnection, AmqpError.AmqpError>()
+  const channel = yield* TestEndpoint.make<void, AmqpError.AmqpError>()
+  const retryPolicy = RetryPolicy.fromFunction(() => "10 seconds")
+  const publisher = yield* ClientService.make({ endpoint: channel.endpoint, retryPolicy, name: "channel" })
+  yield* publisher.start
+  const confirmed = yield* Deferred.make<void>()
+  let isOpen = false
+  const connection = {
+    publisher,
+    publish: (_: unknown, onSent: () => void) => {
+      if (!isOpen) return Promise.reject(closed)
+      onSent()
+      return Effect.runPromise(Deferred.await(confirmed))
+    },
+    use: (f: () => Promise<unknown>) => Effect.promise(f),
+    hasEnded: () => false
+  } as unknown as AmqpConnection.AmqpConnection
+  const amqp = yield* Amqp.make({ endpoint: server.endpoint, retryPolicy, name: "server" })
+  const open = Effect.zipRight(
+    Effect.sync(() => {
+      isOpen = true
+    }),
+    channel.accept(undefined)
+  )
+  return { amqp, channel, confirmed, connection, open, server }
+})
+
+/** All that waits for a connection, but for what has no end. */
+const calls = ({ publish, sendToQueue, use }: Amqp.Service, { maxWait }: { readonly maxWait: 0 | "2 seconds" }) => [
+  use(() => Promise.resolve(), { maxWait }),
+  publish("news", "weather", "rain", { maxWait }),
+  sendToQueue("jobs", "a job", { maxWait, resend: true })
+]
+
+const isDone = (fiber: Fiber.RuntimeFiber<unknown, unknown>) =>
+  Effect.map(Fiber.poll(fiber), ({ _tag }) => _tag === "Some")
+
+describe("maxWait", () => {
+  it.scoped("bounds the wait for a connection", () =>
+    Effect.gen(function* () {
+      const { amqp, connection, open, server } = yield* makeFixture
+      yield* server.down(new AmqpError.AmqpError({ reason: "Refused", endpoint: "test" }))
+      yield* open
+      const fibers = yield* Effect.forEach(calls(amqp, { maxWait: "2 seconds" }), (call) => Effect.fork(call))
+      yield* TestClock.adjust("1999 millis")
+      expect(yield* Effect.forEach(fibers, isDone)).toEqual([false, false, false])
+      yield* TestClock.adjust("1 millis")
+      for (const fiber of fibers) {
+        const error = yield* Effect.flip(Fiber.join(fiber))
+        expect(error).toBeInstanceOf(ConnectionError.NotConnected)
+        expect(error).toMatchObject({
+          service: "server",
+          state: { _tag: "Waiting", cause: { error: { reason: "Refused" } } }
+        })
+        expect(error.message).toMatch(/^server: no connection within 2s: .*nothing accepts connections there/)
+      }
+      const late = yield* Effect.fork(amqp.publish("news", "weather", "rain", { maxWait: "1 minute" }))
+      yield* server.up(connection)
+      yield* TestClock.adjust("10 seconds")
+      expect(yield* isDone(late)).toBe(false)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scoped("of 0 fails at once", () =>
+    Effect.gen(function* () {
+      const { amqp } = yield* makeFixture
+      for (const call of calls(amqp, { maxWait: 0 })) {
+        const error = yield* Effect.flip(call)
+        expect(error).toMatchObject({ _tag: "NotConnected", service: "server", state: { _tag: "Connecting" } })
+        expect(error.message).toMatch(/^server: no connection: /)
+      }
+    })
+  )
+
+  it.scoped("bounds the wait for a connection and its channel, together", () =>
+    Effect.gen(function* () {
+      const { amqp, channel, connection, server } = yield* makeFixture
+      const fiber = yield* Effect.fork(amqp.publish("news", "weather", "rain", { maxWait: "2 seconds" }))
+      yield* TestClock.adjust("1 second")
+      yield* channel.refuse(closed)
+      yield* server.accept(connection)
+      yield* TestClock.adjust("999 millis")
+      expect(yield* isDone(fiber)).toBe(false)
+      yield* TestClock.adjust("1 millis")
+      const error = yield* Effect.flip(Fiber.join(fiber))
+      expect(error).toMatchObject({ _tag: "NotConnected", service: "channel", state: { _tag: "Waiting" } })
+      expect(error.message).toMatch(/^channel: no connection within 2s: .*the channel is closed/)
+      expect(yield* Effect.flip(amqp.sendToQueue("jobs", "a job", { maxWait: 0 }))).toMatchObject({
+        _tag: "NotConnected",
+        service: "channel"
+      })
+      yield* amqp.use(() => Promise.resolve(), { maxWait: 0 })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scoped("goes on over connections that are lost before they have a channel", () =>
+    Effect.gen(function* () {
+      const { amqp, connection, server } = yield* makeFixture
+      const fiber = yield* Effect.fork(amqp.publish("news", "weather", "rain", { maxWait: "15 seconds" }))
+      const first = yield* server.accept(connection)
+      yield* TestClock.adjust("1 second")
+      yield* first.drop()
+      yield* TestClock.adjust("10 seconds")
+      yield* server.accept(connection)
+      yield* TestClock.adjust("3999 millis")
+      expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
+      expect(yield* isDone(fiber)).toBe(false)
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "NotConnected", service: "channel" })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scoped("does not bound the wait for the confirmation, nor a use", () =>
+    Effect.gen(function* () {
+      const { amqp, confirmed, connection, open, server } = yield* makeFixture
+      yield* open
+      const confirm = Effect.runPromise(Deferred.await(confirmed))
+      const fibers = yield* Effect.all([
+        Effect.fork(amqp.publish("news", "weather", "rain", { maxWait: "2 seconds" })),
+        Effect.fork(amqp.use(() => confirm, { maxWait: "2 seconds" }))
+      ])
+      yield* TestClock.adjust("1 second")
+      yield* server.accept(connection)
+      yield* TestClock.adjust("1 hour")
+      expect(yield* Effect.forEach(fibers, isDone)).toEqual([false, false])
+      yield* Deferred.succeed(confirmed, undefined)
+      yield* Fiber.joinAll(fibers)
+    })
+  )
+
+  it.scoped("has a message that was sent, and can't be sent again by then, be unconfirmed", () =>
+    Effect.gen(function* () {
+      const { amqp, connection, open, server } = yield* makeFixture
+      yield* open
+      const { drop } = yield* server.accept(connection)
+      const fiber = yield* Effect.fork(amqp.sendToQueue("jobs", "a job", { maxWait: "2 seconds", resend: true }))
+      yield* TestClock.adjust("1 hour")
+      yield* drop()
+      yield* TestClock.adjust("1999 millis")
+      expect(yield* isDone(fiber)).toBe(false)
+      yield* TestClock.adjust("1 millis")
+      const error = yield* Effect.flip(Fiber.join(fiber))
+      expect(error).toMatchObject({ _tag: "AmqpError", reason: "Unconfirmed", cause: { _tag: "ConnectionLost" } })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scoped("is refused if it makes no sense", () =>
+    Effect.gen(function* () {
+      const { amqp } = yield* makeFixture
+      const refused = expect.objectContaining({ _tag: "InvalidOption", option: "maxWait" })
+      expect(() => amqp.use(() => Promise.resolve(), { maxWait: -1 })).toThrow(refused)
+      expect(() => amqp.publish("news", "weather", "rain", { maxWait: -1 })).toThrow(refused)
+      expect(() => amqp.sendToQueue("jobs", "a job", { maxWait: Number.NaN })).toThrow(refused)
+    })
+  )
+})
