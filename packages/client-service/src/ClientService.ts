@@ -646,7 +646,7 @@ export const stream: {
     f: (protocol: P) => Stream.Stream<A, E2, R>,
     options?: StreamOptions<P, Gap>
   ): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   (args) => Predicate.hasProperty(args[0], TypeId),
   <P, E, A, E2, R, Gap = never>(
     service: ClientService<P, E>,
@@ -686,7 +686,7 @@ export interface StreamOptions<in P, out Gap> {
 export const reconnectOn: {
   <A, E2, R>(stream: Stream.Stream<A, E2, R>): <P, E>(service: ClientService<P, E>) => Effect.Effect<void, E2, R>
   <P, E, A, E2, R>(service: ClientService<P, E>, stream: Stream.Stream<A, E2, R>): Effect.Effect<void, E2, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <P, E, A, E2, R>(service: ClientService<P, E>, stream: Stream.Stream<A, E2, R>): Effect.Effect<void, E2, R> =>
     Stream.runForEach(stream, () => service.reconnect)

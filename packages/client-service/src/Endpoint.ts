@@ -193,7 +193,7 @@ export const fromConnection = <A, E, R, E2, R2>(
 export const map: {
   <A, B>(f: (a: A) => B): <E, R>(self: Endpoint<A, E, R>) => Endpoint<B, E, R>
   <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R> =>
     fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.map(self.connect(signal), f))
@@ -214,7 +214,7 @@ export const mapEffect: {
     self: Endpoint<A, E, R>,
     f: (a: A) => Effect.Effect<B, E2, R2>
   ): Endpoint<B, E | E2, R | Exclude<R2, Scope.Scope>>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R, B, E2, R2>(
     self: Endpoint<A, E, R>,
@@ -232,7 +232,7 @@ export const mapEffect: {
 export const mapError: {
   <E, E2>(f: (error: E) => E2): <A, R>(self: Endpoint<A, E, R>) => Endpoint<A, E2, R>
   <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> =>
     fromConnect(self.name, (signal: ConnectionSignal<E2>) =>
@@ -254,7 +254,7 @@ export const tap: {
     self: Endpoint<A, E, R>,
     f: (a: A) => Effect.Effect<X, E2, R2>
   ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R, X, E2, R2>(
     self: Endpoint<A, E, R>,
@@ -298,7 +298,7 @@ export const lostWhen: {
     self: Endpoint<A, E, R>,
     f: (a: A) => Effect.Effect<X, E2, R2>
   ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <A, E, R, X, E2, R2>(
     self: Endpoint<A, E, R>,

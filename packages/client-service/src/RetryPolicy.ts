@@ -185,7 +185,7 @@ export const whileError: {
     self: RetryPolicy<E, R>,
     predicate: (error: E) => boolean | Effect.Effect<boolean, never, R2>
   ): RetryPolicy<E, R | R2>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   <E, R, R2>(
     self: RetryPolicy<E, R>,
@@ -217,18 +217,18 @@ export const whileError: {
  * @since 0.1.0
  * @category constructors
  */
-export const fromConfig: Config.Config<RetryPolicy<unknown>> = Config.suspend(() =>
-  Config.all({
-    initialDelay: Config.withDefault(delayConfig("initialDelay"), undefined),
-    maxDelay: Config.withDefault(delayConfig("maxDelay"), undefined),
-    factor: Config.withDefault(Config.number("factor"), undefined)
-  })
-).pipe(
-  Config.mapOrFail((options) =>
-    valid(
-      ({ option }) => [option],
-      () => fullJitter(options)
-    )
+export const fromConfig: Config.Config<RetryPolicy<unknown>> = /* @__PURE__ */ Config.suspend(() =>
+  Config.mapOrFail(
+    Config.all({
+      initialDelay: Config.withDefault(delayConfig("initialDelay"), undefined),
+      maxDelay: Config.withDefault(delayConfig("maxDelay"), undefined),
+      factor: Config.withDefault(Config.number("factor"), undefined)
+    }),
+    (options) =>
+      valid(
+        ({ option }) => [option],
+        () => fullJitter(options)
+      )
   )
 )
 

@@ -57,7 +57,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
 
 // What fails because the connection is lost may do so before the loss is known: a socket tells of its end first, and only
 // then, so that a reader can act on the last bytes, that it is lost. It is not a matter of time, hence not of the Clock.
-const turnOfEventLoop = Effect.async<void>((resume) => {
+const turnOfEventLoop = /* @__PURE__ */ Effect.async<void>((resume) => {
   const timer = setTimeout(() => resume(Effect.void), 0)
   return Effect.sync(() => clearTimeout(timer))
 })
