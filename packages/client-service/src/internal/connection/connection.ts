@@ -18,7 +18,7 @@ import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
 import { AttemptStatus, type Status } from "./attemptStatus.js"
 import { originals } from "./originals.js"
-import type { Established, Phase } from "./phase.js"
+import { type Established, isEstablished, isPending, type Phase } from "./phase.js"
 import { Users } from "./use.js"
 
 export interface Settings<P, E, R> {
@@ -98,7 +98,7 @@ export class Connection<P, E, R> {
   }
 
   get established(): Established<P> | undefined {
-    return this.#phase._tag === "Up" || this.#phase._tag === "Retiring" ? this.#phase.established : undefined
+    return isEstablished(this.#phase) ? this.#phase.established : undefined
   }
 
   /** Waits until the attempt has an outcome, for so many milliseconds, and for `connectTimeout` at most. */
@@ -206,8 +206,8 @@ export class Connection<P, E, R> {
 
   #lost(error: E | undefined): void {
     const cause = () => Cause.fail(error ?? withoutStack(() => new ConnectionLost({ service: this.#settings.name })))
-    if (this.#phase._tag === "Attempting" || this.#phase._tag === "Ready") this.#fail(cause())
-    else if (this.established !== undefined) this.#lose(cause())
+    if (isPending(this.#phase)) this.#fail(cause())
+    else if (isEstablished(this.#phase)) this.#lose(cause())
   }
 
   #fail(cause: Cause.Cause<AttemptError<E>>): void {
@@ -215,7 +215,7 @@ export class Connection<P, E, R> {
   }
 
   #lose(cause: Cause.Cause<ConnectionError<E>>): void {
-    if (this.established !== undefined) this.#enter({ _tag: "Lost", cause })
+    if (isEstablished(this.#phase)) this.#enter({ _tag: "Lost", cause })
   }
 
   #enter(phase: Phase<P, E>): void {

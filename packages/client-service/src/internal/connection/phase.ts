@@ -17,9 +17,8 @@ import type { Users } from "./use.js"
  * - `Closed`: nothing is left of it.
  */
 export type Phase<P, E> =
-  | { readonly _tag: "Attempting"; readonly since: number }
-  | { readonly _tag: "Ready"; readonly since: number; readonly protocol: P }
-  | { readonly _tag: "Up" | "Retiring"; readonly since: number; readonly established: Established<P> }
+  | Pending<P>
+  | Serving<P>
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<AttemptError<E>> }
   | { readonly _tag: "Lost"; readonly cause: Cause.Cause<ConnectionError<E>> }
   | {
@@ -30,6 +29,24 @@ export type Phase<P, E> =
       readonly reason: unknown
     }
   | { readonly _tag: "Closed" }
+
+type Pending<P> =
+  | { readonly _tag: "Attempting"; readonly since: number }
+  | { readonly _tag: "Ready"; readonly since: number; readonly protocol: P }
+
+interface Serving<P> {
+  readonly _tag: "Up" | "Retiring"
+  readonly since: number
+  readonly established: Established<P>
+}
+
+/** Whether the service is yet to have the connection. */
+export const isPending = <P, E>(phase: Phase<P, E>): phase is Pending<P> =>
+  phase._tag === "Attempting" || phase._tag === "Ready"
+
+/** Whether there are those who may use the connection. */
+export const isEstablished = <P, E>(phase: Phase<P, E>): phase is Serving<P> =>
+  phase._tag === "Up" || phase._tag === "Retiring"
 
 /** A connection that the service has handed out. */
 export interface Established<out P> {

@@ -13,7 +13,7 @@ import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../../Co
 import type { ConnectionState } from "../../ConnectionState.js"
 import { isAwaited } from "../connection/attempt.js"
 import { Connection, type Settings as ConnectionSettings, type Observer } from "../connection/connection.js"
-import type { Phase } from "../connection/phase.js"
+import { isEstablished, isPending, type Phase } from "../connection/phase.js"
 import type { Journal } from "../telemetry/journal.js"
 import type { Metrics } from "../telemetry/metrics.js"
 import type { AttemptSpans } from "../telemetry/spans.js"
@@ -223,7 +223,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   // What the table has it do. Public for `dispatch` alone.
 
   warn(): void {
-    this.#publisher.add(undefined, this.#settings.journal.startedTwice(this.#model))
+    this.#publisher.add(undefined, this.#settings.journal.always(this.#model, "already running"))
   }
 
   admit(): void {
@@ -435,9 +435,9 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       if (attempt !== undefined) spans.ended(attempt, phase)
       attempt = undefined
       metrics.changed(before, phase, this.#now())
-      if (before._tag === "Up" || before._tag === "Retiring") {
+      if (isEstablished(before)) {
         this.#current.leave(before.established)
-        if (phase._tag !== "Retiring") before.established.users.end(reasonOf(phase))
+        if (!isEstablished(phase)) before.established.users.end(reasonOf(phase))
       }
       if (phase._tag === "Closed") this.#open.delete(connection)
       if (phase._tag === "Failed" && connection === this.#connection) {
@@ -466,10 +466,10 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   /** A failure that the policy is being asked about is one, though the table does not know of it yet. */
   get #judged(): 0 | 1 {
-    const { state } = this.#model
-    const isRunning = state._tag === "Connecting" || state._tag === "Connected"
-    const isOver = this.#connection !== undefined && !isAlive(this.#connection.phase)
-    return isRunning && isOver ? 1 : 0
+    const { _tag } = this.#model.state
+    const phase = this.#connection?.phase
+    if (phase === undefined || isPending(phase) || isEstablished(phase)) return 0
+    return _tag === "Connecting" || _tag === "Connected" ? 1 : 0
   }
 
   /** How old the attempt is that a reconnect begins anew. One that has failed is not waited for. */
@@ -487,9 +487,6 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return this.#settings.clock.unsafeCurrentTimeMillis()
   }
 }
-
-const isAlive = ({ _tag }: Phase<unknown, unknown>): boolean =>
-  _tag === "Attempting" || _tag === "Ready" || _tag === "Up" || _tag === "Retiring"
 
 const reasonOf = (phase: Phase<unknown, unknown>): unknown => {
   if (phase._tag === "Lost") return Cause.squash(phase.cause)

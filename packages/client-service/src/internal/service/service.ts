@@ -50,7 +50,8 @@ export const makeService = <P, E, R>(
     const { connectTimeout, endpoint, label, maxAge, name, retryPolicy } = settings
     const clock = yield* Effect.clock
     const fork = yield* makeFork<R>()
-    const journal = new Journal(name, endpoint, clock)
+    const source = { service: name, endpoint, clock }
+    const journal = new Journal(source)
     const metrics = new Metrics(label, yield* FiberRef.get(FiberRef.currentMetricLabels))
     const makeRetries = () =>
       new Retries<E, R>({
@@ -78,7 +79,7 @@ export const makeService = <P, E, R>(
         maxAge: Duration.isFinite(maxAge) ? drawnAge(Duration.toMillis(maxAge)) : undefined,
         retries: makeRetries(),
         replacementRetries: makeRetries(),
-        spans: new AttemptSpans(name, endpoint, clock),
+        spans: new AttemptSpans(source),
         metrics,
         journal,
         clock,

@@ -113,31 +113,32 @@ const ____: Cell<EventName> = (model) => to(model)
 
 const warn: Cell<"start"> = (model) => to(model, "warn")
 
-const first: Cell<EventName> = (model) => to(connecting({ ...model, attempt: 0, failures: 0 }), "admit", "open")
+const first: Cell<EventName> = (model) => to(connecting(model, 1, 0), "admit", "open")
 
-const again: Cell<"delayOver"> = (model) => to(connecting(model), "open")
+const again: Cell<"delayOver"> = (model) => to(connecting(model, model.attempt + 1, model.failures), "open")
 
-const connectNow: Cell<"reconnect"> = (model, { failures }) => to(connecting({ ...model, failures }), "open", "close")
+const connectNow: Cell<"reconnect"> = (model, { failures }) =>
+  to(connecting(model, model.attempt + 1, failures), "open", "close")
 
 const renewAttempt: Cell<"reconnect"> = (model, event) => {
   if (event.attempt === "young") return to(model, "reopenLater")
   return event.attempt === "old" ? connectNow(model, event) : to(model)
 }
 
-const connected: Cell<"succeeded"> = (model, event) => to(nextGeneration(model, event), "handOut", "renew")
+const connected: Cell<"succeeded"> = ({ attempt, failures, generation: last }, { now, protocol }) => {
+  const generation = last + 1
+  const state = ConnectionState.Connected({ protocol, generation, connectedAt: now })
+  return to({ state, attempt, failures, generation }, "handOut", "renew")
+}
 
 const replaced: Cell<"replaced"> = ({ attempt, generation, state }, event) =>
   connected({ state, attempt: attempt + 1, failures: event.failures, generation }, event)
 
-const failed: Cell<"failed" | "lost"> = ({ attempt, generation }, { cause, failures, retry }) =>
+const failed: Cell<"failed" | "lost"> = (model, { cause, failures, retry }) =>
   Option.match(retry, {
-    onNone: () =>
-      to({ state: ConnectionState.Exhausted({ failures, cause }), attempt, failures, generation }, "turnAway"),
+    onNone: () => to(enter(model, ConnectionState.Exhausted({ failures, cause }), failures), "turnAway"),
     onSome: ({ delay, retryAt }) =>
-      to(
-        { state: ConnectionState.Waiting({ failures, delay, retryAt, cause }), attempt, failures, generation },
-        "sleep"
-      )
+      to(enter(model, ConnectionState.Waiting({ failures, delay, retryAt, cause }), failures), "sleep")
   })
 
 // Of a service that had given up, those who ask wait again, until it is stopped.
@@ -145,40 +146,25 @@ const disconnect: Cell<"stop"> = (model, { uses }) =>
   to(disconnecting(model, uses), uses > 0 ? "turnAway" : "admit", "awaitClosed", "drain")
 
 const stop: Cell<"stop"> = (model, event) =>
-  event.isOpen ? disconnect(model, event) : to(stopped(model), "turnAway", "halt")
+  event.isOpen ? disconnect(model, event) : to(enter(model, ConnectionState.Stopped()), "turnAway", "halt")
 
-const closed: Cell<"closed"> = (model) => to(stopped(model), "turnAway", "completeStops")
+const closed: Cell<"closed"> = (model) => to(enter(model, ConnectionState.Stopped()), "turnAway", "completeStops")
 
 const disconnectAgain: Cell<"stop"> = (model, { uses }) =>
   uses > 0 ? to(disconnecting(model, uses), "turnAway") : to(disconnecting(model, uses))
 
 const countDown: Cell<"usesEnded"> = (model, { uses }) => to(disconnecting(model, uses))
 
-const restart: Cell<"start"> = (model) => to({ ...model, state: ConnectionState.Restarting() }, "admit")
+const restart: Cell<"start"> = (model) => to(enter(model, ConnectionState.Restarting()), "admit")
 
-const stopped = <P, E>(model: Model<P, E>): Model<P, E> => ({ ...model, state: ConnectionState.Stopped() })
+const restarted: Cell<"closed"> = (model) => to(connecting(model, 1, 0), "admit", "completeStops", "open")
 
-const restarted: Cell<"closed"> = (model) =>
-  to(connecting({ ...model, attempt: 0, failures: 0 }), "admit", "completeStops", "open")
+const disconnecting = <P, E>(model: Model<P, E>, uses: number): Model<P, E> =>
+  enter(model, ConnectionState.Disconnecting({ uses }))
 
-const disconnecting = <P, E>(model: Model<P, E>, uses: number): Model<P, E> => ({
-  ...model,
-  state: ConnectionState.Disconnecting({ uses })
-})
-
-// Those of a reconnect name what they keep: to spread a model costs several times as much.
-const connecting = <P, E>({ attempt: last, failures, generation, state }: Model<P, E>): Model<P, E> => {
-  const attempt = last + 1
-  return {
-    state: ConnectionState.Connecting({
-      attempt,
-      failures,
-      cause: failures === 0 ? Option.none() : causeBefore(state)
-    }),
-    attempt,
-    failures,
-    generation
-  }
+const connecting = <P, E>({ generation, state }: Model<P, E>, attempt: number, failures: number): Model<P, E> => {
+  const cause = failures === 0 ? Option.none() : causeBefore(state)
+  return { state: ConnectionState.Connecting({ attempt, failures, cause }), attempt, failures, generation }
 }
 
 const causeBefore = <P, E>(
@@ -188,35 +174,14 @@ const causeBefore = <P, E>(
   return state._tag === "Waiting" || state._tag === "Exhausted" ? Option.some(state.cause) : Option.none()
 }
 
-const nextGeneration = <P, E>(
-  { attempt, failures, generation: last }: Model<P, E>,
-  { now, protocol }: { readonly protocol: P; readonly now: number }
-): Model<P, E> => {
-  const generation = last + 1
-  return {
-    state: ConnectionState.Connected({ protocol, generation, connectedAt: now }),
-    attempt,
-    failures,
-    generation
-  }
-}
+// Names what it keeps: to spread a model costs several times as much, for each reconnect.
+const enter = <P, E>(
+  { attempt, failures: before, generation }: Model<P, E>,
+  state: ConnectionState.ConnectionState<P, E>,
+  failures = before
+): Model<P, E> => ({ state, attempt, failures, generation })
 
 const row = (
-  ...[start, stop, reconnect, succeeded, failed, lost, replaced, delayOver, usesEnded, closed]: Cells
-): Row => ({
-  start,
-  stop,
-  reconnect,
-  succeeded,
-  failed,
-  lost,
-  replaced,
-  delayOver,
-  usesEnded,
-  closed
-})
-
-type Cells = readonly [
   start: Cell<"start">,
   stop: Cell<"stop">,
   reconnect: Cell<"reconnect">,
@@ -227,7 +192,7 @@ type Cells = readonly [
   delayOver: Cell<"delayOver">,
   usesEnded: Cell<"usesEnded">,
   closed: Cell<"closed">
-]
+): Row => ({ start, stop, reconnect, succeeded, failed, lost, replaced, delayOver, usesEnded, closed })
 
 // A loss while Connecting is a failed attempt. Where a lost connection is still closing, `stop` waits for it.
 // biome-ignore format: a table

@@ -1,11 +1,11 @@
-import type * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
 import type { Model } from "../service/table.js"
+import type { Source } from "./source.js"
 
 export interface Entry {
   readonly level: LogLevel.LogLevel
@@ -23,17 +23,13 @@ export const isLogged = (fiber: Fiber.RuntimeFiber<unknown, unknown>, { level }:
  * What a service logs: an entry for each transition, but no more than one warning a minute.
  */
 export class Journal {
-  readonly #service: string
-  readonly #endpoint: string
-  readonly #clock: Clock.Clock
+  readonly #source: Source
   #quietUntil = Number.NEGATIVE_INFINITY
   #suppressed = 0
   #said: Set<string> | undefined
 
-  constructor(service: string, endpoint: string, clock: Clock.Clock) {
-    this.#service = service
-    this.#endpoint = endpoint
-    this.#clock = clock
+  constructor(source: Source) {
+    this.#source = source
   }
 
   transition(before: Model<unknown, unknown>, model: Model<unknown, unknown>): Entry {
@@ -41,12 +37,10 @@ export class Journal {
     switch (state._tag) {
       case "Connected":
         return { level: LogLevel.Info, model, message: () => "connected" }
-      case "Waiting":
-        return this.#warning(
-          model,
-          () => `${failed(before)}, next attempt in ${Duration.format(state.delay)}`,
-          state.cause
-        )
+      case "Waiting": {
+        const message = () => `${failed(before)}, next attempt in ${Duration.format(state.delay)}`
+        return this.#warning(model, message, state.cause)
+      }
       case "Exhausted":
         return { level: LogLevel.Error, model, message: () => `${failed(before)}, giving up`, cause: state.cause }
       default:
@@ -54,8 +48,9 @@ export class Journal {
     }
   }
 
-  startedTwice(model: Model<unknown, unknown>): Entry {
-    return { level: LogLevel.Warning, model, message: () => "already running" }
+  /** A warning that is never left out. */
+  always(model: Model<unknown, unknown>, message: string): Entry {
+    return { level: LogLevel.Warning, model, message: () => message }
   }
 
   /** A warning that is given once for a service. */
@@ -63,7 +58,7 @@ export class Journal {
     this.#said ??= new Set()
     if (this.#said.has(message)) return undefined
     this.#said.add(message)
-    return { level: LogLevel.Warning, model, message: () => message }
+    return this.always(model, message)
   }
 
   died(model: Model<unknown, unknown>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
@@ -74,11 +69,10 @@ export class Journal {
     return Effect.suspend(() => this.write(this.#warning(model, () => message, cause)))
   }
 
-  write({ cause, level, message, model: { attempt, generation } }: Entry): Effect.Effect<void> {
-    return (
-      cause === undefined ? Effect.logWithLevel(level, message()) : Effect.logWithLevel(level, message(), cause)
-    ).pipe(
-      Effect.annotateLogs({ service: this.#service, endpoint: this.#endpoint, attempt, generation }),
+  write({ cause = Cause.empty, level, message, model: { attempt, generation } }: Entry): Effect.Effect<void> {
+    const { endpoint, service } = this.#source
+    return Effect.logWithLevel(level, message(), cause).pipe(
+      Effect.annotateLogs({ service, endpoint, attempt, generation }),
       // A logger that throws must not end the service.
       Effect.catchAllCause(() => Effect.void)
     )
@@ -86,13 +80,12 @@ export class Journal {
 
   /** A warning, or an entry for debugging if there was a warning within the last minute. */
   #warning(model: Model<unknown, unknown>, message: () => string, cause: Cause.Cause<unknown> | undefined): Entry {
-    const now = this.#clock.unsafeCurrentTimeMillis()
+    const now = this.#source.clock.unsafeCurrentTimeMillis()
     if (now < this.#quietUntil) {
       this.#suppressed += 1
       return { level: LogLevel.Debug, model, message, cause }
     }
-    const suppressed = this.#suppressed
-    const more = suppressed === 0 ? "" : ` (${suppressed} more since the last)`
+    const more = this.#suppressed === 0 ? "" : ` (${this.#suppressed} more since the last)`
     this.#quietUntil = now + 60_000
     this.#suppressed = 0
     return { level: LogLevel.Warning, model, message: () => message() + more, cause }

@@ -2,9 +2,8 @@ import * as Cause from "effect/Cause"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricLabel from "effect/MetricLabel"
-import * as Option from "effect/Option"
 import { ConnectTimeout, HeartbeatTimeout, ServiceStopped } from "../../ConnectionError.js"
-import type { Phase } from "../connection/phase.js"
+import { isEstablished, isPending, type Phase } from "../connection/phase.js"
 
 type Outcome = "succeeded" | "failed" | "timed_out" | "interrupted"
 
@@ -25,12 +24,10 @@ export class Metrics {
 
   /** Counts what the change of a connection's phase means. `now` is by the clock, in milliseconds. */
   changed(before: Phase<unknown, unknown>, after: Phase<unknown, unknown>, now: number): void {
-    if (before._tag === "Attempting" || before._tag === "Ready") {
-      if (after._tag === "Up") this.#connected(now - before.since)
-      else if (after._tag !== "Ready") this.#attempted(outcomeOf(after))
-    } else if (before._tag === "Up" || before._tag === "Retiring") {
-      if (after._tag !== "Retiring") this.#disconnected(reasonOf(after), now - before.since)
-    }
+    if (isPending(before)) {
+      if (isEstablished(after)) this.#connected(now - before.since)
+      else if (!isPending(after)) this.#attempted(outcomeOf(after))
+    } else if (isEstablished(before) && !isEstablished(after)) this.#disconnected(reasonOf(after), now - before.since)
   }
 
   waiting(more: number): void {
@@ -64,15 +61,13 @@ export class Metrics {
 
 const outcomeOf = (phase: Phase<unknown, unknown>): Outcome => {
   if (phase._tag !== "Failed") return "interrupted"
-  return failureOf(phase.cause) instanceof ConnectTimeout ? "timed_out" : "failed"
+  return Cause.squash(phase.cause) instanceof ConnectTimeout ? "timed_out" : "failed"
 }
 
 const reasonOf = (phase: Phase<unknown, unknown>): DisconnectReason => {
-  if (phase._tag === "Lost") return failureOf(phase.cause) instanceof HeartbeatTimeout ? "heartbeat" : "lost"
+  if (phase._tag === "Lost") return Cause.squash(phase.cause) instanceof HeartbeatTimeout ? "heartbeat" : "lost"
   return phase._tag === "Closing" && phase.reason instanceof ServiceStopped ? "stopped" : "replaced"
 }
-
-const failureOf = (cause: Cause.Cause<unknown>): unknown => Option.getOrUndefined(Cause.failureOption(cause))
 
 const attempts = Metric.counter("client_service_attempts", { incremental: true })
 
