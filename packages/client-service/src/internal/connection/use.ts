@@ -124,6 +124,10 @@ abstract class User implements Pending {
   abstract lose(end: Exit.Exit<never, ConnectionLost>): void
 }
 
+/** How many fibers of uses that began within each other are on the stack of the engine, which does not take many. */
+let depth = 0
+const deep = 32
+
 class FiberUser<A, E, R> extends User {
   readonly #running: Fiber.RuntimeFiber<A, E> | undefined
   #end: Exit.Exit<never, ConnectionLost> | undefined
@@ -137,14 +141,17 @@ class FiberUser<A, E, R> extends User {
     super()
     users.add(this)
     let before: FiberRefs.FiberRefs | undefined
+    depth += 1
     const running = Runtime.runFork(
       // The caller may be in an uninterruptible region, and the connection would end without it.
       Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption),
       Effect.withFiberRuntime<A, E, R>((fiber) => {
         before = fiber.getFiberRefs()
         return f()
-      })
+      }),
+      { immediate: depth < deep }
     )
+    depth -= 1
     this.#running = running
     const ended = (exit: Exit.Exit<A, E>) => {
       users.remove(this)

@@ -115,6 +115,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       // The fiber that this has interrupted, be it that another has taken its place or that there is nothing more to do.
       const isInterrupted = before !== undefined && (_tag === "Stopped" || before !== this.#fiber)
       const halted = isInterrupted ? Fiber.await(before) : Effect.void
+      // Of one that was restarting, which `awaitClosed` has not begun.
       if (_tag === "Disconnecting") this.#stopping ??= Deferred.unsafeMake(FiberId.none)
       const stopped = this.#stopping === undefined ? Effect.void : Deferred.await(this.#stopping)
       const publish = this.#publisher.publish
@@ -277,6 +278,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   awaitClosed(): void {
+    // Before anything is closed: a finalizer may start the service again.
+    this.#stopping ??= Deferred.unsafeMake(FiberId.none)
     this.#begin(
       Effect.zipRight(
         this.#drained,
@@ -348,6 +351,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return Effect.gen(this, function* () {
       const { closeTimeout, journal, replacementRetries } = this.#settings
       if (yield* connection.over(yield* maxAge)) return
+      replacementRetries.reset()
       for (let failures = 1; ; failures++) {
         yield* this.#closed(connection)
         const successor = yield* this.#makeConnection(this.#model.attempt + 1)
@@ -445,7 +449,10 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       }
       if (phase._tag === "Lost") {
         if (before._tag === "Retiring") this.#settings.fork.soon(Effect.sync(() => connection.close()))
-        else if (connection === this.#connection) this.#begin(this.#lost(phase.cause))
+        // Those who used it may have called the service, which goes its own way then.
+        else if (connection === this.#connection && this.#model.state._tag === "Connected") {
+          this.#begin(this.#lost(phase.cause))
+        }
       }
     }
   }
@@ -479,8 +486,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return phase._tag === "Attempting" && this.#now() - phase.since < youth ? "young" : "old"
   }
 
+  // Not when the policy is asked about the first failure: a reconnect counts one about which it is not asked.
   #failuresSoFar(): number {
-    return failuresSoFar(this.#model, this.#now(), this.#settings.resetAfter)
+    const failures = failuresSoFar(this.#model, this.#now(), this.#settings.resetAfter)
+    if (failures === 0) this.#settings.retries.reset()
+    return failures
   }
 
   #now(): number {

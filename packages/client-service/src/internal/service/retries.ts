@@ -27,28 +27,28 @@ export interface Settings<E, R> {
 }
 
 /**
- * Steps a retry policy by hand: it begins afresh with the first failure in a row, and its delay is known before it is
- * waited for.
+ * Steps a retry policy by hand: it begins afresh when it is told to, and its delay is known before it is waited for.
  */
 export class Retries<E, R> {
   readonly #settings: Settings<E, R>
   #state: unknown
-  /** The failures in a row that were asked about last. */
-  #asked = 0
   #countedSince = Number.NEGATIVE_INFINITY
   #granted = 0
 
   constructor(settings: Settings<E, R>) {
     this.#settings = settings
+    this.#state = settings.policy.initial
+  }
+
+  /** Begins the policy afresh. */
+  reset(): void {
+    this.#state = this.#settings.policy.initial
   }
 
   /** Asks for the next retry: none if the policy is done. */
   next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
     return Effect.uninterruptibleMask((restore) => {
       const { clock, fork, policy, timeout } = this.#settings
-      // Not only with the first: a reconnect counts a failure about which the policy is not asked.
-      if (failure.failures <= this.#asked || this.#asked === 0) this.#state = policy.initial
-      this.#asked = failure.failures
       // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
       const asking = fork.now(Effect.suspend(() => step(policy, failure, this.#state, clock)))
       const answer = asking.unsafePoll()
