@@ -2,9 +2,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, Runtime, RuntimeFlags, Stream, TestClock } from "effect"
 import { ConnectionError, type ConnectionState } from "effect-client-service"
 import type { Established } from "../src/internal/connection/phase.js"
-import { Users } from "../src/internal/connection/use.js"
+import { fromPromise, Users } from "../src/internal/connection/use.js"
 import { makeFork } from "../src/internal/fork.js"
 import { Current } from "../src/internal/service/current.js"
+import { Changes } from "../src/internal/time/changes.js"
 import { held } from "./failures/support.js"
 import { settle } from "./support/fixture.js"
 
@@ -27,7 +28,7 @@ const make = Effect.gen(function* () {
 const established = (protocol: string, generation = 1): Established<string> => ({
   protocol,
   generation,
-  users: new Users("test"),
+  users: new Users("test", new Changes()),
   some: Option.some(protocol),
   succeed: Effect.succeed(protocol)
 })
@@ -187,7 +188,7 @@ describe("whoever asks a service at its end", () => {
         Effect.fork(current.whenConnected),
         Effect.fork(current.whenConnectedOrFailed(3)),
         Effect.fork(current.use(Effect.succeed, 1000)),
-        Effect.fork(current.usePromise({ try: async (protocol: string) => protocol, catch: String }, 1000)),
+        Effect.fork(current.useAsync((protocol, resume) => resume(Effect.succeed(protocol)), 1000)),
         Effect.fork(Stream.runDrain(current.connections))
       ])
       yield* settle
@@ -212,7 +213,7 @@ describe("whoever asks a service at its end", () => {
 describe("users", () => {
   it.effect("end with their connection, and say why", () =>
     Effect.gen(function* () {
-      const users = new Users("test")
+      const users = new Users("test", new Changes())
       const runtime = yield* Effect.runtime<never>()
       const results: Array<Effect.Effect<unknown, unknown>> = []
       users.run(
@@ -225,7 +226,7 @@ describe("users", () => {
         () => Effect.never,
         (result) => results.push(result)
       )
-      users.runPromise("protocol", { try: () => new Promise<string>(() => {}), catch: String }, (result) =>
+      users.runAsync("protocol", fromPromise({ try: () => new Promise<string>(() => {}), catch: String }), (result) =>
         results.push(result)
       )
       expect(users.size).toBe(3)
@@ -239,7 +240,7 @@ describe("users", () => {
 
   it.effect("that end in the step that they begin in are none any more", () =>
     Effect.gen(function* () {
-      const users = new Users("test")
+      const users = new Users("test", new Changes())
       const runtime = yield* Effect.runtime<never>()
       const results: Array<Effect.Effect<unknown, unknown>> = []
       users.run(
@@ -270,7 +271,7 @@ describe("users", () => {
 
   it.effect("that have ended hold none of those that came after them", () =>
     Effect.gen(function* () {
-      const users = new Users("test")
+      const users = new Users("test", new Changes())
       const runtime = yield* Effect.runtime<never>()
       const begin = (finish: Array<() => void>) =>
         users.runAsync<string, number, never>(
@@ -301,7 +302,7 @@ describe("users", () => {
 
   it.effect("call the cleanup of what loses its connection before it has given it", () =>
     Effect.sync(() => {
-      const users = new Users("test")
+      const users = new Users("test", new Changes())
       const cleaned: Array<string> = []
       users.runAsync<string, number, never>(
         "protocol",
@@ -319,7 +320,7 @@ describe("users", () => {
 
   it.effect("that lose their connection in their first step fail with that", () =>
     Effect.gen(function* () {
-      const users = new Users("test")
+      const users = new Users("test", new Changes())
       const runtime = yield* Effect.runtime<never>()
       const results: Array<Effect.Effect<unknown, unknown>> = []
       const lose = Effect.sync(() => users.end("why"))

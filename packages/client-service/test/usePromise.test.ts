@@ -78,6 +78,19 @@ describe("usePromise", () => {
     })
   )
 
+  it.scoped("aborts the signal of a function that loses its own connection", () =>
+    Effect.gen(function* () {
+      const { connection, service } = yield* make
+      const { evaluate, given } = makeHanging()
+      const losing = (protocol: string, signal: AbortSignal) => {
+        Effect.runSync(connection.drop("cut"))
+        return evaluate(protocol, signal)
+      }
+      expect(yield* Effect.flip(service.usePromise(losing))).toMatchObject({ _tag: "ConnectionLost", cause: "cut" })
+      expect(given.signal?.aborted).toBe(true)
+    })
+  )
+
   it.scoped("aborts the signal when it is interrupted, and leaves nothing behind", () =>
     Effect.gen(function* () {
       const { service } = yield* make

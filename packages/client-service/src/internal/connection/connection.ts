@@ -13,7 +13,7 @@ import * as Tracer from "effect/Tracer"
 import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../../ConnectionError.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
 import type { Fork } from "../fork.js"
-import { Changes, waitUntil } from "../time/changes.js"
+import type { Changes } from "../time/changes.js"
 import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
 import { AttemptStatus, type Status } from "./attemptStatus.js"
@@ -32,6 +32,8 @@ export interface Settings<P, E, R> {
   readonly closeTimeout: number
   readonly clock: Clock.Clock
   readonly fork: Fork<R>
+  /** Tells of every change of a connection and its users. All connections of a service share it, which are two at most. */
+  readonly changes: Changes
 }
 
 /** Is told of every change of a phase, in the step in which it changes. */
@@ -46,7 +48,6 @@ export class Connection<P, E, R> {
   readonly #settings: Settings<P, E, R>
   readonly #scope: Scope.CloseableScope
   readonly #observer: Observer<P, E, R>
-  readonly #changes = new Changes()
   readonly #status: Status = { isEstablished: false, stage: "connect" }
   #phase: Phase<P, E>
   /** The attempt, what watches over the connection, and what waits for its users to end. */
@@ -83,10 +84,6 @@ export class Connection<P, E, R> {
     return this.#phase
   }
 
-  get changes(): Changes {
-    return this.#changes
-  }
-
   /** The fiber of the attempt, while it is under way. */
   get attempt(): Fiber.RuntimeFiber<unknown> | undefined {
     return this.#phase._tag === "Attempting" ? this.#attempt : undefined
@@ -118,12 +115,12 @@ export class Connection<P, E, R> {
     if (this.#phase._tag === "Attempting") this.#fail(Cause.fail(this.#timeout()))
     const phase = this.#phase
     if (phase._tag !== "Ready") return Exit.failCause(phase._tag === "Failed" ? phase.cause : Cause.empty)
-    const { fork, name, watch } = this.#settings
+    const { changes, fork, name, watch } = this.#settings
     const { protocol } = phase
     const established: Established<P> = {
       protocol,
       generation,
-      users: new Users(name),
+      users: new Users(name, changes),
       some: Option.some(protocol),
       succeed: Effect.succeed(protocol)
     }
@@ -146,13 +143,7 @@ export class Connection<P, E, R> {
       return
     }
     if (this.#phase._tag === "Up") this.#enter({ _tag: "Retiring", since: this.#phase.since, established })
-    const { users } = established
-    const unused = within(
-      this.#settings.fork,
-      millis,
-      () => users.size === 0,
-      (wake) => users.changes.subscribe(wake)
-    )
+    const unused = this.#within(millis, () => established.users.size === 0)
     this.#keep(this.#settings.fork.soon(Effect.map(unused, () => this.close(reason))))
   }
 
@@ -171,7 +162,7 @@ export class Connection<P, E, R> {
   /** Waits until the connection is closed, or `closeTimeout` has passed since it began to close, and tells whether it is. */
   get closed(): Effect.Effect<boolean> {
     return Effect.flatMap(
-      waitUntil(this.#changes, () => this.#phase._tag === "Closing" || this.#phase._tag === "Closed"),
+      this.#within(Number.POSITIVE_INFINITY, () => this.#phase._tag === "Closing" || this.#phase._tag === "Closed"),
       () => this.#within(this.closeTimeLeft, () => this.#phase._tag === "Closed")
     )
   }
@@ -222,7 +213,7 @@ export class Connection<P, E, R> {
     const before = this.#phase
     this.#phase = phase
     this.#observer(this, before, phase)
-    this.#changes.notify()
+    this.#settings.changes.notify()
   }
 
   #timeout(): ConnectTimeout {
@@ -235,14 +226,15 @@ export class Connection<P, E, R> {
   }
 
   #within(millis: number, holds: () => boolean): Effect.Effect<boolean> {
-    return within(this.#settings.fork, millis, holds, (wake) => this.#changes.subscribe(wake))
+    const { changes, fork } = this.#settings
+    return within(fork, millis, holds, changes)
   }
 
   #keep(fiber: Fiber.RuntimeFiber<unknown>): void {
     this.#fibers.add(fiber)
     fiber.addObserver(() => {
       this.#fibers.delete(fiber)
-      this.#changes.notify()
+      this.#settings.changes.notify()
     })
   }
 }

@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import { HeartbeatTimeout } from "../../ConnectionError.js"
 import { makeFork } from "../fork.js"
 import { sleep } from "../time/sleep.js"
-import { whenEnded, within } from "../time/within.js"
+import { endWithin } from "../time/within.js"
 
 export interface Heartbeat<P, E, R> {
   readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>
@@ -24,8 +24,7 @@ export const untilHeartbeatFails =
     const probeOnce = Effect.gen(function* () {
       const fork = yield* makeFork<never>()
       const probing = yield* Effect.fork(Effect.exit(Effect.scoped(Effect.suspend(() => probe(protocol)))))
-      yield* within(fork, Duration.toMillis(timeout), () => probing.unsafePoll() !== null, whenEnded(probing))
-      const exit = probing.unsafePoll()
+      const exit = yield* endWithin(fork, Duration.toMillis(timeout), probing)
       return exit === null ? undefined : Exit.flatten(exit)
     })
     const silence = Cause.fail(new HeartbeatTimeout({ service, duration: timeout }))

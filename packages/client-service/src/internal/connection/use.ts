@@ -1,13 +1,13 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { ConnectionLost } from "../../ConnectionError.js"
-import { Changes } from "../time/changes.js"
+import type { Changes } from "../time/changes.js"
 import type { Pending } from "../time/wait.js"
 import { withoutStack } from "../withoutStack.js"
 
@@ -17,15 +17,16 @@ type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
  * Those who use a connection. Each ends with it, whatever region its fiber is in.
  */
 export class Users {
-  readonly changes = new Changes()
   readonly #service: string
+  readonly #changes: Changes
   // Linked, since a Set copies itself over and over while calls come and go.
   #last: User | undefined
   #size = 0
-  #end: Exit.Exit<never, ConnectionLost> = Exit.die("the connection is up")
 
-  constructor(service: string) {
+  /** `changes` tells of every user that ends. */
+  constructor(service: string, changes: Changes) {
     this.#service = service
+    this.#changes = changes
   }
 
   get size(): number {
@@ -35,10 +36,10 @@ export class Users {
   /** Has everybody fail, and tells them why. */
   end(reason: unknown): void {
     if (this.#last === undefined) return
-    this.#end = Exit.fail(withoutStack(() => new ConnectionLost({ service: this.#service, cause: reason })))
+    const end = Exit.fail(withoutStack(() => new ConnectionLost({ service: this.#service, cause: reason })))
     const users: Array<User> = []
     for (let user: User | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
-    for (const user of users.reverse()) user.lose(this.#end)
+    for (const user of users.reverse()) user.lose(end)
   }
 
   /**
@@ -59,32 +60,9 @@ export class Users {
     const user = new AsyncUser(this, resume)
     try {
       const cleanup = begin(protocol, (effect) => user.done(effect))
-      if (cleanup !== undefined) user.cleanUpWith(cleanup)
+      if (cleanup !== undefined) user.begun(cleanup)
     } catch (defect) {
       user.done(Effect.die(defect))
-    }
-    return user
-  }
-
-  /** Waits for a promise likewise. */
-  runPromise<P, A, E>(
-    protocol: P,
-    { catch: fail, try: evaluate }: PromiseUse<P, A, E>,
-    resume: Resume<A, E | ConnectionLost, never>
-  ): Pending {
-    const user = new AsyncUser<A, E>(this, resume)
-    const failed = (error: unknown) => user.done(Effect.suspend(() => Effect.fail(fail(error))))
-    try {
-      let signal = neverAborted
-      // Most functions declare the protocol alone, and a signal costs as much as the rest.
-      if (evaluate.length !== 1) {
-        const controller = new AbortController()
-        signal = controller.signal
-        user.cleanUpWith(() => controller.abort())
-      }
-      evaluate(protocol, signal).then((value) => user.done(Exit.succeed(value)), failed)
-    } catch (error) {
-      failed(error)
     }
     return user
   }
@@ -108,7 +86,7 @@ export class Users {
     user.previous = undefined
     user.next = undefined
     this.#size -= 1
-    this.changes.notify()
+    this.#changes.notify()
     return true
   }
 }
@@ -168,9 +146,7 @@ class FiberUser<A, E, R> extends User {
   }
 
   get cancel(): Effect.Effect<unknown> {
-    const running = this.#running
-    if (running === undefined) return Effect.void
-    return Effect.flatMap(Effect.fiberId, (id) => running.interruptAsFork(id)).pipe(Effect.zipRight(running.await))
+    return this.#running === undefined ? Effect.void : Fiber.interrupt(this.#running)
   }
 
   lose(end: Exit.Exit<never, ConnectionLost>): void {
@@ -192,14 +168,14 @@ class AsyncUser<A, E> extends User {
     users.add(this)
   }
 
-  done(effect: Effect.Effect<A, E>): void {
-    if (this.#users.remove(this)) this.#resume(effect)
-  }
-
-  /** Has a function called if the use is cut short, or at once if it was while that function was made. */
-  cleanUpWith(cleanup: () => void): void {
+  /** Is told what takes back what has begun: at once, if that was cut short meanwhile. */
+  begun(cleanup: () => void): void {
     if (this.#isLost) cleanup()
     else this.#cleanup = cleanup
+  }
+
+  done(effect: Effect.Effect<A, E>): void {
+    if (this.#users.remove(this)) this.#resume(effect)
   }
 
   get cancel(): Effect.Effect<unknown> {
@@ -229,8 +205,23 @@ export interface PromiseUse<in P, out A, out E> {
   readonly catch: (error: unknown) => E
 }
 
+/** The call of a promise as one that calls back. */
+export const fromPromise =
+  <P, A, E>({ catch: fail, try: evaluate }: PromiseUse<P, A, E>): AsyncUse<P, A, E> =>
+  (protocol, resume) => {
+    // Most functions declare the protocol alone, and a signal costs as much as the rest.
+    const controller = evaluate.length === 1 ? undefined : new AbortController()
+    const failed = (error: unknown) => resume(Effect.suspend(() => Effect.fail(fail(error))))
+    try {
+      evaluate(protocol, controller?.signal ?? neverAborted).then((value) => resume(Exit.succeed(value)), failed)
+    } catch (error) {
+      failed(error)
+    }
+    return controller && (() => controller.abort())
+  }
+
 /** The one of `Effect.tryPromise` where it is not told what an error becomes. */
 export const unknownException = (error: unknown): Cause.UnknownException =>
   new Cause.UnknownException(error, "An unknown error occurred in usePromise")
 
-const neverAborted = new AbortController().signal
+const neverAborted = /* @__PURE__ */ new AbortController().signal

@@ -91,7 +91,7 @@ export const race = <A, E, R>(
       const before = failures.length
       yield* start(endpoint)
       const isNextDue = () => winner !== undefined || failures.length > before
-      yield* within(fork, delay, isNextDue, (wake) => changes.subscribe(wake))
+      yield* within(fork, delay, isNextDue, changes)
       if (winner !== undefined) break
     }
     const connected = yield* Deferred.await(result)

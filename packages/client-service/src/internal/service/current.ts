@@ -14,7 +14,7 @@ import {
 } from "../../ConnectionError.js"
 import type { ConnectionState } from "../../ConnectionState.js"
 import type { Established } from "../connection/phase.js"
-import type { AsyncUse, PromiseUse } from "../connection/use.js"
+import type { AsyncUse } from "../connection/use.js"
 import type { Fork } from "../fork.js"
 import { type Pending, wait } from "../time/wait.js"
 import { after } from "../time/within.js"
@@ -38,7 +38,7 @@ type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
 /** Somebody who wants a connection later than a generation, for as long as the limit allows. */
 interface Demand<P, A, E, R> {
   readonly generation: number
-  readonly begin: (established: Established<P>, resume: Resume<A, E, R>) => Pending
+  readonly begin: (established: Established<P>, resume: Resume<A, E, R>) => Pending | undefined
   /** From the moment at which the wait begins. */
   readonly limit: () => Limit<E>
 }
@@ -83,10 +83,6 @@ export class Current<P, E> {
     )
   }
 
-  get established(): Established<P> | undefined {
-    return this.#established
-  }
-
   get protocol(): Option.Option<P> {
     return this.#established?.some ?? Option.none()
   }
@@ -123,14 +119,6 @@ export class Current<P, E> {
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>> {
     return this.#user<A, E2, never>(({ protocol, users }, resume) => users.runAsync(protocol, begin, resume), maxWait)
-  }
-
-  /** Waits for a promise likewise. */
-  usePromise<A, E2>(
-    use: PromiseUse<P, A, E2>,
-    maxWait: number
-  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>> {
-    return this.#user<A, E2, never>(({ protocol, users }, resume) => users.runPromise(protocol, use, resume), maxWait)
   }
 
   /** The service has a connection. */
@@ -299,9 +287,7 @@ const protocolOf = <P>(): Pick<Demand<P, P, never, never>, "begin" | "generation
   begin: ({ succeed }, resume) => answer(resume, succeed)
 })
 
-const answer = <A, E, R>(resume: Resume<A, E, R>, effect: Effect.Effect<A, E, R>): Pending => {
+const answer = <A, E, R>(resume: Resume<A, E, R>, effect: Effect.Effect<A, E, R>): undefined => {
   resume(effect)
-  return settled
+  return undefined
 }
-
-const settled: Pending = { cancel: Effect.void }

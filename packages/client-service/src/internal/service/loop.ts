@@ -375,28 +375,14 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   /** Counts down the uses that are let finish, until there are none. */
   get #drained(): Effect.Effect<void> {
     return Effect.suspend(() => {
+      const { changes, fork } = this.#settings
       const { state } = this.#model
       const uses = this.#uses
       if (state._tag === "Disconnecting" && state.uses !== uses) this.#report("usesEnded", { uses })
-      const draining = this.#draining
-      if (draining.length === 0) return this.#publisher.publish
-      const changed = () => this.#uses !== uses || this.#draining.length !== draining.length
-      const subscribe = (wake: () => void) => {
-        const forget = () => {
-          for (const unsubscribe of subscriptions) unsubscribe()
-        }
-        const once = () => {
-          forget()
-          wake()
-        }
-        const subscriptions = draining.flatMap((connection) => [
-          connection.changes.subscribe(once),
-          ...(connection.established === undefined ? [] : [connection.established.users.changes.subscribe(once)])
-        ])
-        return forget
-      }
+      if (!this.#isDraining) return this.#publisher.publish
+      const changed = () => this.#uses !== uses || !this.#isDraining
       return this.#publisher.publish.pipe(
-        Effect.zipRight(within(this.#settings.fork, Number.POSITIVE_INFINITY, changed, subscribe)),
+        Effect.zipRight(within(fork, Number.POSITIVE_INFINITY, changed, changes)),
         Effect.zipRight(this.#drained)
       )
     })
@@ -461,8 +447,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return [...this.#open].some((connection) => connection.phase._tag !== "Closing" || connection.closeTimeLeft > 0)
   }
 
-  get #draining(): ReadonlyArray<Connection<P, E, R>> {
-    return [...this.#open].filter(({ phase }) => phase._tag === "Retiring")
+  get #isDraining(): boolean {
+    return [...this.#open].some(({ phase }) => phase._tag === "Retiring")
   }
 
   get #uses(): number {

@@ -10,7 +10,7 @@ import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { ConnectionError } from "../../ConnectionError.js"
 import type { ConnectionFailure, RetryPolicy } from "../../RetryPolicy.js"
 import type { Fork } from "../fork.js"
-import { whenEnded, within } from "../time/within.js"
+import { endWithin } from "../time/within.js"
 import { defaultPolicy } from "./retryOption.js"
 import type { Retry } from "./table.js"
 
@@ -96,8 +96,9 @@ export class Retries<E, R> {
 const most = 100
 
 const patiently = <A>(fork: Fork<never>, asking: Fiber.RuntimeFiber<A>, timeout: number): Effect.Effect<A> =>
-  within(fork, timeout, () => asking.unsafePoll() !== null, whenEnded(asking)).pipe(
-    Effect.flatMap(() => asking.unsafePoll() ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`))
+  Effect.flatMap(
+    endWithin(fork, timeout, asking),
+    (answer) => answer ?? Effect.dieMessage(`no answer within ${Duration.format(timeout)}`)
   )
 
 interface Answer {

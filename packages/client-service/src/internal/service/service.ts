@@ -13,12 +13,13 @@ import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from
 import type { ConnectionState } from "../../ConnectionState.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
-import { type AsyncUse, type PromiseUse, unknownException } from "../connection/use.js"
+import { type AsyncUse, fromPromise, type PromiseUse, unknownException } from "../connection/use.js"
 import { makeFork } from "../fork.js"
 import * as Validate from "../options.js"
 import { Journal } from "../telemetry/journal.js"
 import { Metrics } from "../telemetry/metrics.js"
 import { AttemptSpans } from "../telemetry/spans.js"
+import { Changes } from "../time/changes.js"
 import { Current, type EndError } from "./current.js"
 import { Loop } from "./loop.js"
 import { Retries } from "./retries.js"
@@ -83,7 +84,8 @@ export const makeService = <P, E, R>(
         metrics,
         journal,
         clock,
-        fork
+        fork,
+        changes: new Changes()
       },
       current
     )
@@ -183,8 +185,8 @@ export class Service<P, E, R> extends Inspectable.Class {
   ): Effect.Effect<A, E2 | Cause.UnknownException | ConnectionLost | NotConnected<E> | EndError<E>> {
     const maxWait = maxWaitOf("usePromise", options)
     return typeof f === "function"
-      ? this.#current.usePromise({ try: f, catch: unknownException }, maxWait)
-      : this.#current.usePromise(f, maxWait)
+      ? this.#current.useAsync(fromPromise({ try: f, catch: unknownException }), maxWait)
+      : this.#current.useAsync(fromPromise(f), maxWait)
   }
 
   useAsync<A, E2 = never>(

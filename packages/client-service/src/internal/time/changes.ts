@@ -1,37 +1,21 @@
-import * as Effect from "effect/Effect"
-import { wait } from "./wait.js"
-
 /**
- * Tells whoever has subscribed that something may have changed, once. Each can be interrupted in constant time and leaves
- * nothing behind, which a Deferred, with its list of joiners, does not do.
+ * Tells whoever has subscribed that something may have changed. To subscribe and to go again takes constant time and leaves
+ * nothing behind, unlike to wait for a Deferred, with its list of joiners.
  */
 export class Changes {
-  #waiting: Set<() => void> | undefined
+  #subscribers: Set<() => void> | undefined
 
-  /** Has a callback called at the next change, and gives what takes that back. */
-  subscribe(wake: () => void): () => void {
-    this.#waiting ??= new Set()
-    this.#waiting.add(wake)
+  /** Has a callback called at every change, until what this gives is called. */
+  subscribe(changed: () => void): () => void {
+    this.#subscribers ??= new Set()
+    this.#subscribers.add(changed)
     return () => {
-      this.#waiting?.delete(wake)
+      this.#subscribers?.delete(changed)
+      if (this.#subscribers?.size === 0) this.#subscribers = undefined
     }
   }
 
   notify(): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    if (waiting !== undefined) for (const wake of waiting) wake()
+    if (this.#subscribers !== undefined) for (const changed of this.#subscribers) changed()
   }
 }
-
-/** Waits until a condition holds that is looked at at every change. */
-export const waitUntil = (changes: Changes, holds: () => boolean): Effect.Effect<void> =>
-  wait((resume) => {
-    let unsubscribe = () => {}
-    const look = () => {
-      if (holds()) resume(Effect.void)
-      else unsubscribe = changes.subscribe(look)
-    }
-    look()
-    return { cancel: Effect.sync(() => unsubscribe()) }
-  })

@@ -7,14 +7,14 @@ export interface Pending {
 }
 
 /**
- * Suspends a fiber until it is resumed with an Effect to go on with. `begin` runs in one step, and what it gives is
- * cancelled if the fiber is interrupted before.
+ * Suspends a fiber until it is resumed with an Effect to go on with. `begin` runs in one step, and what it gives, unless it
+ * has resumed already, is cancelled if the fiber is interrupted before.
  *
  * It is `Effect.async` without a gap: that one can be interrupted between its registration and the moment from which its
  * cleanup is sure to run, and what was registered then stays for ever.
  */
 export const wait = <A, E, R>(
-  begin: (resume: (effect: Effect.Effect<A, E, R>) => void) => Pending
+  begin: (resume: (effect: Effect.Effect<A, E, R>) => void) => Pending | undefined
 ): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) => {
     let next: Effect.Effect<A, E, R> | undefined
@@ -30,6 +30,6 @@ export const wait = <A, E, R>(
       wake = resume
     })
     return Effect.catchAllCause(restore(woken), (cause) =>
-      next === undefined ? Effect.zipRight(pending.cancel, Effect.failCause(cause)) : Effect.failCause(cause)
+      next === undefined && pending ? Effect.zipRight(pending.cancel, Effect.failCause(cause)) : Effect.failCause(cause)
     )
   })

@@ -1,12 +1,11 @@
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Fork } from "../fork.js"
+import type { Changes } from "./changes.js"
 import { sleep } from "./sleep.js"
 import { wait } from "./wait.js"
-
-/** Has a callback called once when something may have changed, and gives what takes that back. */
-export type Subscribe = (wake: () => void) => () => void
 
 /**
  * Waits until a condition holds that is looked at at each change, but no longer than so many milliseconds, and tells
@@ -16,21 +15,29 @@ export const within = (
   fork: Fork<never>,
   millis: number,
   holds: () => boolean,
-  subscribe: Subscribe
+  changes: Pick<Changes, "subscribe">
 ): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     if (holds()) return Effect.succeed(true)
     if (millis <= 0) return Effect.succeed(false)
-    return Effect.flatMap(Effect.yieldNow(), () => waitFor(fork, millis, holds, subscribe))
+    return Effect.flatMap(Effect.yieldNow(), () => waitFor(fork, millis, holds, changes))
   })
 
-/** Whether a fiber has ended is a condition that changes once. */
-export const whenEnded =
-  (fiber: Fiber.RuntimeFiber<unknown, unknown>): Subscribe =>
-  (wake) => {
-    fiber.addObserver(wake)
-    return () => fiber.removeObserver(wake)
-  }
+/** Waits until a fiber has ended, likewise, and gives its exit. */
+export const endWithin = <A, E>(
+  fork: Fork<never>,
+  millis: number,
+  fiber: Fiber.RuntimeFiber<A, E>
+): Effect.Effect<Exit.Exit<A, E> | null> =>
+  Effect.map(
+    within(fork, millis, () => fiber.unsafePoll() !== null, {
+      subscribe: (ended) => {
+        fiber.addObserver(ended)
+        return () => fiber.removeObserver(ended)
+      }
+    }),
+    () => fiber.unsafePoll()
+  )
 
 /** Has a callback called when so many milliseconds have passed, unless that is taken back. */
 export const after = (fork: Fork<never>, millis: number, callback: () => void): (() => void) => {
@@ -48,16 +55,12 @@ const waitFor = (
   fork: Fork<never>,
   millis: number,
   holds: () => boolean,
-  subscribe: Subscribe
+  changes: Pick<Changes, "subscribe">
 ): Effect.Effect<boolean> =>
   wait((resume) => {
     if (holds()) {
       resume(Effect.succeed(true))
-      return { cancel: Effect.void }
-    }
-    const look = () => {
-      if (holds()) settle()
-      else unsubscribe = subscribe(look)
+      return undefined
     }
     const settle = () => {
       forget()
@@ -67,7 +70,9 @@ const waitFor = (
       unsubscribe()
       cancel()
     }
-    let unsubscribe = subscribe(look)
+    const unsubscribe = changes.subscribe(() => {
+      if (holds()) settle()
+    })
     const cancel = after(fork, millis, settle)
     return { cancel: Effect.sync(forget) }
   })

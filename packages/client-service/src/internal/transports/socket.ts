@@ -5,7 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { type Transport, TransportError } from "../../Transport.js"
-import { Changes, waitUntil } from "../time/changes.js"
+import { makeFork } from "../fork.js"
+import { Changes } from "../time/changes.js"
+import { within } from "../time/within.js"
 import { ReceiveBuffer } from "./receiveBuffer.js"
 
 /**
@@ -20,6 +22,7 @@ export const socketTransport = (
   Effect.gen(function* () {
     const opened = yield* Deferred.make<void, Socket.SocketError | TransportError>()
     const buffer = new ReceiveBuffer(capacity)
+    const fork = yield* makeFork<never>()
     const closing = new Changes()
     let isClosed = false
     let isEnding = false
@@ -40,7 +43,7 @@ export const socketTransport = (
 
     const write = yield* socket.writer
     const closed = Effect.flatMap(
-      waitUntil(closing, () => isClosed),
+      within(fork, Number.POSITIVE_INFINITY, () => isClosed, closing),
       () => new TransportError({ reason: "Closed" })
     )
     const send = (chunk: Uint8Array | string | Socket.CloseEvent) =>
