@@ -335,7 +335,9 @@ export type PromiseUse<P, A, E> =
  * @since 0.1.0
  * @category models
  */
-export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | undefined
+export type AsyncUse<P, A, E> =
+  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => void)
+  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => () => void)
 
 type AnyEffect<A = unknown, E = unknown> = Effect.Effect<A, E, unknown>
 

@@ -17,10 +17,17 @@ const uses = {
   use: (service: ClientService.ClientService<string, string>, maxWait: number) =>
     service.use((protocol) => Effect.delay(Effect.succeed(protocol), "1 hour"), { maxWait }),
   usePromise: (service: ClientService.ClientService<string, string>, maxWait: number) =>
-    service.usePromise(async (protocol) => protocol, { maxWait })
+    service.usePromise(async (protocol) => protocol, { maxWait }),
+  useAsync: (service: ClientService.ClientService<string, string>, maxWait: number) =>
+    service.useAsync<string>(
+      (protocol, resume) => {
+        resume(Effect.succeed(protocol))
+      },
+      { maxWait }
+    )
 }
 
-for (const name of ["use", "usePromise"] as const) {
+for (const name of ["use", "usePromise", "useAsync"] as const) {
   describe(`${name} with maxWait`, () => {
     it.scoped("fails with NotConnected when that has passed, and says what the service is doing", () =>
       withTimers((timers) =>

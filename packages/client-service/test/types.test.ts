@@ -278,6 +278,25 @@ describe("a service", () => {
     >()
   })
 
+  it("useAsync fails with what it is resumed with", () => {
+    const resumed = (service: Service) =>
+      service.useAsync<number, Closing>((protocol, resume) => {
+        expectTypeOf(protocol).toEqualTypeOf<Resp>()
+        resume(Effect.fail(new Closing()))
+        return () => {}
+      })
+    type Lost = ClientService.ConnectionLost | Failures<Malformed>
+    expectTypeOf(resumed).returns.toEqualTypeOf<Effect.Effect<number, Closing | Lost>>()
+    const impatient = (service: Service) =>
+      service.useAsync<number>(
+        (_, resume) => {
+          resume(Effect.succeed(1))
+        },
+        { maxWait: 0 }
+      )
+    expectTypeOf(impatient).returns.toEqualTypeOf<Effect.Effect<number, ClientService.NotConnected<Malformed> | Lost>>()
+  })
+
   it("goes into a list with others", () => {
     const listed = (service: Service, other: ClientService.ClientService<Bytes>) => {
       const services: Array<ClientService.ClientService<unknown, unknown>> = [service, other]

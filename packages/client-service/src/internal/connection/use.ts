@@ -60,7 +60,7 @@ export class Users {
     const user = new AsyncUser(this, resume)
     try {
       const cleanup = begin(protocol, (effect) => user.done(effect))
-      if (cleanup !== undefined) user.begun(cleanup)
+      if (typeof cleanup === "function") user.begun(cleanup)
     } catch (defect) {
       user.done(Effect.die(defect))
     }
@@ -197,7 +197,9 @@ class AsyncUser<A, E> extends User {
 }
 
 /** What begins something that resumes its caller, and gives what takes that back. */
-export type AsyncUse<P, A, E> = (protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (() => void) | undefined
+export type AsyncUse<P, A, E> =
+  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => void)
+  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => () => void)
 
 /** A call that gives a promise, and what an error of it becomes. */
 export interface PromiseUse<in P, out A, out E> {
