@@ -76,24 +76,34 @@ export interface Service {
   /**
    * Waits for a connection and runs commands on its client, once. If the connection is lost before they are answered,
    * fails with `ConnectionLost`. A command of a caller that is interrupted is not sent if it was not yet.
+   *
+   * With `maxWait`, fails with `NotConnected` if there is no connection within that time; the answer may take as long as it
+   * takes. So do the others with theirs.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
-  readonly use: <A>(f: (client: Client) => Promise<A>) => Effect.Effect<A, CommandError>
-  /** Sends one command, for those that the client has no method of, and gives the server's answer as it is. */
-  readonly command: (name: string, ...args: ReadonlyArray<RedisArgument>) => Effect.Effect<unknown, CommandError>
+  readonly use: Use
+  /**
+   * Sends one command, for those that the client has no method of, such as `redis.command("OBJECT", ["FREQ", "key"])`, and
+   * gives the server's answer as it is.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
+   */
+  readonly command: SendCommand
   /**
    * Sends several commands at once and gives their answers; or fails as the first of them that does. The others are run
    * all the same.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
-  readonly pipeline: <Replies>(
-    f: (client: Client) => { readonly execAsPipelineTyped: () => Promise<Replies> }
-  ) => Effect.Effect<Replies, CommandError>
+  readonly pipeline: Pipeline
   /**
    * Runs several commands as one (`MULTI` and `EXEC`) and gives their answers. After `ConnectionLost`, either all were run
    * or none.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
-  readonly transaction: <Replies>(
-    f: (client: Client) => { readonly execTyped: () => Promise<Replies> }
-  ) => Effect.Effect<Replies, CommandError>
+  readonly transaction: Transaction
   /**
    * What is published to channels, across connections: on each, it subscribes anew. It fails with what the server refuses
    * the subscription with.
@@ -113,6 +123,76 @@ export interface Service {
     patterns: string | ReadonlyArray<string>,
     options?: SubscribeOptions<Subscribed, Gap>
   ) => Stream.Stream<PatternMessage | Subscribed | Gap, RedisError | SubscriptionEnd>
+}
+
+/**
+ * The type of `use`. This and the types after it fail with `NotConnected` only if they are told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Use {
+  <A>(f: (client: Client) => Promise<A>, options?: Unbounded): Effect.Effect<A, CommandError>
+  <A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, CommandError | NotConnected>
+}
+
+/**
+ * The type of `command`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SendCommand {
+  (name: string, args?: Arguments, options?: Unbounded): Effect.Effect<unknown, CommandError>
+  (name: string, args: Arguments, options: MaybeBounded): Effect.Effect<unknown, CommandError | NotConnected>
+}
+
+/**
+ * The type of `pipeline`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pipeline {
+  <A>(f: (client: Client) => CanPipeline<A>, options?: Unbounded): Effect.Effect<A, CommandError>
+  <A>(f: (client: Client) => CanPipeline<A>, options: MaybeBounded): Effect.Effect<A, CommandError | NotConnected>
+}
+
+/**
+ * The type of `transaction`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Transaction {
+  <A>(f: (client: Client) => CanExec<A>, options?: Unbounded): Effect.Effect<A, CommandError>
+  <A>(f: (client: Client) => CanExec<A>, options: MaybeBounded): Effect.Effect<A, CommandError | NotConnected>
+}
+
+/**
+ * There was no connection within `maxWait`. Nothing was sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NotConnected = ClientService.NotConnected<RedisError>
+
+interface Unbounded {
+  readonly maxWait?: undefined
+}
+
+type MaybeBounded = ClientService.UseOptions | undefined
+
+type BoundedError = CommandError | NotConnected
+
+type Arguments = ReadonlyArray<RedisArgument> | undefined
+
+interface CanPipeline<Replies> {
+  readonly execAsPipelineTyped: () => Promise<Replies>
+}
+
+interface CanExec<Replies> {
+  readonly execTyped: () => Promise<Replies>
 }
 
 /**
@@ -190,7 +270,26 @@ export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnect
  * @category constructors
  */
 export const fromService = (service: ClientService.ClientService<RedisConnection, RedisError>): Service => {
-  const use: Service["use"] = (f) => service.use((connection) => connection.run(f))
+  function use<A>(f: (client: Client) => Promise<A>, options?: Unbounded): Effect.Effect<A, CommandError>
+  function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
+  function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
+    return service.useAsync<A, RedisError>(({ calls }, resume) => calls.begin(f, resume), options)
+  }
+  function command(name: string, args?: Arguments, options?: Unbounded): Effect.Effect<unknown, CommandError>
+  function command(name: string, args: Arguments, options: MaybeBounded): Effect.Effect<unknown, BoundedError>
+  function command(name: string, args: Arguments = [], options: MaybeBounded): Effect.Effect<unknown, BoundedError> {
+    return use((client) => client.sendCommand<unknown>([name, ...args]), options)
+  }
+  function pipeline<A>(f: (client: Client) => CanPipeline<A>, options?: Unbounded): Effect.Effect<A, CommandError>
+  function pipeline<A>(f: (client: Client) => CanPipeline<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
+  function pipeline<A>(f: (client: Client) => CanPipeline<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
+    return use((client) => f(client).execAsPipelineTyped(), options)
+  }
+  function transaction<A>(f: (client: Client) => CanExec<A>, options?: Unbounded): Effect.Effect<A, CommandError>
+  function transaction<A>(f: (client: Client) => CanExec<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
+  function transaction<A>(f: (client: Client) => CanExec<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
+    return use((client) => f(client).execTyped(), options)
+  }
   const streamOf = <A, Subscribed, Gap>(
     kind: "subscribe" | "pSubscribe",
     names: string | ReadonlyArray<string>,
@@ -207,9 +306,9 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
   return {
     service,
     use,
-    command: (name, ...args) => use((client) => client.sendCommand<unknown>([name, ...args])),
-    pipeline: (f) => use((client) => f(client).execAsPipelineTyped()),
-    transaction: (f) => use((client) => f(client).execTyped()),
+    command,
+    pipeline,
+    transaction,
     subscribe: (channels, options) =>
       streamOf("subscribe", channels, (_, channel, message): Message => ({ channel, message }), options),
     psubscribe: (patterns, options) =>

@@ -5,6 +5,7 @@
  */
 import type { RedisClientType } from "@redis/client"
 import type * as Effect from "effect/Effect"
+import type { Calls } from "./internal/calls.js"
 import type { Subscriptions } from "./internal/subscriptions.js"
 import type { RedisError } from "./RedisError.js"
 
@@ -43,6 +44,8 @@ export interface RedisConnection {
    * a `RedisError` of reason `Lost`.
    */
   readonly run: <A>(f: (client: Client) => Promise<A>) => Effect.Effect<A, RedisError>
+  /** @internal */
+  readonly calls: Calls
   /** @internal */
   readonly subscriptions: Subscriptions
   /** @internal */

@@ -53,7 +53,7 @@ describe.skipIf(isMissing)("an attempt", () => {
       })
       const url = Redacted.make(`rediss://alice:p%40ss@127.0.0.1:${port}/2`)
       const redis = yield* Redis.make({ endpoint: RedisEndpoint.make({ url, tls: { ca } }), retryPolicy })
-      expect(yield* redis.command("CLIENT", "INFO")).toMatch(/ db=2 .* user=alice /)
+      expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ db=2 .* user=alice /)
       for (const [options, code] of [
         [{ url }, "SELF_SIGNED_CERT_IN_CHAIN"],
         [{ url, host: "localhost", tls: { ca } }, "ERR_TLS_CERT_ALTNAME_INVALID"]
@@ -159,12 +159,12 @@ describe.skipIf(isMissing)("an attempt", () => {
     Effect.gen(function* () {
       const server = yield* startServer()
       const control = yield* connectTo(server.port)
-      yield* control.command("REPLICAOF", "127.0.0.1", "1")
+      yield* control.command("REPLICAOF", ["127.0.0.1", "1"])
       const redis = yield* connectTo(server.port, {
         prepare: (connection) => connection.run((client) => client.set("key", "value"))
       })
       expect(yield* failureOf(redis)).toMatchObject({ _tag: "RedisError", reason: "NotReady", code: "READONLY" })
-      yield* control.command("REPLICAOF", "NO", "ONE")
+      yield* control.command("REPLICAOF", ["NO", "ONE"])
       expect(yield* redis.use((client) => client.get("key"))).toBe("value")
     })
   )

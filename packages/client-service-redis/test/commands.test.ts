@@ -1,8 +1,11 @@
+import net from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import type { RedisError } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
+
+type Writev = NonNullable<net.Socket["_writev"]>
 
 describe.skipIf(isMissing)("commands", () => {
   it.scopedLive("are answered, one by one, in a pipeline and in a transaction", () =>
@@ -11,14 +14,14 @@ describe.skipIf(isMissing)("commands", () => {
       const redis = yield* connectTo(server.port, { database: 3, clientName: "tester" })
       const count: number = yield* redis.use((client) => client.incr("count"))
       expect(count).toBe(1)
-      expect(yield* redis.command("SET", "greeting", "hello")).toBe("OK")
+      expect(yield* redis.command("SET", ["greeting", "hello"])).toBe("OK")
       const replies: [number, string | null] = yield* redis.pipeline((client) =>
         client.multi().incr("count").get("greeting")
       )
       expect(replies).toEqual([2, "hello"])
       const both: [number, number] = yield* redis.transaction((client) => client.multi().incr("count").incr("count"))
       expect(both).toEqual([3, 4])
-      expect(yield* redis.command("CLIENT", "INFO")).toMatch(/ name=tester .* db=3 .* resp=3\b/)
+      expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ name=tester .* db=3 .* resp=3\b/)
     })
   )
 
@@ -36,7 +39,7 @@ describe.skipIf(isMissing)("commands", () => {
       expect(yield* Effect.flip(transaction)).toMatchObject(command)
       expect(yield* redis.use((client) => client.get("count"))).toBe("2")
       // @ts-expect-error: a number is no argument.
-      expect(yield* Effect.flip(redis.command("SET", "text", 1))).toMatchObject({ reason: "Other" })
+      expect(yield* Effect.flip(redis.command("SET", ["text", 1]))).toMatchObject({ reason: "Other" })
       const thrown = redis.use(() => {
         throw new Error("no command at all")
       })
@@ -49,7 +52,7 @@ describe.skipIf(isMissing)("commands", () => {
     Effect.gen(function* () {
       const server = yield* startServer()
       const redis = yield* connectTo(server.port)
-      const error = (yield* Effect.flip(redis.command("UNHEARD-OF", "hunter2"))) as RedisError.RedisError
+      const error = (yield* Effect.flip(redis.command("UNHEARD-OF", ["hunter2"]))) as RedisError.RedisError
       expect(error.message).toContain("unknown command 'UNHEARD-OF'")
       expect(`${error} ${error.stack} ${JSON.stringify(error)}`).not.toContain("hunter2")
     })
@@ -86,6 +89,84 @@ describe.skipIf(isMissing)("commands", () => {
       const third = yield* Effect.fork(redis.use((client) => client.get("count")))
       yield* control.use((client) => client.rPush("list", "element"))
       expect(yield* Fiber.join(third)).toBe(null)
+    })
+  )
+
+  it.scopedLive(
+    "that wait for a place begin in turn, also when what begins throws, and are taken back with their callers",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const control = yield* connectTo(server.port)
+        const redis = yield* connectTo(server.port, { maxInFlight: 1, heartbeat: false })
+        const first = yield* blocked(redis, control, "list")
+        const order: Array<string> = []
+        const call = (name: string) =>
+          redis.use((client) => {
+            order.push(name)
+            return client.incr("count")
+          })
+        const thrown = yield* Effect.fork(
+          redis.use(() => {
+            throw new Error("not today")
+          })
+        )
+        const gone = yield* Effect.fork(call("gone"))
+        const second = yield* Effect.fork(call("second"))
+        const third = yield* Effect.fork(call("third"))
+        yield* turns(3)
+        yield* Fiber.interrupt(gone)
+        yield* control.use((client) => client.rPush("list", "element"))
+        yield* Fiber.join(first)
+        expect(yield* Effect.flip(Fiber.join(thrown))).toMatchObject({ reason: "Other", detail: "not today" })
+        expect(yield* Fiber.join(second)).toBe(1)
+        expect(yield* Fiber.join(third)).toBe(2)
+        expect(order).toEqual(["second", "third"])
+      })
+  )
+
+  it.scopedLive("of one turn of the event loop are sent in one write", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port, { heartbeat: false })
+      yield* redis.service.whenConnected()
+      const writes: Array<number> = []
+      const prototype: { _writev?: Writev | undefined } = net.Socket.prototype
+      const write = prototype._writev
+      prototype._writev = function (this: net.Socket, chunks, callback) {
+        writes.push(chunks.length)
+        write?.call(this, chunks, callback)
+      }
+      yield* Effect.addFinalizer(() => Effect.sync(() => Object.assign(prototype, { _writev: write })))
+      const calls = Array.from({ length: 100 }, () => redis.use((client) => client.incr("count")))
+      yield* Effect.all(calls, { concurrency: "unbounded" })
+      expect(writes.length).toBe(1)
+    })
+  )
+
+  it.scopedLive("of a caller that is interrupted are not sent later either", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port, { heartbeat: false })
+      let ended: Promise<string> | undefined
+      const caller = yield* Effect.fork(
+        redis.use((client) => {
+          const both = client.blPop("list", 0).then(() => client.incr("count"))
+          ended = both.then(
+            () => "sent",
+            () => "not sent"
+          )
+          return both
+        })
+      )
+      yield* Effect.repeat(control.command("INFO", ["clients"]), {
+        until: (info) => String(info).includes("blocked_clients:1")
+      })
+      yield* Fiber.interrupt(caller)
+      yield* control.use((client) => client.rPush("list", "element"))
+      expect(yield* Effect.promise(async () => ended)).toBe("not sent")
+      expect(yield* redis.use((client) => client.get("count"))).toBe(null)
     })
   )
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Queue, Scope } from "effect"
-import { ConnectionError } from "effect-client-service"
+import { type ClientService, ConnectionError } from "effect-client-service"
 import type { Redis } from "effect-client-service-redis"
 import * as serverProcess from "test-servers/serverProcess"
 import { turns } from "test-servers/turns"
@@ -90,6 +90,40 @@ describe.skipIf(isMissing)("a server", () => {
     })
   )
 
+  it.scopedLive("is away: all that wait for a connection do so for no longer than maxWait", () =>
+    Effect.gen(function* () {
+      const port = yield* serverProcess.freePort
+      const redis = yield* connectTo(port)
+      const calls = (options: ClientService.UseOptions) => [
+        redis.use((client) => client.incr("count"), options),
+        redis.command("INCR", ["count"], options),
+        redis.pipeline((client) => client.multi().incr("count"), options),
+        redis.transaction((client) => client.multi().incr("count"), options)
+      ]
+      for (const maxWait of [0, "20 millis"] as const) {
+        for (const call of calls({ maxWait })) {
+          expect(yield* Effect.flip(call)).toMatchObject({
+            _tag: "NotConnected",
+            service: `redis://127.0.0.1:${port}`,
+            state: { _tag: expect.stringMatching("Connecting|Waiting") }
+          })
+        }
+      }
+      const patient = yield* Effect.fork(Effect.all(calls({ maxWait: "1 hour" }), { concurrency: "unbounded" }))
+      const server = yield* startServer({ port })
+      expect((yield* Fiber.join(patient)).flat().map(Number).sort()).toEqual([1, 2, 3, 4])
+
+      // There is a connection, though its server does not answer.
+      yield* server.pause
+      const asking = yield* Effect.fork(redis.use((client) => client.get("count"), { maxWait: 0 }))
+      yield* turns(20)
+      expect(asking.unsafePoll()).toBe(null)
+      yield* server.resume
+      expect(yield* Fiber.join(asking)).toBe("4")
+      expect(() => redis.command("PING", [], { maxWait: -1 })).toThrow("maxWait must be")
+    })
+  )
+
   it.scopedLive("is paused for longer than the heartbeat waits, and goes on", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
@@ -110,10 +144,10 @@ describe.skipIf(isMissing)("a server", () => {
       const control = yield* connectTo(server.port)
       const redis = yield* connectTo(server.port)
       const caller = yield* blocked(redis, control, "list")
-      const id = yield* Effect.map(control.command("CLIENT", "LIST"), (list) =>
+      const id = yield* Effect.map(control.command("CLIENT", ["LIST"]), (list) =>
         /id=(\d+).*cmd=blpop/.exec(String(list))
       )
-      yield* control.command("CLIENT", "KILL", "ID", id?.[1] ?? "")
+      yield* control.command("CLIENT", ["KILL", "ID", id?.[1] ?? ""])
       const error = yield* Effect.flip(Fiber.join(caller))
       expect(error).toBeInstanceOf(ConnectionLost)
       expect(error).toMatchObject({ cause: { _tag: "RedisError", reason: "Lost" } })
@@ -191,7 +225,7 @@ describe.skipIf(isMissing)("a server", () => {
       yield* Fiber.join(caller)
       yield* Scope.close(scope, Exit.void)
       expect(yield* Effect.flip(redis.use((client) => client.incr("count")))).toMatchObject({ _tag: "ServiceStopped" })
-      yield* Effect.repeat(control.command("INFO", "clients"), {
+      yield* Effect.repeat(control.command("INFO", ["clients"]), {
         until: (info) => String(info).includes("connected_clients:1\r")
       })
       yield* turns(3)

@@ -61,7 +61,7 @@ describe.skipIf(isMissing)("a subscription", () => {
     Effect.gen(function* () {
       const server = yield* startServer()
       const redis = yield* connectTo(server.port)
-      const channels = redis.command("PUBSUB", "CHANNELS")
+      const channels = redis.command("PUBSUB", ["CHANNELS"])
       const first = yield* elementsOf(redis.subscribe("news", marks))
       expect(yield* Queue.take(first)).toBe("subscribed")
       // One that leaves before it is confirmed.
@@ -87,7 +87,7 @@ describe.skipIf(isMissing)("a subscription", () => {
       const server = yield* startServer()
       const redis = yield* connectTo(server.port)
       yield* Stream.runHead(redis.subscribe("news", marks))
-      expect(yield* redis.command("PUBSUB", "CHANNELS")).toEqual([])
+      expect(yield* redis.command("PUBSUB", ["CHANNELS"])).toEqual([])
     })
   )
 
@@ -134,7 +134,7 @@ describe.skipIf(isMissing)("a subscription", () => {
       expect(refused).toMatchObject({ _tag: "RedisError", code: "NOPERM" })
       yield* publish(redis, "news", "hello")
       expect(yield* Queue.take(news)).toEqual(message("news", "hello"))
-      yield* redis.command("ACL", "SETUSER", "default", "allchannels")
+      yield* redis.command("ACL", ["SETUSER", "default", "allchannels"])
       expect(yield* Stream.runHead(redis.subscribe("secrets", marks))).toMatchObject({ value: "subscribed" })
     })
   )

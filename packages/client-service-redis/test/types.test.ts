@@ -1,6 +1,6 @@
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import { Config, type ConfigError, Context, Effect, type Layer, type Redacted, type Scope, type Stream } from "effect"
-import type { ConnectionError } from "effect-client-service"
+import type { ClientService, ConnectionError } from "effect-client-service"
 import { Redis, type RedisConnection, RedisEndpoint, type RedisError } from "effect-client-service-redis"
 
 class Vault extends Context.Tag("test/Vault")<Vault, Effect.Effect<Redacted.Redacted<string>, "sealed">>() {}
@@ -38,6 +38,22 @@ describe("the types", () => {
     >()
     const both = () => redis.transaction((client) => client.multi().incr("key").get("key"))
     expectTypeOf(both).returns.toEqualTypeOf<Effect.Effect<[number, string | null], Redis.CommandError>>()
+    const bounded = (options: ClientService.UseOptions) => redis.use((client) => client.get("key"), options)
+    expectTypeOf(bounded).returns.toEqualTypeOf<
+      Effect.Effect<string | null, Redis.CommandError | ConnectionError.NotConnected<RedisError.RedisError>>
+    >()
+    const unbounded = () => redis.use((client) => client.get("key"), { maxWait: undefined })
+    expectTypeOf(unbounded).returns.toEqualTypeOf<Effect.Effect<string | null, Redis.CommandError>>()
+    const atOnce = () => redis.transaction((client) => client.multi().incr("key"), { maxWait: 0 })
+    expectTypeOf(atOnce).returns.toEqualTypeOf<Effect.Effect<[number], Redis.CommandError | Redis.NotConnected>>()
+    const pipelined = () => redis.pipeline((client) => client.multi().incr("key"), { maxWait: 0 })
+    expectTypeOf(pipelined).returns.toEqualTypeOf<Effect.Effect<[number], Redis.CommandError | Redis.NotConnected>>()
+    const command = () => redis.command("PING")
+    expectTypeOf(command).returns.toEqualTypeOf<Effect.Effect<unknown, Redis.CommandError>>()
+    const boundedCommand = () => redis.command("PING", undefined, { maxWait: 0 })
+    expectTypeOf(boundedCommand).returns.toEqualTypeOf<
+      Effect.Effect<unknown, Redis.CommandError | Redis.NotConnected>
+    >()
     const plain = () => redis.subscribe("news")
     expectTypeOf(plain).returns.toEqualTypeOf<Stream.Stream<Redis.Message, RedisError.RedisError | Ended>>()
     const marked = () => redis.psubscribe(["news.*"], { gap: () => "gap" as const })

@@ -6,6 +6,7 @@ import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
+import { Calls } from "./calls.js"
 import { Subscriptions } from "./subscriptions.js"
 
 type ClientOptions = NonNullable<Parameters<typeof createClient>[0]>
@@ -54,10 +55,12 @@ export const connect = (
     state.hasConnected = true
     // A server that loads its data greets too.
     yield* Effect.tryPromise({ try: () => client.ping(), catch: errorOf })
+    const calls = new Calls(client, settings.maxInFlight, errorOf)
     return {
       [TypeId]: TypeId,
       client,
-      run: yield* makeRun(client, settings.maxInFlight, errorOf),
+      run: calls.run,
+      calls,
       subscriptions: new Subscriptions(client),
       errorOf
     }
@@ -102,28 +105,3 @@ const closed = (client: Client): Effect.Effect<void> =>
       )
     })
   )
-
-// A command that was sent can't be taken back, so its place is free only when it is answered, not when its caller leaves.
-const makeRun = (
-  client: Client,
-  maxInFlight: number,
-  errorOf: (error: unknown) => RedisError
-): Effect.Effect<RedisConnection["run"]> =>
-  Effect.map(
-    Effect.makeSemaphore(maxInFlight),
-    (places) =>
-      <A>(f: (client: Client) => Promise<A>) =>
-        Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(restore(places.take(1)), () => {
-            const unsent = new AbortController()
-            const answer = called(() => f(client.withAbortSignal(unsent.signal)))
-            const free = () => Effect.runSync(places.release(1))
-            answer.then(free, free)
-            return restore(Effect.tryPromise({ try: () => answer, catch: errorOf })).pipe(
-              Effect.onInterrupt(() => Effect.sync(() => unsent.abort()))
-            )
-          })
-        )
-  )
-
-const called = async <A>(f: () => Promise<A>): Promise<A> => f()

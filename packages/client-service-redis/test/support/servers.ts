@@ -41,7 +41,7 @@ export const until = (redis: Redis.Service, tag: ConnectionState.ConnectionState
 export const blocked = (redis: Redis.Service, control: Redis.Service, list: string) =>
   Effect.gen(function* () {
     const caller = yield* Effect.fork(redis.use((client) => client.blPop(list, 0)))
-    yield* Effect.repeat(control.command("INFO", "clients"), {
+    yield* Effect.repeat(control.command("INFO", ["clients"]), {
       until: (info) => String(info).includes("blocked_clients:1")
     })
     return caller

@@ -1,0 +1,85 @@
+import type { RedisClientType } from "@redis/client"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { RedisError } from "../RedisError.js"
+import { Unsent } from "./unsent.js"
+
+export type Resume<A> = (exit: Exit.Exit<A, RedisError>) => void
+
+/**
+ * The calls on one connection, of which so many may be without their answer. The others wait for a place, in turn.
+ *
+ * A call begins in the very step in which its caller asks for it if there is a place, so that the client sends all that is
+ * asked for in one turn of the event loop in one write.
+ */
+export class Calls {
+  readonly #client: RedisClientType
+  readonly #errorOf: (error: unknown) => RedisError
+  readonly #waiting = new Set<() => void>()
+  #places: number
+  #isAdmitting = false
+
+  constructor(client: RedisClientType, places: number, errorOf: (error: unknown) => RedisError) {
+    this.#client = client
+    this.#places = places
+    this.#errorOf = errorOf
+  }
+
+  /** Begins a call, and gives what takes back as much of it as was not sent yet. */
+  begin<A>(f: (client: RedisClientType) => Promise<A>, resume: Resume<A>): () => void {
+    if (this.#places > 0) {
+      this.#places -= 1
+      return this.#call(f, resume)
+    }
+    const begin = () => {
+      takeBack = this.#call(f, resume)
+    }
+    let takeBack = () => {
+      this.#waiting.delete(begin)
+    }
+    this.#waiting.add(begin)
+    return () => takeBack()
+  }
+
+  /** Waits for the answer of a call. */
+  readonly run = <A>(f: (client: RedisClientType) => Promise<A>): Effect.Effect<A, RedisError> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Deferred.make<A, RedisError>(), (answer) => {
+        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit))
+        return Effect.onInterrupt(restore(Deferred.await(answer)), () => Effect.sync(takeBack))
+      })
+    )
+
+  // A command that was sent can't be taken back, so its place is free only when it is answered, not when its caller leaves.
+  #call<A>(f: (client: RedisClientType) => Promise<A>, resume: Resume<A>): () => void {
+    const unsent = new Unsent()
+    const failed = (error: unknown) => {
+      this.#free()
+      resume(Exit.fail(this.#errorOf(error)))
+    }
+    try {
+      f(this.#client.withAbortSignal(unsent)).then((value) => {
+        this.#free()
+        resume(Exit.succeed(value))
+      }, failed)
+    } catch (error) {
+      failed(error)
+    }
+    return () => unsent.abort()
+  }
+
+  // Not within itself, when all who wait have functions that throw.
+  #free(): void {
+    this.#places += 1
+    if (this.#isAdmitting || this.#waiting.size === 0) return
+    this.#isAdmitting = true
+    for (const begin of this.#waiting) {
+      if (this.#places === 0) break
+      this.#places -= 1
+      this.#waiting.delete(begin)
+      begin()
+    }
+    this.#isAdmitting = false
+  }
+}

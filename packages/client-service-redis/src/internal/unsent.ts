@@ -1,0 +1,48 @@
+type Listener = Parameters<AbortSignal["addEventListener"]>[1]
+
+/**
+ * Tells the client to take back what it has not sent yet.
+ *
+ * It is as much of an `AbortSignal` as the client looks at. A real one costs more than all else of a call, and few calls are
+ * ever taken back.
+ */
+export class Unsent implements AbortSignal {
+  aborted = false
+  reason: unknown
+  readonly onabort = null
+  // Of a call that is one command, as most are, there is one.
+  #listener: Listener | undefined
+  #others: Set<Listener> | undefined
+
+  abort(): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.reason = new Error("the caller has left")
+    this.dispatchEvent(new Event("abort"))
+  }
+
+  throwIfAborted(): void {
+    if (this.aborted) throw this.reason
+  }
+
+  addEventListener(_type: string, listener: Listener): void {
+    if (this.#listener === undefined) this.#listener = listener
+    else {
+      this.#others ??= new Set()
+      this.#others.add(listener)
+    }
+  }
+
+  removeEventListener(_type: string, listener: Listener): void {
+    if (this.#listener === listener) this.#listener = undefined
+    else this.#others?.delete(listener)
+  }
+
+  dispatchEvent(event: Event): boolean {
+    for (const listener of [this.#listener, ...(this.#others ?? [])]) {
+      if (typeof listener === "function") listener.call(this, event)
+      else listener?.handleEvent(event)
+    }
+    return true
+  }
+}
