@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type { Client, Notification, QueryConfig, QueryResult, QueryResultRow } from "pg"
 import type { PgError } from "./PgError.js"
 
@@ -37,4 +38,9 @@ export interface PgConnection {
   readonly outsideTransaction: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
   /** Has a function called with each notification, from now on and for as long as the connection lives. */
   readonly onNotification: (f: (notification: Notification) => void) => void
+  /** @internal */
+  readonly begin: <A>(
+    f: (client: Client) => PromiseLike<A>,
+    resume: (exit: Exit.Exit<A, PgError>) => void
+  ) => () => void
 }

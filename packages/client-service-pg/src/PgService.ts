@@ -17,6 +17,7 @@ import * as InvalidOption from "effect-client-service/InvalidOption"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
 import { Channels } from "./internal/channels.js"
+import { queryOf } from "./internal/clientConnection.js"
 import type { PgConnection } from "./PgConnection.js"
 import * as PgEndpoint from "./PgEndpoint.js"
 import type { PgError } from "./PgError.js"
@@ -34,14 +35,13 @@ export interface Pg {
   /**
    * Waits for a connection and runs a statement on it, once. If the connection is lost before the answer, fails with
    * `ConnectionLost`, and whether the server ran it is not known: it is never run again.
+   *
+   * With `maxWait`, fails with `NotConnected` if there is no connection within that time; the statement may take as long as
+   * it takes.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
-  readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
-    query: string | QueryConfig<Array<unknown>>,
-    values?: ReadonlyArray<unknown>
-  ) => Effect.Effect<
-    QueryResult<Row>,
-    PgError | ClientService.ConnectionLost | ClientService.ServiceStopped | ClientService.RetriesExhausted<PgError>
-  >
+  readonly query: Query
   /**
    * What is sent to a channel, for as long as the stream runs. It goes on across connections: on each, the server has
    * acknowledged the `LISTEN` before anybody gets that connection, and a `Gap` comes before what is sent then. All streams
@@ -59,6 +59,51 @@ export interface Pg {
     options?: ListenOptions
   ) => Stream.Stream<PgEvent, PgError | ClientService.ServiceStopped | ClientService.RetriesExhausted<PgError>>
 }
+
+/**
+ * The type of `query`: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Query {
+  <Row extends QueryResultRow = Record<string, unknown>>(
+    query: Statement,
+    values?: ReadonlyArray<unknown>,
+    options?: { readonly maxWait?: undefined }
+  ): Effect.Effect<QueryResult<Row>, QueryError>
+  <Row extends QueryResultRow = Record<string, unknown>>(
+    query: Statement,
+    values: ReadonlyArray<unknown> | undefined,
+    options: ClientService.UseOptions | undefined
+  ): Effect.Effect<QueryResult<Row>, QueryError | NotConnected>
+}
+
+/**
+ * All that a statement can fail with.
+ *
+ * - `PgError`: the server refused it.
+ * - `ConnectionLost`: the connection was lost before the answer. It may have been run, or may not, and is not sent again.
+ * - `ServiceStopped` and `RetriesExhausted`: there is no connection and there will be none. It was not sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type QueryError =
+  | PgError
+  | ClientService.ConnectionLost
+  | ClientService.ServiceStopped
+  | ClientService.RetriesExhausted<PgError>
+
+/**
+ * There was no connection within `maxWait`. Nothing was sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NotConnected = ClientService.NotConnected<PgError>
+
+type Statement = string | QueryConfig<Array<unknown>>
 
 /**
  * @since 0.1.0
@@ -155,10 +200,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
     }),
     (service): Pg => ({
       service,
-      query: <Row extends QueryResultRow>(
-        query: string | QueryConfig<Array<unknown>>,
-        values?: ReadonlyArray<unknown>
-      ) => service.use((connection) => connection.query<Row>(query, values)),
+      query: queryOn(service),
       listen: (channel, options) => listen(service, channels, channel, options)
     })
   )
@@ -226,6 +268,27 @@ export const layerConfig = <R3 = never, R4 = never>({
   )
 
 const started = <R1, R3, R4>(options: Options<R1, R3, R4>) => Effect.tap(make(options), ({ service }) => service.start)
+
+const queryOn = (service: Pg["service"]): Query => {
+  type Values = ReadonlyArray<unknown> | undefined
+  type Given = ClientService.UseOptions | undefined
+  type Answer<Row extends QueryResultRow, E> = Effect.Effect<QueryResult<Row>, E>
+  function query<Row extends QueryResultRow>(
+    query: Statement,
+    values?: Values,
+    options?: { readonly maxWait?: undefined }
+  ): Answer<Row, QueryError>
+  function query<Row extends QueryResultRow>(
+    query: Statement,
+    values: Values,
+    options: Given
+  ): Answer<Row, QueryError | NotConnected>
+  function query<Row extends QueryResultRow>(query: Statement, values: Values, options: Given) {
+    const run = queryOf<Row>(query, values)
+    return service.useAsync<QueryResult<Row>, PgError>(({ begin }, resume) => begin(run, resume), options)
+  }
+  return query
+}
 
 const listen = (
   service: Pg["service"],

@@ -74,6 +74,25 @@ describeWithServer("PgService", (test) => {
         expect((yield* Fiber.join(asking)).rows).toEqual([{ answer: 42 }])
       }))
 
+    test("is waited for no longer than maxWait, which does not bound the statement", (server) =>
+      Effect.gen(function* () {
+        yield* server.stop
+        const pg = yield* start(server)
+        for (const maxWait of [0, "20 millis"] as const) {
+          expect(yield* Effect.flip(pg.query("SELECT 1", [], { maxWait }))).toMatchObject({
+            _tag: "NotConnected",
+            service: pg.service.name,
+            state: { _tag: expect.stringMatching("Connecting|Waiting") }
+          })
+        }
+        const patient = yield* Effect.fork(pg.query("SELECT 1 AS n", undefined, { maxWait: "1 hour" }))
+        yield* server.start
+        expect((yield* Fiber.join(patient)).rows).toEqual([{ n: 1 }])
+        const slow = pg.query("SELECT pg_sleep(0.1), 2 AS n", [], { maxWait: 0 })
+        expect((yield* slow).rows).toMatchObject([{ n: 2 }])
+        expect(() => pg.query("SELECT 1", [], { maxWait: -1 })).toThrow("maxWait must be")
+      }))
+
     test("loses no acknowledged insert and runs none twice, and tells of every gap, when the server is killed", (server) =>
       Effect.gen(function* () {
         const writer = yield* start(server)

@@ -1,13 +1,17 @@
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import type { Client, Notification, QueryConfig, QueryResult, QueryResultRow } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import type { PgError } from "../PgError.js"
 import { pgFailure } from "./pgFailure.js"
 
+type Resume<A> = (exit: Exit.Exit<A, PgError>) => void
+
 interface Job {
-  readonly run: () => Promise<void>
+  readonly run: () => void
   readonly isForIdle: boolean
 }
 
@@ -21,9 +25,10 @@ export class ClientConnection implements PgConnection {
   readonly #client: Client
   readonly #address: string
   readonly #signal: ConnectionSignal<PgError>
-  readonly #jobs: Array<Job> = []
+  readonly #jobs = new Set<Job>()
   #isOpen = false
   #isBusy = false
+  #isAdmitting = false
   #loss: PgError | undefined
 
   constructor(client: Client, address: string, signal: ConnectionSignal<PgError>) {
@@ -66,10 +71,7 @@ export class ClientConnection implements PgConnection {
   readonly query = <Row extends QueryResultRow>(
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
-  ): Effect.Effect<QueryResult<Row>, PgError> =>
-    this.withClient((client) =>
-      values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
-    )
+  ): Effect.Effect<QueryResult<Row>, PgError> => this.withClient(queryOf<Row>(query, values))
 
   readonly withClient = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> => this.#inTurn(f, false)
 
@@ -80,36 +82,64 @@ export class ClientConnection implements PgConnection {
     this.#client.on("notification", f)
   }
 
-  #inTurn<A>(f: (client: Client) => PromiseLike<A>, isForIdle: boolean): Effect.Effect<A, PgError> {
-    return Effect.async((resume) => {
-      const run = async () => {
-        try {
-          resume(Effect.succeed(await f(this.#client)))
-        } catch (error) {
-          resume(Effect.fail(this.#failureOf(error)))
+  /** Has a function called when its turn has come, at once if it has, and gives what takes that back. */
+  readonly begin = <A>(f: (client: Client) => PromiseLike<A>, resume: Resume<A>, isForIdle = false): (() => void) => {
+    const job: Job = {
+      run: () => {
+        const failed = (error: unknown) => {
+          resume(Exit.fail(this.#failureOf(error)))
+          this.#done()
         }
-      }
-      const job: Job = { run, isForIdle }
-      this.#jobs.push(job)
-      this.#next()
-      return Effect.sync(() => {
-        const index = this.#jobs.indexOf(job)
-        if (index >= 0) this.#jobs.splice(index, 1)
-      })
-    })
+        try {
+          f(this.#client).then((value) => {
+            resume(Exit.succeed(value))
+            this.#done()
+          }, failed)
+        } catch (error) {
+          failed(error)
+        }
+      },
+      isForIdle
+    }
+    this.#jobs.add(job)
+    this.#next()
+    return () => {
+      this.#jobs.delete(job)
+    }
   }
 
+  #inTurn<A>(f: (client: Client) => PromiseLike<A>, isForIdle: boolean): Effect.Effect<A, PgError> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Deferred.make<A, PgError>(), (answer) => {
+        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit), isForIdle)
+        return Effect.onInterrupt(restore(Deferred.await(answer)), () => Effect.sync(takeBack))
+      })
+    )
+  }
+
+  #done(): void {
+    this.#isBusy = false
+    this.#next()
+  }
+
+  // Not within itself, when all whose turn comes have functions that throw.
   #next(): void {
-    if (this.#isBusy) return
+    if (this.#isAdmitting) return
+    this.#isAdmitting = true
+    while (!this.#isBusy) {
+      const job = this.#jobInTurn()
+      if (job === undefined) break
+      this.#jobs.delete(job)
+      this.#isBusy = true
+      job.run()
+    }
+    this.#isAdmitting = false
+  }
+
+  #jobInTurn(): Job | undefined {
     const isIdle = !inTransaction.has(this.#client.getTransactionStatus())
-    const index = this.#jobs.findIndex(({ isForIdle }) => isIdle || !isForIdle)
-    if (index < 0) return
-    const [job] = this.#jobs.splice(index, 1)
-    this.#isBusy = true
-    void job?.run().then(() => {
-      this.#isBusy = false
-      this.#next()
-    })
+    for (const job of this.#jobs) if (isIdle || !job.isForIdle) return job
+    return undefined
   }
 
   #failureOf(error: unknown): PgError {
@@ -125,5 +155,14 @@ export class ClientConnection implements PgConnection {
     return this.#loss
   }
 }
+
+/** A call that runs a statement. */
+export const queryOf =
+  <Row extends QueryResultRow>(
+    query: string | QueryConfig<Array<unknown>>,
+    values: ReadonlyArray<unknown> | undefined
+  ) =>
+  (client: Client): Promise<QueryResult<Row>> =>
+    values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
 
 const inTransaction: ReadonlySet<string | null> = new Set(["T", "E"])
