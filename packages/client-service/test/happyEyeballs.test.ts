@@ -333,9 +333,7 @@ describe("happyEyeballs", () => {
         { endpoint: "d", cause: { _tag: "Interrupt" } },
         { endpoint: "a", cause: Cause.fail("a failed") }
       ])
-      expect(error.message).toBe(
-        "b: b died; c: c threw; d: interrupted; a: a failed"
-      )
+      expect(error.message).toBe("b: b died; c: c threw; d: interrupted; a: a failed")
       expect(yield* openOf(racers)).toEqual([0, 0, 0, 0])
     })
   )
