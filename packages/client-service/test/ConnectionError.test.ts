@@ -251,7 +251,7 @@ describe("TransportError", () => {
 
 describe("EndpointsFailed", () => {
   it("tells which endpoints failed and why, and no more than the tag of what may hold a secret", () => {
-    const error = new EndpointsFailed.EndpointsFailed({
+    const error = new EndpointsFailed.EndpointsFailed<unknown>({
       failures: [
         { endpoint: "first", cause: Cause.fail(new Error("refused")) },
         { endpoint: "second", cause: Cause.fail({ _tag: "Denied", password: "hunter2" }) },
