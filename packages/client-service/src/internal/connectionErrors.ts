@@ -55,7 +55,7 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
     return messageOf(
       this.service,
       "the connection was lost",
-      this.cause instanceof Error ? this.cause.message : undefined
+      this.cause instanceof Error ? this.cause.message || this.cause.name : undefined
     )
   }
 }
