@@ -1,6 +1,6 @@
 /** Makes an error without a stack, for one that comes about in some event listener: it tells nothing there, and costs much. */
 export const withoutStack = <A extends Error>(make: () => A): A => {
-  const errors: ErrorConstructor & { stackTraceLimit?: number } = Error
+  const errors: Omit<ErrorConstructor, "stackTraceLimit"> & { stackTraceLimit?: number } = Error
   const limit = errors.stackTraceLimit
   errors.stackTraceLimit = 0
   try {
