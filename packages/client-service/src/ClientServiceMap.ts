@@ -189,15 +189,13 @@ export const make = <K, P, E, R>(options: {
 
     yield* Scope.addFinalizer(
       owner,
-      // Whoever has asked for them to be closed.
-      Effect.suspend(() => Fiber.awaitAll(Array.from(MutableHashMap.values(closings), (all) => [...all]).flat()))
-    )
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         isOpen = false
         // The owner closes what is in use. A lookup that somebody waits for goes on, and gives a service that is stopped.
         for (const [key, entry] of Array.from(entries)) if (entry.users === 0) close(key, entry)
         MutableHashMap.clear(entries)
+        // Whoever has asked for them to be closed.
+        return Fiber.awaitAll(Array.from(MutableHashMap.values(closings), (all) => [...all]).flat())
       })
     )
     return {
