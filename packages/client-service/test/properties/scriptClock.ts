@@ -49,6 +49,11 @@ export class ScriptClock implements Clock.Clock {
     })
   }
 
+  /** In how many milliseconds something is due, the soonest first. */
+  get due(): ReadonlyArray<number> {
+    return this.timers.map(({ at }) => at - this.now)
+  }
+
   /** Runs something at an instant, unless it is cancelled before. */
   at(instant: number, run: () => void): () => boolean {
     const timer = { at: instant, run }
@@ -59,6 +64,14 @@ export class ScriptClock implements Clock.Clock {
       if (index >= 0) this.timers.splice(index, 1)
       return index >= 0
     }
+  }
+
+  /** Moves on to the next instant at which something is due, and runs what is first. */
+  skip(): void {
+    const timer = this.timers.shift()
+    if (timer === undefined) return
+    this.now = timer.at
+    timer.run()
   }
 
   /** Moves on to an instant. Runs `drain` after each timer that is due, and `rest` after the last one of an instant. */

@@ -1,6 +1,6 @@
-import { type Effect, type Exit, type Fiber, Runtime } from "effect"
+import { Effect, type Exit, type Fiber, FiberRef, Runtime, RuntimeFlags, Supervisor } from "effect"
 import { ScriptClock } from "../properties/scriptClock.js"
-import { type Preempt, StepScheduler, stepRuntime } from "../properties/stepScheduler.js"
+import { type Preemption, StepScheduler, stepRuntime } from "../properties/stepScheduler.js"
 
 // More than any test needs: only fibers that never come to rest reach it.
 const manyTasks = 50_000
@@ -13,9 +13,16 @@ export class Bench {
   private readonly alive = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
   private readonly watchers = new Set<object>()
 
-  constructor(preempt: Preempt = () => "goes on") {
-    this.scheduler = new StepScheduler((fiber) => (this.watchers.has(fiber) ? "goes on" : preempt(fiber)))
-    this.runtime = stepRuntime(this.scheduler, this.clock)
+  /** `isNote`: whether the next step only notes what is to come after another one, so that others can't tell when it is. */
+  constructor(preempt?: (fiber: object, isNote: boolean) => Preemption) {
+    const steps = new Steps()
+    this.scheduler = new StepScheduler((fiber) =>
+      preempt === undefined || this.watchers.has(fiber) ? "goes on" : preempt(fiber, steps.isNote)
+    )
+    this.runtime = stepRuntime(this.scheduler, this.clock).pipe(
+      Runtime.setFiberRef(FiberRef.currentSupervisor, steps),
+      Runtime.enableRuntimeFlag(RuntimeFlags.OpSupervision)
+    )
   }
 
   /** How many of the fibers that the test has begun have not ended. */
@@ -71,3 +78,14 @@ export class Bench {
     this.drain()
   }
 }
+
+class Steps extends Supervisor.AbstractSupervisor<void> {
+  readonly value = Effect.void
+  isNote = false
+
+  override onEffect(_: unknown, effect: object): void {
+    this.isNote = "_op" in effect && notes.has(effect._op)
+  }
+}
+
+const notes = new Set<unknown>(["OnSuccess", "OnFailure", "OnSuccessAndFailure"])
