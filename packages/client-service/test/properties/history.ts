@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util"
 import fc from "fast-check"
+import { playAtRandom } from "../schedules/atRandom.js"
+import { map } from "../schedules/map.js"
 import { runScript } from "./run.js"
 import { type Script, script } from "./script.js"
 
@@ -14,10 +16,13 @@ export const scriptOf = (seed: number): Script => {
 }
 
 /**
- * Runs the history of a seed, and every tenth again, since the same script has to give the same trace. If it violates an
- * invariant, tells of the smallest script that does, and of what happened then.
+ * Runs the history of a seed, of a service and of a `ClientServiceMap`. The service runs every tenth again, since the same
+ * script has to give the same trace. If it violates an invariant, tells of the smallest script that does, and of what
+ * happened then.
  */
 export const problemOf = (seed: number): string | undefined => {
+  const wrong = playAtRandom(map, seed)
+  if (wrong !== undefined) return `${wrong}\nnpm run test:deep -- --seed ${seed} runs it again`
   const property = fc.property(scripts, (script) => {
     const trace = runScript(script)
     if (seed % 10 > 0 || isDeepStrictEqual(runScript(script), trace)) return

@@ -348,6 +348,10 @@ export class Peer {
       const { failures } = failure
       const answer = this.recovered ? 1000 : (policy[Math.min(failures, policy.length) - 1] ?? 1000)
       const isToReplace = this.isToReplace(failure.cause)
+      const { newest } = this
+      // The attempt may not have been halted yet.
+      if (!isToReplace && newest?.establishedAt === undefined && this.mayTimeOut && newest !== undefined)
+        this.halted(newest)
       const asked: Asked = {
         ...{ failures, steps, at: now, answer, answeredAt: undefined },
         ...{ isCutShort: false, isTaken: isToReplace }

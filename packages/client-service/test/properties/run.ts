@@ -10,7 +10,7 @@ import { withoutRealTimers } from "./realTimers.js"
 import { Reference, type State } from "./reference.js"
 import type { Callback, Event, Part, Script, UseOptions } from "./script.js"
 import { ScriptClock } from "./scriptClock.js"
-import { randomly, StepScheduler, stepRuntime } from "./stepScheduler.js"
+import { chances, preemptBy, StepScheduler, stepRuntime } from "./stepScheduler.js"
 
 // More than any script needs: only a loop that never lets the clock move reaches it.
 const manyTasks = 50_000
@@ -59,7 +59,7 @@ class Run implements Observed {
   ) {
     const { options, outcomes, preemptions } = script
     const { closeTimeout, connectTimeout, drainTimeout, heartbeat, maxAge, resetAfter } = options
-    this.scheduler = new StepScheduler(preemptions === undefined ? undefined : randomly(preemptions))
+    this.scheduler = new StepScheduler(preemptions === undefined ? undefined : preemptBy(chances(preemptions)))
     this.peer = new Peer({
       options,
       outcomes,

@@ -97,22 +97,29 @@ export class StepScheduler implements Scheduler.Scheduler {
 
 const lowPriority = 1
 
-/**
- * Stops about three of a hundred steps, by a seed: a fifth of the fibers until nothing else is ready. To yield takes steps
- * itself, so that much more than that would never end.
- */
-export const randomly = (seed: number): Preempt => {
+/** Numbers from 0 to 1, by a seed. */
+export const chances = (seed: number): (() => number) => {
   let state = seed
   return () => {
-    // Of Mulberry32.
+    // Mulberry32.
     state = (state + 0x6d2b79f5) | 0
     let mixed = Math.imul(state ^ (state >>> 15), state | 1)
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    const chance = ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-    if (chance >= 0.03) return "goes on"
-    return chance < 0.006 ? "is held" : "yields"
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 }
+
+/**
+ * Stops about three of a hundred steps: a fifth of the fibers until nothing else is ready. To yield takes steps itself, so
+ * that much more than that would never end.
+ */
+export const preemptBy =
+  (chance: () => number): Preempt =>
+  () => {
+    const chosen = chance()
+    if (chosen >= 0.03) return "goes on"
+    return chosen < 0.006 ? "is held" : "yields"
+  }
 
 /** A runtime that logs nothing, and whose steps, time and chance are those of a test. */
 export const stepRuntime = (scheduler: StepScheduler, clock: Clock.Clock): Runtime.Runtime<never> => {

@@ -174,7 +174,7 @@ class MapSubject implements Subject<Event> {
       Effect.sync(() => {
         connection.isOpen = true
         const others = this.connections.filter((other) => other !== connection && other.isOpen && !other.isOutdated)
-        if (others.length > 0) this.wrong ??= "two connections are open"
+        if (others.length > 0 && !connection.isOutdated) this.wrong ??= "two connections are open"
       }),
       () =>
         Effect.sync(() => {

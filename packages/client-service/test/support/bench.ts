@@ -14,7 +14,7 @@ export class Bench {
   private readonly watchers = new Set<object>()
 
   /** `isNote`: whether the next step only notes what is to come after another one, so that others can't tell when it is. */
-  constructor(preempt?: (fiber: object, isNote: boolean) => Preemption) {
+  constructor(preempt?: (fiber: Fiber.RuntimeFiber<unknown, unknown>, isNote: boolean) => Preemption) {
     const steps = new Steps()
     this.scheduler = new StepScheduler((fiber) =>
       preempt === undefined || this.watchers.has(fiber) ? "goes on" : preempt(fiber, steps.isNote)
