@@ -100,6 +100,16 @@ export const positiveDuration = (
   return refuse(where, option, value, "a duration of more than zero")
 }
 
+/**
+ * Returns `value` if it is a function.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const callback = <F>(where: string, option: string, value: F): F =>
+  typeof value === "function" ? value : refuse(where, option, value, "a function")
+
 const isNonNegative = (value: Duration.DurationInput | string): boolean => {
   if (typeof value === "number" || typeof value === "bigint") return value >= 0
   if (typeof value === "string") return !value.startsWith("-")

@@ -129,8 +129,8 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    * Waits for a connection and gives its protocol, at once if there is one. It waits also for a service that is not
    * started yet.
    *
-   * Fails at once with `ServiceStopped` if the service is stopped, or lets its last `use`s finish, and with `RetriesExhausted` if it has given up, and
-   * when either happens while it waits. With `failAfterFailures: n`, fails as well when the n-th attempt from now fails,
+   * Fails at once with `ServiceStopped` if the service is stopped, or lets its last `use`s finish, and with
+   * `RetriesExhausted` if it has given up, and when either happens while it waits. With `failAfterFailures: n`, fails as well when the n-th attempt from now fails,
    * with the cause of that.
    *
    * @throws InvalidOption if `failAfterFailures` is not an integer of at least 1
@@ -199,7 +199,8 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    * promise. It is for those who make a client for others: calls are many there.
    *
    * The function may give a cleanup, which is called if the caller is interrupted, or the connection ends, before it has
-   * resumed. What it resumes with after that is ignored.
+   * resumed. What it resumes with after that is ignored. With an Effect that is more than a result, the caller goes on by
+   * itself: that does not end with the connection any more.
    *
    * @example
    * ```ts
@@ -388,9 +389,12 @@ export interface CommonOptions<
    * endpoint, but no such label.
    */
   readonly name?: string | undefined
-  /** How long a whole attempt may take: connect, `protocol` and `prepare`. Default 30 seconds. */
+  /** How long a whole attempt may take: connect, `protocol` and `prepare`. More than zero. Default 30 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
-  /** How long `stop`, and the next attempt, wait for a connection to close. Default 5 seconds. */
+  /**
+   * How long `stop`, and the next attempt, wait for a connection to close; and for the `use`s of one that `maxAge` has
+   * replaced. Default 5 seconds. If it is infinite, a close that hangs, or such a `use` without end, holds up all that.
+   */
   readonly closeTimeout?: Duration.DurationInput | undefined
   /**
    * How long `stop` lets the `use`s that are under way finish before it closes the connection. No more begin, and what only
@@ -844,20 +848,24 @@ type AnyOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5> =
 const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
   where: string,
   options: AnyOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
-) =>
-  options.protocol === undefined
+) => {
+  const { endpoint, prepare, protocol } = options
+  Validate.callback(where, "endpoint.connect", endpoint?.connect)
+  if (prepare !== undefined) Validate.callback(where, "prepare", prepare)
+  return protocol === undefined
     ? makeOf<P, E1 | E3 | E4, E3, R3, R4, E4, R5, R1 | Exclude<R3, Scope.Scope>>(
         where,
         options,
-        options.endpoint.name,
-        prepared((signal) => options.endpoint.connect(signal), options.prepare)
+        endpoint.name,
+        prepared((signal) => options.endpoint.connect(signal), prepare)
       )
     : makeOf<P, E1 | E2 | ES | E3 | E4, E3, R3, R4, E4, R5, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope>>(
         where,
         options,
-        options.endpoint.name,
-        prepared(protocolOver(options.endpoint, options.protocol), options.prepare)
+        endpoint.name,
+        prepared(protocolOver(endpoint, Validate.callback(where, "protocol", protocol)), prepare)
       )
+}
 
 const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   where: string,
@@ -867,7 +875,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
 ): Effect.Effect<ClientService<P, E>, never, RA | R4 | R5 | Scope.Scope> => {
   type R = RA | R4 | R5
   const name = Validate.text(where, "name", options.name ?? endpoint)
-  const connectTimeout = Validate.duration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
+  const connectTimeout = Validate.positiveDuration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
   const closeTimeout = Validate.duration(where, "closeTimeout", options.closeTimeout ?? "5 seconds")
   const resetAfter = Validate.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
   const drainTimeout = Validate.duration(where, "drainTimeout", options.drainTimeout ?? 0)
@@ -878,7 +886,7 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
     heartbeat === undefined
       ? undefined
       : untilHeartbeatFails(name, {
-          probe: heartbeat.probe,
+          probe: Validate.callback(where, "heartbeat.probe", heartbeat.probe),
           interval: Validate.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
           timeout: Validate.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
         })

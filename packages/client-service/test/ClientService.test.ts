@@ -1121,10 +1121,12 @@ describe("logs and spans", () => {
   )
 })
 
+const untyped = (value: unknown): never => value as never
+
 describe("options", () => {
   const endpoint = Endpoint.make({ name: "test", connect: () => Effect.succeed("protocol") })
 
-  for (const option of ["connectTimeout", "closeTimeout", "resetAfter"] as const) {
+  for (const option of ["closeTimeout", "resetAfter", "drainTimeout"] as const) {
     for (const [value, printed] of [
       [-1, "-1"],
       [Number.NaN, "NaN"],
@@ -1138,6 +1140,42 @@ describe("options", () => {
       })
     }
   }
+
+  // None would ever connect.
+  it.each<[unknown, string]>([
+    [0, "more than zero, got 0"],
+    ["0 seconds", 'more than zero, got "0 seconds"'],
+    [-1, "zero or more, got -1"]
+  ])("connectTimeout: %s is refused", (connectTimeout, expected) => {
+    expect(() => ClientService.make({ endpoint, connectTimeout: untyped(connectTimeout) })).toThrow(
+      `ClientService.make: connectTimeout must be a duration of ${expected}`
+    )
+  })
+
+  // Of a program without types, or of `any`.
+  it.each<[string, object, string]>([
+    ["no endpoint", { endpoint: undefined }, "endpoint.connect must be a function, got undefined"],
+    ["what is no endpoint", { endpoint: "tcp://host:1" }, "endpoint.connect must be a function, got undefined"],
+    ["protocol", { protocol: 5 }, "protocol must be a function, got 5"],
+    ["prepare", { prepare: "SELECT 1" }, 'prepare must be a function, got "SELECT 1"'],
+    [
+      "heartbeat.probe",
+      { heartbeat: { interval: 1, timeout: 1 } },
+      "heartbeat.probe must be a function, got undefined"
+    ],
+    ["retryPolicy.while", { retryPolicy: { while: true } }, "retryPolicy.while must be a function, got true"],
+    ["retryPolicy", { retryPolicy: 5 }, "retryPolicy must be a Schedule, or { schedule?, while?, times? }, got 5"],
+    [
+      "retryPolicy",
+      { retryPolicy: null },
+      "retryPolicy must be a Schedule, or { schedule?, while?, times? }, got null"
+    ],
+    ["retryPolicy.schedule", { retryPolicy: { schedule: 5 } }, "retryPolicy must be a Schedule, or "]
+  ])("%s is refused", (_, options, message) => {
+    const make = () => ClientService.make(untyped({ endpoint, ...options }))
+    expect(make).toThrow(InvalidOption.InvalidOption)
+    expect(make).toThrow(`ClientService.make: ${message}`)
+  })
 
   it("a blank name is refused", () => {
     expect(() => ClientService.make({ endpoint, name: " " })).toThrow("name must be a text that is not empty")

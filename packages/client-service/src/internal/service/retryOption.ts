@@ -16,8 +16,12 @@ export const retryPolicyOf = <E, R>(
 ): RetryPolicy<E, Exclude<R, Scope.Scope>> => {
   if (option === undefined) return defaultPolicy
   if (isPolicy(option)) return scoped(option)
+  if (typeof option !== "object" || option === null || !isPolicy(option.schedule ?? defaultPolicy)) {
+    return Validate.refuse(where, "retryPolicy", option, "a Schedule, or { schedule?, while?, times? }")
+  }
   const { schedule = defaultPolicy, times, while: goesOn } = option
-  const asking = goesOn === undefined ? schedule : whileError(schedule, goesOn)
+  const asking =
+    goesOn === undefined ? schedule : whileError(schedule, Validate.callback(where, "retryPolicy.while", goesOn))
   if (times === undefined) return scoped(asking)
   Validate.integer(where, "retryPolicy.times", times, 0)
   // By the failures in a row, so that a service and its policy never disagree on how many there were.
