@@ -42,6 +42,33 @@ describe("the log", () => {
     )
   )
 
+  it.scoped("does not tell of what a use fails with, which its caller hears", () =>
+    withLogs((entries) =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<string, string>()
+        const service = yield* ClientService.make({ endpoint: server.endpoint })
+        yield* service.start
+        yield* server.accept("protocol")
+        yield* awaitState(service, "Connected")
+        const before = entries.length
+        const failures: ReadonlyArray<() => Effect.Effect<never, string>> = [
+          () => Effect.fail("at once"),
+          () => Effect.zipRight(Effect.yieldNow(), Effect.fail("later")),
+          () => Effect.die("died"),
+          () => {
+            throw new Error("thrown")
+          }
+        ]
+        for (const fail of failures) yield* Effect.exit(service.use(fail))
+        const lost = yield* Effect.fork(Effect.exit(service.use(() => Effect.never)))
+        yield* settle
+        yield* service.stop
+        yield* Fiber.join(lost)
+        expect(messagesOf(entries.slice(before), "Debug")).toEqual(["disconnecting", "stopped"])
+      })
+    )
+  )
+
   it.scoped("tells once that a policy grants more than 100 attempts in a second", () =>
     withLogs((entries) =>
       Effect.gen(function* () {

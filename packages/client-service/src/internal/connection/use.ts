@@ -107,7 +107,7 @@ let depth = 0
 const deep = 32
 
 class FiberUser<A, E, R> extends User {
-  readonly #running: Fiber.RuntimeFiber<A, E> | undefined
+  readonly #running: Fiber.RuntimeFiber<Exit.Exit<A, E>> | undefined
   #end: Exit.Exit<never, ConnectionLost> | undefined
 
   constructor(
@@ -123,15 +123,19 @@ class FiberUser<A, E, R> extends User {
     const running = Runtime.runFork(
       // The caller may be in an uninterruptible region, and the connection would end without it.
       Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption),
-      Effect.withFiberRuntime<A, E, R>((fiber) => {
-        before = fiber.getFiberRefs()
-        return f()
-      }),
+      // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
+      Effect.exit(
+        Effect.withFiberRuntime<A, E, R>((fiber) => {
+          before = fiber.getFiberRefs()
+          return f()
+        })
+      ),
       { immediate: depth < deep }
     )
     depth -= 1
     this.#running = running
-    const ended = (exit: Exit.Exit<A, E>) => {
+    const ended = (ended: Exit.Exit<Exit.Exit<A, E>>) => {
+      const exit = Exit.flatten(ended)
       users.remove(this)
       if (this.#end !== undefined) resume(this.#end)
       // To inherit costs as much as the rest, and most Effects change nothing.
