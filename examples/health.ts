@@ -3,7 +3,7 @@
  */
 import { HttpServerResponse } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Duration, Effect, Option, Stream } from "effect"
+import { Cause, Console, Duration, Effect, Option, Schedule, Stream } from "effect"
 import { ClientService, type ConnectionState, RetryPolicy, TestEndpoint } from "effect-client-service"
 
 class Peer extends ClientService.Tag("app/Peer")<Peer, string, "refused">() {}
@@ -14,6 +14,18 @@ const health = Effect.gen(function* () {
   const { _tag } = yield* Peer.state.get
   return yield* HttpServerResponse.json(yield* Peer, { status: _tag === "Connected" ? 200 : 503 })
 })
+
+// What a request is answered while the connection is away: 503 after two seconds, rather than a request that hangs.
+const greeting = Peer.use((peer) => Effect.succeed(peer.toUpperCase()), { maxWait: "2 seconds" }).pipe(
+  Effect.flatMap((text) => HttpServerResponse.text(text)),
+  // It was under way when the connection was lost. What may run twice is tried again, after a pause.
+  Effect.retry({
+    while: (error) => error._tag === "ConnectionLost",
+    schedule: Schedule.spaced("100 millis"),
+    times: 3
+  }),
+  Effect.catchTag("NotConnected", () => HttpServerResponse.text("try again later", { status: 503 }))
+)
 
 // What people read.
 const describe = (state: ConnectionState.ConnectionState<string, "refused">): string => {
@@ -46,8 +58,8 @@ const program = Effect.gen(function* () {
     yield* Effect.fork(Stream.runForEach(status, (line) => Console.log(`status: ${line}`)))
     yield* server.refuse("refused")
     yield* check
-    yield* server.accept("hello")
-    yield* Peer.whenConnected()
+    const answer = Effect.flatMap(greeting, ({ status }) => Console.log(`greeting: ${status}`))
+    yield* Effect.zip(answer, server.accept("hello"), { concurrent: true })
     yield* check
   }).pipe(Effect.provide(PeerLive))
 })

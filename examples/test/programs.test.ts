@@ -80,6 +80,7 @@ describe("examples", () => {
       "health.ts",
       [
         "health: 503",
+        "greeting: 200",
         "status: failed 1 times, next in 50ms: Error: refused",
         "health: 200",
         "status: connection number 1",
