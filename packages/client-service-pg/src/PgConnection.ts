@@ -16,10 +16,12 @@ import type { PgError } from "./PgError.js"
  */
 export interface PgConnection {
   /**
-   * Runs a statement. Interrupting it before its turn has come takes it back; after that the server runs it, and nobody
-   * learns of the result.
+   * Runs a statement. Interrupting it before its turn has come takes it back; after that it is cancelled on the server, by a
+   * request on a connection of its own, and the next turn begins when the server has ended it. What was done by then stays
+   * done: a statement that had just ended may have been committed.
    *
-   * Fails with a `PgError` of reason `Query` if the server refuses it, and otherwise with what lost the connection.
+   * Fails with a `PgError` of reason `Query` if the server refuses it, of `OpenTransaction` if it has left a transaction
+   * open, which is rolled back, and otherwise with what lost the connection.
    */
   readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
     query: string | QueryConfig<Array<unknown>>,
@@ -27,15 +29,13 @@ export interface PgConnection {
   ) => Effect.Effect<QueryResult<Row>, PgError>
   /**
    * Has the client of `pg` for itself until the promise settles, for what takes more than one statement, such as a
-   * transaction. Whatever the promise is rejected with becomes the `cause` of a `PgError`. Interrupting it once its turn has
-   * come ends the wait alone.
+   * transaction. Whatever the promise is rejected with becomes the `cause` of a `PgError`.
+   *
+   * A transaction that is open then is rolled back before the next turn, and what had succeeded fails with a `PgError` of
+   * reason `OpenTransaction`. Interrupting it once its turn has come cancels the statement under way and rolls back likewise,
+   * and the client refuses all that it is asked afterwards, as it does when the promise has settled.
    */
   readonly withClient: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
-  /**
-   * Like `withClient`, but waits also until no transaction is open that was begun by an earlier `query`, since a `LISTEN`
-   * that is rolled back never was.
-   */
-  readonly outsideTransaction: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
   /** Has a function called with each notification, from now on and for as long as the connection lives. */
   readonly onNotification: (f: (notification: Notification) => void) => void
   /** @internal */

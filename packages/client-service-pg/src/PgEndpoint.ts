@@ -67,7 +67,7 @@ export const make = (options: Options): Endpoint.Endpoint<PgConnection, PgError>
     name: Validate.text(where, "name", options.name ?? `postgres://${host}:${port}/${database ?? ""}`),
     connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
       Effect.acquireRelease(
-        Effect.sync(() => new ClientConnection(new Client(config), address, signal)),
+        Effect.sync(() => new ClientConnection(config, address, signal)),
         (connection) => connection.close(linger)
       ).pipe(Effect.flatMap((connection) => connection.connect))
   })

@@ -16,11 +16,19 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
  * - `Terminated`: the server ended the connection and said so: an administrator did it, it shuts down, or a limit of the
  *   session was over (`57P01`, `57P02`, `57P04`, `57P05`, `25P03`, `25P04`).
  * - `Query`: the server refused a statement, with any other SQLSTATE.
+ * - `OpenTransaction`: whoever had the connection for a turn has left a transaction open at its end, which was rolled back.
  *
  * @since 0.1.0
  * @category models
  */
-export type Reason = ConnectError.Reason | "Authentication" | "NoDatabase" | "Unavailable" | "Terminated" | "Query"
+export type Reason =
+  | ConnectError.Reason
+  | "Authentication"
+  | "NoDatabase"
+  | "Unavailable"
+  | "Terminated"
+  | "Query"
+  | "OpenTransaction"
 
 /**
  * An attempt to connect failed, a connection was lost, or a statement was refused.
@@ -77,6 +85,7 @@ const meanings: Record<Reason, string> = {
   Unavailable: "the server takes no connection now",
   Terminated: "the server ended the connection",
   Query: "the server refused the statement",
+  OpenTransaction: "a transaction was left open, and is rolled back",
   Refused: "nothing accepts connections there; is the server running, and is this its address?",
   Dns: "the name of the host could not be looked up",
   TimedOut: "no answer",

@@ -192,8 +192,13 @@ export const make = <R1 = never, R3 = never, R4 = never>(
       prepare: (connection: PgConnection) =>
         Effect.zipRight(prepare === undefined ? Effect.void : prepare(connection), channels.prepare(connection)),
       heartbeat: {
-        // Unlike `SELECT 1`, it has an answer also within a transaction that has failed.
-        probe: (connection) => connection.query("-- heartbeat"),
+        // A server that refuses a statement is alive.
+        probe: (connection) =>
+          Effect.catchIf(
+            connection.query("-- heartbeat"),
+            ({ reason }) => reason === "Query",
+            () => Effect.void
+          ),
         interval: heartbeat?.interval ?? "15 seconds",
         timeout: heartbeat?.timeout ?? "15 seconds"
       }

@@ -3,6 +3,7 @@ import { describe, expect } from "@effect/vitest"
 import { Cause, Config, ConfigProvider, Deferred, Effect, Exit, Fiber, Logger, LogLevel, Option, Stream } from "effect"
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { PgError, PgService } from "effect-client-service-pg"
+import { turns } from "test-servers/turns"
 import { endpointOf, errorOf, hear, isGap, isPayload, processOf, start, stateOf, unaccounted } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -135,18 +136,6 @@ describeWithServer("PgService", (test) => {
         yield* heard.until(isPayload("on again"))
       }))
 
-    test("is alive to the heartbeat within a transaction that has failed", (server) =>
-      Effect.gen(function* () {
-        const pg = yield* start(server, { heartbeat: { interval: 1, timeout: 5000 } })
-        yield* pg.query("BEGIN")
-        expect(yield* Effect.flip(pg.query("SELECT 1 / 0"))).toMatchObject({ reason: "Query", code: "22012" })
-        for (let i = 0; i < 20; i++) {
-          expect(yield* Effect.flip(pg.query("SELECT 1"))).toMatchObject({ reason: "Query", code: "25P02" })
-        }
-        yield* pg.query("ROLLBACK")
-        expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
-      }))
-
     test("is told by the server that an administrator ended it, also in the middle of a statement", (server) =>
       Effect.gen(function* () {
         const admin = yield* start(server)
@@ -241,8 +230,16 @@ describeWithServer("PgService", (test) => {
         yield* terminate(admin, pg)
         yield* heard.until(isGap("Reconnected"))
         expect(yield* connectionsOf(admin, "leaving")).toBe(1)
-        yield* pg.query("BEGIN")
+        const transaction = yield* Effect.fork(
+          pg.service.use((connection) =>
+            connection.withClient((client) => client.query("BEGIN").then(() => new Promise(() => {})))
+          )
+        )
+        yield* Effect.repeat(admin.query("SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'"), {
+          until: ({ rowCount }) => rowCount === 1
+        })
         yield* pg.service.stop
+        yield* Fiber.await(transaction)
         expect(yield* connectionsOf(admin, "leaving")).toBe(0)
         // What the server says of a client that leaves a transaction without a goodbye.
         expect(server.output()).not.toContain("unexpected EOF")
@@ -464,11 +461,23 @@ describeWithServer("PgService", (test) => {
     test("begins after a transaction that is under way, and not within it", (server) =>
       Effect.gen(function* () {
         const pg = yield* start(server)
-        yield* pg.query("BEGIN")
+        const isInside = yield* Deferred.make<void>()
+        const leave = yield* Deferred.make<void>()
+        const transaction = yield* Effect.fork(
+          pg.service.use((connection) =>
+            connection.withClient(async (client) => {
+              await client.query("BEGIN")
+              Effect.runSync(Deferred.succeed(isInside, undefined))
+              await Effect.runPromise(Deferred.await(leave))
+              throw new Error("not this one")
+            })
+          )
+        )
+        yield* Deferred.await(isInside)
         const hearing = yield* Effect.fork(hear(pg, "transaction"))
-        yield* pg.query("SELECT 1")
-        expect(yield* listeningTo(pg)).toEqual([])
-        yield* pg.query("ROLLBACK")
+        yield* turns(3)
+        yield* Deferred.succeed(leave, undefined)
+        yield* Fiber.await(transaction)
         const heard = yield* Fiber.join(hearing)
         yield* notify(pg, "transaction", "done")
         yield* heard.until(isPayload("done"))

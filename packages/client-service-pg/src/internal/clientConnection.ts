@@ -3,36 +3,46 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
-import type { Client, Notification, QueryConfig, QueryResult, QueryResultRow } from "pg"
+import {
+  Client,
+  type ClientConfig,
+  DatabaseError,
+  type Notification,
+  type QueryConfig,
+  type QueryResult,
+  type QueryResultRow
+} from "pg"
 import type { PgConnection } from "../PgConnection.js"
-import type { PgError } from "../PgError.js"
+import { PgError } from "../PgError.js"
+import { type Cancel, cancel } from "./cancel.js"
+import { lend } from "./lentClient.js"
 import { pgFailure } from "./pgFailure.js"
 
 type Resume<A> = (exit: Exit.Exit<A, PgError>) => void
 
-interface Job {
-  readonly run: () => void
-  readonly isForIdle: boolean
-}
-
 /**
- * A client of `pg` as a connection.
+ * A client of `pg` as a connection, which one caller after the other has for a turn. What a turn leaves behind is cleared
+ * away before the next: a transaction is rolled back, and what a caller who has left still runs is cancelled.
  *
  * It listens to the client's errors for ever, as one without a listener ends the process.
  */
 export class ClientConnection implements PgConnection {
   // Out of reach, so that whoever prints the connection does not print what it logs in with.
   readonly #client: Client
+  readonly #config: ClientConfig
   readonly #address: string
   readonly #signal: ConnectionSignal<PgError>
-  readonly #jobs = new Set<Job>()
+  readonly #turns = new Set<() => void>()
   #isOpen = false
   #isBusy = false
   #isAdmitting = false
+  #cancelling: Cancel | undefined
   #loss: PgError | undefined
 
-  constructor(client: Client, address: string, signal: ConnectionSignal<PgError>) {
+  constructor(config: ClientConfig, address: string, signal: ConnectionSignal<PgError>) {
+    const client = new Client(config)
     this.#client = client
+    this.#config = config
     this.#address = address
     this.#signal = signal
     client.on("error", (error) => this.#lost(error))
@@ -57,11 +67,15 @@ export class ClientConnection implements PgConnection {
 
   #goodbye(linger: Duration.Duration): Effect.Effect<unknown> {
     return Effect.async<void>((resume) => {
-      void this.#client.end().then(() => resume(Effect.void))
+      const end = () => void this.#client.end().then(() => resume(Effect.void))
+      // The server would go on with what it runs until it has something to tell.
+      if (this.#cancelling === undefined) end()
+      else void this.#cancelling.done.then(end)
     }).pipe(Effect.interruptible, Effect.timeoutOption(linger))
   }
 
   readonly #destroy = Effect.async<void>((resume) => {
+    this.#cancelling?.destroy()
     const { stream } = this.#client.connection
     if (stream.closed) return resume(Effect.void)
     stream.once("close", () => resume(Effect.void))
@@ -71,50 +85,71 @@ export class ClientConnection implements PgConnection {
   readonly query = <Row extends QueryResultRow>(
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
-  ): Effect.Effect<QueryResult<Row>, PgError> => this.withClient(queryOf<Row>(query, values))
+  ): Effect.Effect<QueryResult<Row>, PgError> => this.#inTurn(queryOf<Row>(query, values), () => {})
 
-  readonly withClient = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> => this.#inTurn(f, false)
-
-  readonly outsideTransaction = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> =>
-    this.#inTurn(f, true)
+  readonly withClient = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> =>
+    Effect.suspend(() => {
+      const lent = lend(this.#client)
+      return Effect.ensuring(
+        this.#inTurn(() => f(lent.client), lent.revoke),
+        Effect.sync(lent.revoke)
+      )
+    })
 
   readonly onNotification = (f: (notification: Notification) => void): void => {
     this.#client.on("notification", f)
   }
 
   /** Has a function called when its turn has come, at once if it has, and gives what takes that back. */
-  readonly begin = <A>(f: (client: Client) => PromiseLike<A>, resume: Resume<A>, isForIdle = false): (() => void) => {
-    const job: Job = {
-      run: () => {
-        const failed = (error: unknown) => {
-          resume(Exit.fail(this.#failureOf(error)))
-          this.#done()
-        }
-        try {
-          f(this.#client).then((value) => {
-            resume(Exit.succeed(value))
-            this.#done()
-          }, failed)
-        } catch (error) {
-          failed(error)
-        }
-      },
-      isForIdle
+  readonly begin = <A>(f: (client: Client) => PromiseLike<A>, resume: Resume<A>): (() => void) => {
+    let isOver = false
+    const turn = () => {
+      const end = (exit: Exit.Exit<A, PgError>) => {
+        if (isOver) return
+        isOver = true
+        this.#end(exit, resume)
+      }
+      const failed = (error: unknown) => end(Exit.fail(this.#failureOf(error)))
+      try {
+        f(this.#client).then((value) => end(Exit.succeed(value)), failed)
+      } catch (error) {
+        failed(error)
+      }
     }
-    this.#jobs.add(job)
+    this.#turns.add(turn)
     this.#next()
     return () => {
-      this.#jobs.delete(job)
+      if (isOver) return
+      isOver = true
+      if (!this.#turns.delete(turn)) void this.#cancel(0).then(() => this.#done())
     }
   }
 
-  #inTurn<A>(f: (client: Client) => PromiseLike<A>, isForIdle: boolean): Effect.Effect<A, PgError> {
+  #inTurn<A>(f: (client: Client) => PromiseLike<A>, revoke: () => void): Effect.Effect<A, PgError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Deferred.make<A, PgError>(), (answer) => {
-        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit), isForIdle)
-        return Effect.onInterrupt(restore(Deferred.await(answer)), () => Effect.sync(takeBack))
+        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit))
+        return Effect.onInterrupt(restore(Deferred.await(answer)), () =>
+          Effect.sync(() => {
+            revoke()
+            takeBack()
+          })
+        )
       })
     )
+  }
+
+  #end<A>(exit: Exit.Exit<A, PgError>, resume: Resume<A>): void {
+    if (this.#loss !== undefined || (this.#isReady && !this.#isInTransaction)) {
+      resume(exit)
+      this.#done()
+      return
+    }
+    const clearing = Exit.isFailure(exit) && !this.#isReady ? this.#cancel(patience) : this.#clear()
+    void clearing.then((left) => {
+      resume(left === undefined ? exit : Exit.zipRight(exit, Exit.fail(left)))
+      this.#done()
+    })
   }
 
   #done(): void {
@@ -127,19 +162,64 @@ export class ClientConnection implements PgConnection {
     if (this.#isAdmitting) return
     this.#isAdmitting = true
     while (!this.#isBusy) {
-      const job = this.#jobInTurn()
-      if (job === undefined) break
-      this.#jobs.delete(job)
+      const [turn] = this.#turns
+      if (turn === undefined) break
+      this.#turns.delete(turn)
       this.#isBusy = true
-      job.run()
+      turn()
     }
     this.#isAdmitting = false
   }
 
-  #jobInTurn(): Job | undefined {
-    const isIdle = !inTransaction.has(this.#client.getTransactionStatus())
-    for (const job of this.#jobs) if (isIdle || !job.isForIdle) return job
-    return undefined
+  // Whether all that was asked is answered. After a refusal, its error comes first.
+  get #isReady(): boolean {
+    return Reflect.get(this.#client, "readyForQuery") === true
+  }
+
+  get #isInTransaction(): boolean {
+    return this.#client.getTransactionStatus() !== "I"
+  }
+
+  /** Rolls back the transaction that a turn has left open, if any, and tells of it. */
+  async #clear(): Promise<PgError | undefined> {
+    try {
+      // What was asked without waiting for the answer is answered before.
+      if (!this.#isReady) await this.#run("-- ready")
+      if (!this.#isInTransaction) return
+      await this.#run("ROLLBACK")
+      if (this.#isInTransaction) throw new Error("A transaction can't be rolled back")
+      return new PgError({ reason: "OpenTransaction", address: this.#address })
+    } catch (error) {
+      return this.#lost(error)
+    }
+  }
+
+  /** Ends what somebody who has left, or has failed, still runs, and clears away what that leaves. */
+  async #cancel(patience: number): Promise<PgError | undefined> {
+    if (this.#loss !== undefined) return
+    let isAnswered = this.#isReady
+    const done = () => {
+      isAnswered = true
+    }
+    const answered = isAnswered ? undefined : this.#run("-- ready").then(done, done)
+    for (let wait = patience; !isAnswered && this.#loss === undefined; wait = patienceBetween) {
+      await within(wait, answered)
+      if (isAnswered) break
+      this.#cancelling = cancel(this.#client, this.#config)
+      await this.#cancelling.done
+    }
+    this.#cancelling = undefined
+    return this.#clear()
+  }
+
+  async #run(statement: string): Promise<void> {
+    try {
+      await this.#client.query(statement)
+    } catch (error) {
+      // Cancelled in the place of another.
+      if (!(error instanceof DatabaseError) || error.code !== queryCanceled) throw error
+      await this.#client.query(statement)
+    }
   }
 
   #failureOf(error: unknown): PgError {
@@ -165,4 +245,21 @@ export const queryOf =
   (client: Client): Promise<QueryResult<Row>> =>
     values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
 
-const inTransaction: ReadonlySet<string | null> = new Set(["T", "E"])
+const queryCanceled = "57014"
+
+// The answer to what has failed comes by itself, but for those statements that it was not waited for.
+const patience = 1000
+
+// A request that comes before its statement has no effect, and each ends one statement of several.
+const patienceBetween = 500
+
+const within = (millis: number, settled: Promise<void> | undefined): Promise<void> => {
+  if (millis === 0) return Promise.resolve()
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, millis)
+    void settled?.then(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,31 @@
+import type { Client } from "pg"
+
+export interface LentClient {
+  readonly client: Client
+  /** Has it refuse all that it is asked from now on. */
+  readonly revoke: () => void
+}
+
+/** A client as somebody has it whose turn it is, and who is not to have it any longer. */
+export const lend = (client: Client): LentClient => {
+  let isRevoked = false
+  const query = (...args: ReadonlyArray<unknown>): unknown => {
+    if (!isRevoked) return Reflect.apply(client.query, client, args)
+    const error = new Error("The turn of this caller is over")
+    const [first] = args
+    const callback = args.find((arg) => typeof arg === "function")
+    if (typeof callback === "function") return callback(error)
+    const fail = typeof first === "object" && first !== null && "submit" in first && Reflect.get(first, "handleError")
+    if (typeof fail !== "function") return Promise.reject(error)
+    fail.call(first, error, client.connection)
+    return first
+  }
+  return {
+    client: new Proxy(client, {
+      get: (target, key, receiver) => (key === "query" ? query : Reflect.get(target, key, receiver))
+    }),
+    revoke: () => {
+      isRevoked = true
+    }
+  }
+}

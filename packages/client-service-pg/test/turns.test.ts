@@ -1,0 +1,252 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Queue, TestClock } from "effect"
+import { TestEndpoint } from "effect-client-service"
+import { type PgConnection, PgError, PgService } from "effect-client-service-pg"
+import type { Client } from "pg"
+import { start } from "./support/pg.js"
+import { describeWithServer } from "./support/server.js"
+
+const withClient = <A>(pg: PgService.Pg, f: (client: Client) => PromiseLike<A>) =>
+  pg.service.use((connection) => connection.withClient(f))
+
+/** How many statements the server runs that match a pattern. */
+const running = (by: PgService.Pg, pattern: string) =>
+  Effect.map(
+    by.query("SELECT FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE $1", [
+      pattern
+    ]),
+    ({ rowCount }) => Number(rowCount)
+  )
+
+const untilRunning = (by: PgService.Pg, pattern: string, count: number) =>
+  Effect.repeat(running(by, pattern), { until: (n) => n === count })
+
+const generation = (pg: PgService.Pg) => pg.service.state.get
+
+describeWithServer("a turn", (test) => {
+  describe("that leaves a transaction open", () => {
+    for (const [name, leave, told] of [
+      [
+        "by its failure",
+        async (client: Client) => {
+          await client.query("BEGIN")
+          await client.query("INSERT INTO left_open VALUES (1)")
+          throw new Error("forgot to roll back")
+        },
+        { reason: "Other", cause: { message: "forgot to roll back" } }
+      ],
+      [
+        "by an error of a statement",
+        async (client: Client) => {
+          await client.query("BEGIN")
+          await client.query("INSERT INTO left_open VALUES (1)")
+          await client.query("SELECT 1 / 0")
+        },
+        { reason: "Query", code: "22012" }
+      ],
+      [
+        "in one text that fails",
+        (client: Client) => client.query("BEGIN; INSERT INTO left_open VALUES (1); SELECT 1 / 0"),
+        { reason: "Query", code: "22012" }
+      ],
+      [
+        "though it succeeds",
+        async (client: Client) => {
+          await client.query("BEGIN")
+          await client.query("INSERT INTO left_open VALUES (1)")
+        },
+        { reason: "OpenTransaction" }
+      ],
+      [
+        "without waiting for the answer",
+        (client: Client) => {
+          void client.query("BEGIN")
+          void client.query("INSERT INTO left_open VALUES (1)")
+          return Promise.resolve()
+        },
+        { reason: "OpenTransaction" }
+      ],
+      [
+        "by a chain",
+        async (client: Client) => {
+          await client.query("BEGIN")
+          await client.query("ROLLBACK AND CHAIN")
+          await client.query("INSERT INTO left_open VALUES (1)")
+        },
+        { reason: "OpenTransaction" }
+      ]
+    ] as const) {
+      test(`${name} has it rolled back, and what others do is kept`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server)
+          const other = yield* start(server)
+          yield* pg.query("CREATE TABLE left_open (n int)")
+          const leaving = yield* Effect.fork(Effect.flip(withClient<unknown>(pg, leave)))
+          const next = yield* Effect.fork(pg.query("INSERT INTO left_open VALUES (2)"))
+          expect(yield* Fiber.join(leaving)).toMatchObject({ _tag: "PgError", ...told })
+          yield* Fiber.join(next)
+          expect((yield* other.query("SELECT n FROM left_open")).rows).toEqual([{ n: 2 }])
+          expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+          yield* pg.query("DROP TABLE left_open")
+        }))
+    }
+
+    test("by a statement alone is told so", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        const refused = yield* Effect.flip(pg.query("BEGIN"))
+        expect(refused).toMatchObject({ _tag: "PgError", reason: "OpenTransaction" })
+        expect(refused.message).toContain("a transaction was left open, and is rolled back")
+        yield* pg.query("CREATE TABLE kept (n int)")
+        const other = yield* start(server)
+        yield* other.query("DROP TABLE kept")
+      }))
+
+    test("and can't be rolled back loses the connection", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* withClient(pg, async (client) => {
+          await client.query("BEGIN")
+          Object.assign(client, {
+            getTransactionStatus: () => "T"
+          })
+        }).pipe(Effect.flip)
+        expect((yield* pg.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }])
+        expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
+      }))
+  })
+
+  describe("that is interrupted", () => {
+    test("has its statement cancelled, and the next goes on at once", (server) =>
+      Effect.gen(function* () {
+        const admin = yield* start(server)
+        const pg = yield* start(server)
+        const sleeping = yield* Effect.fork(pg.query("SELECT pg_sleep(600), 'statement'"))
+        yield* untilRunning(admin, "%pg_sleep(600), 'statement'%", 1)
+        yield* Fiber.interrupt(sleeping)
+        expect((yield* pg.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }])
+        expect(yield* running(admin, "%pg_sleep(600), 'statement'%")).toBe(0)
+        expect(yield* generation(pg)).toMatchObject({ _tag: "Connected", generation: 1 })
+      }))
+
+    test("has its transaction rolled back, and its client does nothing more", (server) =>
+      Effect.gen(function* () {
+        const admin = yield* start(server)
+        const pg = yield* start(server)
+        yield* pg.query("CREATE TABLE interrupted (n int)")
+        const later = yield* Deferred.make<unknown>()
+        const transaction = yield* Effect.fork(
+          withClient(pg, async (client) => {
+            await client.query("BEGIN")
+            await client.query("INSERT INTO interrupted VALUES (1)")
+            await client.query("SELECT pg_sleep(600), 'transaction'").catch(() => {})
+            const end = client.query("COMMIT").catch((error) => String(error))
+            Effect.runSync(Deferred.succeed(later, await end))
+          })
+        )
+        yield* untilRunning(admin, "%pg_sleep(600), 'transaction'%", 1)
+        yield* Fiber.interrupt(transaction)
+        yield* pg.query("INSERT INTO interrupted VALUES (2)")
+        expect(yield* Deferred.await(later)).toContain("The turn of this caller is over")
+        expect((yield* admin.query("SELECT n FROM interrupted")).rows).toEqual([{ n: 2 }])
+        yield* pg.query("DROP TABLE interrupted")
+      }))
+
+    test("has all its statements cancelled, also those that it does not wait for", (server) =>
+      Effect.gen(function* () {
+        const admin = yield* start(server)
+        const pg = yield* start(server)
+        const both = yield* Effect.fork(
+          withClient(pg, (client) =>
+            Promise.all([
+              client.query("SELECT pg_sleep(600), 'first of both'"),
+              client.query("SELECT pg_sleep(600), 'second of both'")
+            ])
+          )
+        )
+        yield* untilRunning(admin, "%of both%", 1)
+        yield* Fiber.interrupt(both)
+        expect((yield* pg.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }])
+        expect(yield* generation(pg)).toMatchObject({ _tag: "Connected", generation: 1 })
+      }))
+
+    test("while it does something else gives its turn away", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        const isInside = yield* Deferred.make<void>()
+        const waiting = yield* Effect.fork(
+          withClient(pg, async (client) => {
+            await client.query("BEGIN")
+            Effect.runSync(Deferred.succeed(isInside, undefined))
+            await new Promise(() => {})
+          })
+        )
+        yield* Deferred.await(isInside)
+        yield* Fiber.interrupt(waiting)
+        expect((yield* pg.query("SELECT now() = statement_timestamp() AS alone")).rows).toEqual([{ alone: true }])
+      }))
+
+    test("before a paused server has got its statement has that cancelled when the server goes on", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, { heartbeat: { interval: "1 minute", timeout: "1 minute" } })
+        yield* pg.query("SELECT 1")
+        yield* server.pause
+        const sleeping = yield* Effect.fork(pg.query("SELECT pg_sleep(600), 'paused'"))
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(sleeping)
+        const next = yield* Effect.fork(pg.query("SELECT 1 AS one"))
+        yield* server.resume
+        expect((yield* Fiber.join(next)).rows).toEqual([{ one: 1 }])
+        expect(yield* generation(pg)).toMatchObject({ _tag: "Connected", generation: 1 })
+      }))
+
+    test("by the service's end has its statement cancelled", (server) =>
+      Effect.gen(function* () {
+        const admin = yield* start(server)
+        const pg = yield* start(server)
+        const sleeping = yield* Effect.fork(Effect.flip(pg.query("SELECT pg_sleep(600), 'stopped'")))
+        yield* untilRunning(admin, "%pg_sleep(600), 'stopped'%", 1)
+        yield* pg.service.stop
+        yield* Fiber.join(sleeping)
+        yield* untilRunning(admin, "%pg_sleep(600), 'stopped'%", 0)
+      }))
+  })
+
+  test("of a client is over when its promise has settled", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      const client = yield* withClient(pg, (client) => Promise.resolve(client))
+      const refused = yield* Effect.promise(() => client.query("SELECT 1").catch((error) => String(error)))
+      expect(refused).toContain("The turn of this caller is over")
+      const called = yield* Effect.async<unknown>((resume) =>
+        client.query("SELECT 1", [], (error) => resume(Effect.succeed(error)))
+      )
+      expect(String(called)).toContain("The turn of this caller is over")
+    }))
+})
+
+describe("the heartbeat", () => {
+  it.scoped("takes a refusal for a sign of life", () =>
+    Effect.gen(function* () {
+      const { accept, endpoint } = yield* TestEndpoint.make<PgConnection.PgConnection, PgError.PgError>()
+      const asked = yield* Queue.unbounded<void>()
+      const refusing = {
+        query: () =>
+          Effect.zipRight(
+            Queue.offer(asked, undefined),
+            Effect.fail(new PgError.PgError({ reason: "Query", address: "here", code: "57014" }))
+          ),
+        onNotification: () => {}
+      }
+      const pg = yield* PgService.make({ endpoint })
+      yield* pg.service.start
+      // @ts-expect-error: all that the service asks of it.
+      yield* accept(refusing)
+      for (let probe = 0; probe < 3; probe++) {
+        yield* TestClock.adjust("15 seconds")
+        yield* Queue.take(asked)
+      }
+      expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+})
