@@ -16,7 +16,10 @@ import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
 import * as Validate from "effect-client-service-driver/Validate"
 import { messages } from "./internal/messages.js"
-import type { Client, RedisConnection } from "./RedisConnection.js"
+import { notReadyAnyLonger, ping } from "./internal/ping.js"
+import { watched, withSession } from "./internal/session.js"
+import { optionsOf } from "./internal/sharedClient.js"
+import type { Client, RedisConnection, Session } from "./RedisConnection.js"
 import * as RedisEndpoint from "./RedisEndpoint.js"
 import type { RedisError } from "./RedisError.js"
 
@@ -77,6 +80,12 @@ export interface Service {
    * Waits for a connection and runs commands on its client, once. If the connection is lost before they are answered,
    * fails with `ConnectionLost`. A command of a caller that is interrupted is not sent if it was not yet.
    *
+   * A command that keeps back its answer, such as `BLPOP`, has a connection of its own meanwhile, and is ended on the server
+   * when its caller is interrupted. What the server had just given it by then is lost with it.
+   *
+   * A command that is not for one of several callers, such as `SELECT` or `WATCH`, fails with a `RedisError` of reason
+   * `Session`.
+   *
    * With `maxWait`, fails with `NotConnected` if there is no connection within that time; the answer may take as long as it
    * takes. So do the others with theirs.
    *
@@ -104,6 +113,21 @@ export interface Service {
    * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
   readonly transaction: Transaction
+  /**
+   * Reads, and then runs several commands as one if none of the keys has changed meanwhile (`WATCH`), on a connection of its
+   * own. Fails with a `RedisError` of reason `Conflict` if one has: nothing was written, and whoever wants to tries again.
+   *
+   * @throws InvalidOption if there is no key, or `maxWait` is no duration of zero or more
+   */
+  readonly watch: Watch
+  /**
+   * Has a connection of its own for as long as an Effect runs, with a client that refuses nothing: for `MONITOR`, `WAIT`,
+   * `CLIENT TRACKING` and the like. It is closed when the Effect ends, and the Effect is interrupted, and fails with
+   * `ConnectionLost`, when it is lost.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
+   */
+  readonly session: UseSession
   /**
    * What is published to channels, across connections: on each, it subscribes anew. It fails with what the server refuses
    * the subscription with.
@@ -167,6 +191,41 @@ export interface Pipeline {
 export interface Transaction {
   <A>(f: (client: Client) => CanExec<A>, options?: Unbounded): Effect.Effect<A, CommandError>
   <A>(f: (client: Client) => CanExec<A>, options: MaybeBounded): Effect.Effect<A, CommandError | NotConnected>
+}
+
+/**
+ * The type of `watch`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watch {
+  <A, B>(
+    keys: RedisArgument | ReadonlyArray<RedisArgument>,
+    read: (client: Client) => Promise<A>,
+    write: (client: Client, value: A) => CanExec<B>,
+    options?: Unbounded
+  ): Effect.Effect<B, CommandError>
+  <A, B>(
+    keys: RedisArgument | ReadonlyArray<RedisArgument>,
+    read: (client: Client) => Promise<A>,
+    write: (client: Client, value: A) => CanExec<B>,
+    options: MaybeBounded
+  ): Effect.Effect<B, CommandError | NotConnected>
+}
+
+/**
+ * The type of `session`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UseSession {
+  <A, E, R>(f: (session: Session) => Effect.Effect<A, E, R>, options?: Unbounded): Effect.Effect<A, E | CommandError, R>
+  <A, E, R>(
+    f: (session: Session) => Effect.Effect<A, E, R>,
+    options: MaybeBounded
+  ): Effect.Effect<A, E | CommandError | NotConnected, R>
 }
 
 /**
@@ -273,7 +332,10 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
   function use<A>(f: (client: Client) => Promise<A>, options?: Unbounded): Effect.Effect<A, CommandError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
-    return service.useAsync<A, RedisError>(({ calls }, resume) => calls.begin(f, resume), options)
+    return service.useAsync<A, RedisError | ClientService.ConnectionLost>(
+      ({ calls }, resume) => calls.begin(f, resume),
+      options
+    )
   }
   function command(name: string, args?: Arguments, options?: Unbounded): Effect.Effect<unknown, CommandError>
   function command(name: string, args: Arguments, options: MaybeBounded): Effect.Effect<unknown, BoundedError>
@@ -289,6 +351,57 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
   function transaction<A>(f: (client: Client) => CanExec<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
   function transaction<A>(f: (client: Client) => CanExec<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
     return use((client) => f(client).execTyped(), options)
+  }
+  function session<A, E, R>(
+    f: (session: Session) => Effect.Effect<A, E, R>,
+    options?: Unbounded
+  ): Effect.Effect<A, E | CommandError, R>
+  function session<A, E, R>(
+    f: (session: Session) => Effect.Effect<A, E, R>,
+    options: MaybeBounded
+  ): Effect.Effect<A, E | BoundedError, R>
+  function session<A, E, R>(f: (session: Session) => Effect.Effect<A, E, R>, options: MaybeBounded) {
+    return service.use((connection) => withSession(connection, service.name, f), options)
+  }
+  function watch<A, B>(
+    keys: RedisArgument | ReadonlyArray<RedisArgument>,
+    read: (client: Client) => Promise<A>,
+    write: (client: Client, value: A) => CanExec<B>,
+    options?: Unbounded
+  ): Effect.Effect<B, CommandError>
+  function watch<A, B>(
+    keys: RedisArgument | ReadonlyArray<RedisArgument>,
+    read: (client: Client) => Promise<A>,
+    write: (client: Client, value: A) => CanExec<B>,
+    options: MaybeBounded
+  ): Effect.Effect<B, BoundedError>
+  function watch<A, B>(
+    keys: RedisArgument | ReadonlyArray<RedisArgument>,
+    read: (client: Client) => Promise<A>,
+    write: (client: Client, value: A) => CanExec<B>,
+    options: MaybeBounded
+  ): Effect.Effect<B, BoundedError> {
+    const all = Array.isArray(keys) ? keys : [keys]
+    if (all.length === 0) Validate.refuse("Redis.watch", "keys", keys, "one key at least")
+    return service.useAsync<B, RedisError | ClientService.ConnectionLost>(
+      ({ calls, own }, resume) =>
+        calls.begin(
+          (client) =>
+            own.run(
+              ({ client, owner }) =>
+                watched(
+                  owner,
+                  all,
+                  () => read(client),
+                  (value) => write(client, value).execTyped()
+                ),
+              optionsOf(client).abortSignal,
+              false
+            ),
+          resume
+        ),
+      options
+    )
   }
   const streamOf = <A, Subscribed, Gap>(
     kind: "subscribe" | "pSubscribe",
@@ -309,6 +422,8 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
     command,
     pipeline,
     transaction,
+    watch,
+    session,
     subscribe: (channels, options) =>
       streamOf("subscribe", channels, (_, channel, message): Message => ({ channel, message }), options),
     psubscribe: (patterns, options) =>
@@ -400,12 +515,12 @@ const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(
 
 const withHeartbeat = <R1, R3, R4>({ heartbeat, ...options }: Options<R1, R3, R4>) => {
   if (heartbeat === false) return options
-  const ping = {
+  const withPing = {
     // Ahead of what is not sent yet, and of what waits for a place.
     probe: ({ client, errorOf }: RedisConnection) =>
-      Effect.tryPromise({ try: () => client.asap().ping(), catch: errorOf }),
+      Effect.tryPromise({ try: () => ping(client.asap(), notReadyAnyLonger), catch: errorOf }),
     interval: heartbeat?.interval ?? "10 seconds",
     timeout: heartbeat?.timeout ?? "5 seconds"
   }
-  return { ...options, heartbeat: ping }
+  return { ...options, heartbeat: withPing }
 }

@@ -5,7 +5,10 @@
  */
 import type { RedisClientType } from "@redis/client"
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import type { Calls } from "./internal/calls.js"
+import type { OwnClients } from "./internal/ownClients.js"
 import type { Subscriptions } from "./internal/subscriptions.js"
 import type { RedisError } from "./RedisError.js"
 
@@ -32,11 +35,33 @@ export type Client = RedisClientType
 /**
  * One connection to a Redis server: a client that is connected once, and never again when it is lost.
  *
+ * Its callers share it. So it refuses, by a `RedisError` of reason `Session`, what changes the connection for all of them,
+ * such as `SELECT`, `WATCH` and `SUBSCRIBE`; and what keeps back its answer, such as `BLPOP`, runs on a connection of its own.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface RedisConnection {
+export interface RedisConnection extends Session {
   readonly [TypeId]: TypeId
+  /** @internal */
+  readonly calls: Calls
+  /** @internal */
+  readonly subscriptions: Subscriptions
+  /** @internal */
+  readonly own: OwnClients
+  /** @internal */
+  readonly session: (signal: ConnectionSignal<RedisError>) => Effect.Effect<Session, RedisError, Scope.Scope>
+  /** @internal */
+  readonly errorOf: (error: unknown) => RedisError
+}
+
+/**
+ * A client that is connected, and how commands are run on it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Session {
   /** The client itself. It must not be closed, and its commands are not counted by `maxInFlight`. */
   readonly client: Client
   /**
@@ -44,10 +69,4 @@ export interface RedisConnection {
    * a `RedisError` of reason `Lost`.
    */
   readonly run: <A>(f: (client: Client) => Promise<A>) => Effect.Effect<A, RedisError>
-  /** @internal */
-  readonly calls: Calls
-  /** @internal */
-  readonly subscriptions: Subscriptions
-  /** @internal */
-  readonly errorOf: (error: unknown) => RedisError
 }

@@ -47,7 +47,7 @@ export interface ServerOptions {
 export interface Options<R = never> extends Omit<ServerOptions, "password"> {
   /**
    * The password. An Effect that gives it runs at every attempt; if it fails, the attempt fails by a `RedisError` of
-   * reason `Authentication`.
+   * reason `Credentials`, and the next one asks again.
    */
   readonly password?: Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted<string>, unknown, R> | undefined
   /** TLS, with the options of `node:tls` if any. Default: as the URL says, or false. */
@@ -82,7 +82,9 @@ export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<RedisCon
   return Endpoint.make({
     name: settings.name,
     connect: (signal: Endpoint.ConnectionSignal<RedisError>) =>
-      Effect.flatMap(passwordOf(password, settings.name), (password) => connect(settings, password, signal))
+      Effect.flatMap(Effect.context<R>(), (context) =>
+        connect(settings, Effect.provide(passwordOf(password, settings.name), context), signal)
+      )
   })
 }
 
@@ -96,8 +98,7 @@ const passwordOf = <R>(
   if (Redacted.isRedacted(password)) return Effect.succeed(Redacted.value(password))
   return Effect.mapBoth(password, {
     onSuccess: Redacted.value,
-    onFailure: (cause) =>
-      new RedisError({ reason: "Authentication", endpoint, detail: "there is no password to be had", cause })
+    onFailure: (cause) => new RedisError({ reason: "Credentials", endpoint, cause })
   })
 }
 
@@ -119,6 +120,7 @@ const settingsOf = <R>(
       username: options.username ?? url?.username,
       database: database === undefined ? undefined : Validate.integer(where, "database", database, 0),
       clientName: options.clientName,
+      isAskedAgain: options.password !== undefined && !Redacted.isRedacted(options.password),
       linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
       maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1)
     }

@@ -17,19 +17,34 @@ import * as Data from "effect/Data"
 /**
  * The kinds of failures.
  *
- * - `Authentication`: the server does not take the credentials, or demands some, or they could not be had.
+ * - `Authentication`: the server does not take the credentials, or demands some.
+ * - `Credentials`: they could not be had from where they are kept.
+ * - `NoDatabase`: the server has no database of that number.
  * - `Refused`: nothing listens there.
  * - `Unreachable`: no connection could be made for another reason, such as a name that has no address, no route or a TLS
  *   handshake that failed.
  * - `NotReady`: the server can't do this now: it loads its data, is a replica, has no primary, or runs a script.
  * - `Lost`: the connection is lost or closed. A command may have been run, or may not.
  * - `Command`: the server answered the command with another error.
+ * - `Session`: the command is for a connection of its own, since it changes or ends the one that callers share.
+ * - `Conflict`: what `Redis.watch` watched has changed. Nothing was written.
  * - `Other`: the client did not take the command, such as for an argument that is no string.
  *
  * @since 0.1.0
  * @category models
  */
-export type Reason = "Authentication" | "Refused" | "Unreachable" | "NotReady" | "Lost" | "Command" | "Other"
+export type Reason =
+  | "Authentication"
+  | "Credentials"
+  | "NoDatabase"
+  | "Refused"
+  | "Unreachable"
+  | "NotReady"
+  | "Lost"
+  | "Command"
+  | "Session"
+  | "Conflict"
+  | "Other"
 
 /**
  * A server could not be connected to, a connection was lost, or a command failed.
@@ -47,8 +62,10 @@ export class RedisError extends Data.TaggedError("RedisError")<{
   readonly code?: string | undefined
   /** What the server, the client or Node.js says. */
   readonly detail?: string | undefined
-  /** The error of the client or of Node.js. */
+  /** The error of the client or of Node.js, or of the Effect that was to give the password. */
   readonly cause?: unknown
+  /** Whether an Effect gives the password, which the next attempt runs again. */
+  readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
     const detail = this.detail === undefined || this.detail === "" ? "" : `: ${this.detail}`
@@ -69,6 +86,7 @@ export class RedisError extends Data.TaggedError("RedisError")<{
  * @category constructors
  */
 export const fromClientError = (error: unknown, endpoint: string): RedisError => {
+  if (error instanceof RedisError) return error
   if (!(error instanceof Error)) return new RedisError({ reason: "Other", endpoint, detail: String(error) })
   if (error instanceof ErrorReply) return fromReply(error, endpoint)
   const { code, syscall } = nodeErrorOf(error)
@@ -76,7 +94,8 @@ export const fromClientError = (error: unknown, endpoint: string): RedisError =>
 }
 
 /**
- * Whether trying again is of no use: the server does not take the credentials.
+ * Whether trying again is of no use until somebody changes the configuration, here or at the server: the reason is
+ * `Authentication` or `NoDatabase`. Not so where an Effect gives the password, since the next attempt asks it again.
  *
  * @example
  * ```ts
@@ -89,15 +108,21 @@ export const fromClientError = (error: unknown, endpoint: string): RedisError =>
  * @since 0.1.0
  * @category classification
  */
-export const isFatal = (error: unknown): boolean => error instanceof RedisError && error.reason === "Authentication"
+export const isFatal = (error: unknown): boolean =>
+  error instanceof RedisError &&
+  (error.reason === "NoDatabase" || (error.reason === "Authentication" && error.isAskedAgain !== true))
 
 const meanings: Record<Reason, string> = {
   Authentication: "the server does not accept these credentials",
+  Credentials: "the credentials could not be had",
+  NoDatabase: "the server has no such database",
   Refused: "nothing accepts connections there; is the server running, and is this its address?",
   Unreachable: "no connection could be made",
   NotReady: "the server can't do this now",
   Lost: "the connection was lost",
   Command: "the command failed",
+  Session: "the command is not for a connection that is shared",
+  Conflict: "what was watched has changed, and nothing was written",
   Other: "the client did not take the command"
 }
 
@@ -107,15 +132,26 @@ const replyReasons: ReadonlyMap<string, Reason> = new Map([
   ["LOADING", "NotReady"],
   ["READONLY", "NotReady"],
   ["MASTERDOWN", "NotReady"],
-  ["BUSY", "NotReady"]
+  ["BUSY", "NotReady"],
+  ["CLUSTERDOWN", "NotReady"],
+  ["TRYAGAIN", "NotReady"],
+  ["NOREPLICAS", "NotReady"],
+  ["MISCONF", "NotReady"],
+  ["OOM", "NotReady"]
 ])
 
 const fromReply = (reply: ErrorReply, endpoint: string): RedisError => {
   const code = /^[A-Z]+(?= |$)/.exec(reply.message)?.[0]
-  const reason = replyReasons.get(code ?? "") ?? "Command"
+  const reason = replyReasons.get(code ?? "") ?? reasonOfText(reply.message)
   // A server that knows no HELLO would repeat the password that came with it.
   const detail = reply.message.replace(/,? with args beginning with:.*$/s, "")
   return new RedisError({ reason, endpoint, code, detail, cause: detail === reply.message ? reply : undefined })
+}
+
+// What has no code of its own.
+const reasonOfText = (text: string): Reason => {
+  if (text.startsWith("ERR max number of clients")) return "NotReady"
+  return text.startsWith("ERR DB index is out of range") ? "NoDatabase" : "Command"
 }
 
 const lossesOfClient = [
@@ -132,7 +168,7 @@ const codesOfLoss = ["ECONNRESET", "ECONNABORTED", "EPIPE", "ABORT_ERR"]
 const codesOfRefusal = ["ECONNREFUSED", "ENOENT", "EAGAIN"]
 
 const reasonOf = (error: Error, code: string | undefined, syscall: string | undefined): Reason => {
-  if (error instanceof WatchError) return "Command"
+  if (error instanceof WatchError) return "Conflict"
   if (lossesOfClient.some((loss) => error instanceof loss)) return "Lost"
   if (code === undefined) return "Other"
   if (codesOfLoss.includes(code) || syscall === "read" || syscall === "write") return "Lost"

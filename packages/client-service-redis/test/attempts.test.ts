@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { type AddressInfo, createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { type Cause, Deferred, Effect, Either, Fiber, FiberId, Logger, LogLevel, Queue, Redacted } from "effect"
+import { type Cause, Deferred, Effect, Either, Fiber, FiberId, Logger, LogLevel, Queue, Redacted, Stream } from "effect"
 import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Redis, type RedisConnection, RedisEndpoint, RedisError } from "effect-client-service-redis"
 import * as serverProcess from "test-servers/serverProcess"
@@ -108,6 +108,58 @@ describe.skipIf(isMissing)("an attempt", () => {
     )
   }
 
+  it.scopedLive("is tried again while an Effect has no password, or an old one, under a policy that ends", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { requirepass: "new" } })
+      const passwords = [Effect.fail("503"), Effect.succeed("old"), Effect.die("sealed"), Effect.succeed("new")]
+      const password = Effect.map(
+        Effect.suspend(() => passwords.shift() ?? Effect.die("spent")),
+        Redacted.make
+      )
+      const endpoint = RedisEndpoint.make({ host: "127.0.0.1", port: server.port, password })
+      const redis = yield* Redis.make({ endpoint, retryPolicy: whileOfUse })
+      expect(yield* redis.use((client) => client.get("key"))).toBe(null)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  it.scopedLive("for a database that there is not can end the policy", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port, { database: 99, retryPolicy: whileOfUse })
+      const error = yield* Effect.flip(redis.use((client) => client.get("key")))
+      expect(error).toMatchObject({ _tag: "RetriesExhausted", failures: 1 })
+      expect(error.message).toContain("DB index is out of range")
+    })
+  )
+
+  it.scopedLive("is tried again while the server has too many clients", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { maxclients: "1" } })
+      const control = yield* connectTo(server.port)
+      yield* control.service.whenConnected()
+      const redis = yield* connectTo(server.port, { retryPolicy: whileOfUse })
+      expect(yield* failureOf(redis)).toMatchObject({ reason: "NotReady", code: "ERR" })
+      yield* control.service.stop
+      expect(yield* redis.use((client) => client.get("key"))).toBe(null)
+    })
+  )
+
+  it.scopedLive("is none the worse for a user who may not ask for a PING, and so is the heartbeat", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { user: "alice on >secret ~* +get +set" } })
+      const control = yield* connectTo(server.port)
+      const heartbeat = { interval: "5 millis", timeout: "5 seconds" } as const
+      const password = Redacted.make("secret")
+      const redis = yield* connectTo(server.port, { username: "alice", password, heartbeat })
+      yield* redis.use((client) => client.set("key", "value"))
+      yield* Effect.repeat(control.command("INFO", ["commandstats"]), {
+        until: (info) => Number(/cmdstat_ping:.*rejected_calls=(\d+)/.exec(String(info))?.[1]) > 3
+      })
+      expect(yield* redis.use((client) => client.get("key"))).toBe("value")
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
   it.scopedLive("takes the password of the moment", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ settings: { requirepass: "new" } })
@@ -126,7 +178,7 @@ describe.skipIf(isMissing)("an attempt", () => {
         { until: ({ _tag }) => _tag === "Right" }
       )
       expect(reads).toBe(3)
-      expect(causes[0]).toMatchObject({ reason: "Authentication", cause: "sealed" })
+      expect(causes[0]).toMatchObject({ reason: "Credentials", cause: "sealed" })
       expect(causes[1]).toMatchObject({ reason: "Authentication", code: "WRONGPASS" })
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
@@ -166,6 +218,26 @@ describe.skipIf(isMissing)("an attempt", () => {
       expect(yield* failureOf(redis)).toMatchObject({ _tag: "RedisError", reason: "NotReady", code: "READONLY" })
       yield* control.command("REPLICAOF", ["NO", "ONE"])
       expect(yield* redis.use((client) => client.get("key"))).toBe("value")
+    })
+  )
+
+  it.scopedLive("is made anew when the server is no primary any longer, but not with one that never was", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      const set = redis.use((client) => client.set("key", "value"))
+      yield* set
+      yield* control.command("REPLICAOF", ["127.0.0.1", "1"])
+      expect(yield* Effect.flip(set)).toMatchObject({ _tag: "RedisError", reason: "NotReady", code: "READONLY" })
+      yield* redis.service.state.changes.pipe(
+        Stream.filter((state) => state._tag === "Connected" && state.generation === 2),
+        Stream.runHead
+      )
+      // It is a replica now, and was one when it was connected to.
+      expect(yield* Effect.flip(set)).toMatchObject({ _tag: "RedisError", reason: "NotReady", code: "READONLY" })
+      expect(yield* redis.use((client) => client.get("key"))).toBe("value")
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
     })
   )
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import type { RedisError } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
-import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
+import { connectTo, isMissing, startServer } from "./support/servers.js"
 
 type Writev = NonNullable<net.Socket["_writev"]>
 
@@ -79,16 +79,18 @@ describe.skipIf(isMissing)("commands", () => {
   it.scopedLive("beyond maxInFlight wait as their callers, also for those whose callers have left", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
-      const control = yield* connectTo(server.port)
       const redis = yield* connectTo(server.port, { maxInFlight: 1, heartbeat: false })
-      const first = yield* blocked(redis, control, "list")
+      yield* redis.service.whenConnected()
+      yield* server.pause
+      const first = yield* Effect.fork(redis.use((client) => client.incr("first")))
+      yield* turns(20)
       yield* Fiber.interrupt(first)
       const second = yield* Effect.fork(redis.use((client) => client.incr("count")))
       yield* turns(20)
       yield* Fiber.interrupt(second)
-      const third = yield* Effect.fork(redis.use((client) => client.get("count")))
-      yield* control.use((client) => client.rPush("list", "element"))
-      expect(yield* Fiber.join(third)).toBe(null)
+      const third = yield* Effect.fork(redis.use((client) => client.mGet(["first", "count"])))
+      yield* server.resume
+      expect(yield* Fiber.join(third)).toEqual(["1", null])
     })
   )
 
@@ -97,15 +99,16 @@ describe.skipIf(isMissing)("commands", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* startServer()
-        const control = yield* connectTo(server.port)
         const redis = yield* connectTo(server.port, { maxInFlight: 1, heartbeat: false })
-        const first = yield* blocked(redis, control, "list")
+        yield* redis.service.whenConnected()
+        yield* server.pause
         const order: Array<string> = []
         const call = (name: string) =>
           redis.use((client) => {
             order.push(name)
             return client.incr("count")
           })
+        const first = yield* Effect.fork(call("first"))
         const thrown = yield* Effect.fork(
           redis.use(() => {
             throw new Error("not today")
@@ -116,12 +119,12 @@ describe.skipIf(isMissing)("commands", () => {
         const third = yield* Effect.fork(call("third"))
         yield* turns(3)
         yield* Fiber.interrupt(gone)
-        yield* control.use((client) => client.rPush("list", "element"))
+        yield* server.resume
         yield* Fiber.join(first)
         expect(yield* Effect.flip(Fiber.join(thrown))).toMatchObject({ reason: "Other", detail: "not today" })
-        expect(yield* Fiber.join(second)).toBe(1)
-        expect(yield* Fiber.join(third)).toBe(2)
-        expect(order).toEqual(["second", "third"])
+        expect(yield* Fiber.join(second)).toBe(2)
+        expect(yield* Fiber.join(third)).toBe(3)
+        expect(order).toEqual(["first", "second", "third"])
       })
   )
 

@@ -138,7 +138,7 @@ describe.skipIf(isMissing)("a server", () => {
     })
   )
 
-  it.scopedLive("kills the connection of a client", () =>
+  it.scopedLive("kills the connection that a command has of its own, and the others go on", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const control = yield* connectTo(server.port)
@@ -152,7 +152,26 @@ describe.skipIf(isMissing)("a server", () => {
       expect(error).toBeInstanceOf(ConnectionLost)
       expect(error).toMatchObject({ cause: { _tag: "RedisError", reason: "Lost" } })
       expect(yield* redis.use((client) => client.incr("count"))).toBe(1)
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
+  it.scopedLive("kills the connection of a client", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      const id = String(yield* redis.command("CLIENT", ["ID"]))
+      const caller = yield* blocked(redis, control, "list")
+      yield* control.command("CLIENT", ["KILL", "ID", id])
+      const error = yield* Effect.flip(Fiber.join(caller))
+      expect(error).toBeInstanceOf(ConnectionLost)
+      expect(error).toMatchObject({ cause: { _tag: "RedisError", reason: "Lost" } })
+      expect(yield* redis.use((client) => client.incr("count"))).toBe(1)
       expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
+      // It went with it.
+      yield* control.use((client) => client.rPush("list", "element"))
+      expect(yield* redis.use((client) => client.lLen("list"))).toBe(1)
     })
   )
 
@@ -164,6 +183,7 @@ describe.skipIf(isMissing)("a server", () => {
       const caller = yield* blocked(redis, control, "list")
       yield* server.stop
       expect(yield* Effect.flip(Fiber.join(caller))).toBeInstanceOf(ConnectionLost)
+      yield* until(redis, "Waiting")
       const later = yield* Effect.fork(redis.use((client) => client.incr("count")))
       yield* server.start
       expect(yield* Fiber.join(later)).toBe(1)

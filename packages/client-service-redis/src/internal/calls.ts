@@ -2,10 +2,12 @@ import type { RedisClientType } from "@redis/client"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { RedisError } from "../RedisError.js"
+import { ConnectionLost } from "effect-client-service/ConnectionError"
+import { RedisError } from "../RedisError.js"
+import { OwnClientLost } from "./ownClients.js"
 import { Unsent } from "./unsent.js"
 
-export type Resume<A> = (exit: Exit.Exit<A, RedisError>) => void
+export type Resume<A> = (exit: Exit.Exit<A, RedisError | ConnectionLost>) => void
 
 /**
  * The calls on one connection, of which so many may be without their answer. The others wait for a place, in turn.
@@ -18,9 +20,11 @@ export class Calls {
   readonly #errorOf: (error: unknown) => RedisError
   readonly #waiting = new Set<() => void>()
   #places: number
+  readonly #name: string
   #isAdmitting = false
 
-  constructor(client: RedisClientType, places: number, errorOf: (error: unknown) => RedisError) {
+  constructor(client: RedisClientType, places: number, errorOf: (error: unknown) => RedisError, name: string) {
+    this.#name = name
     this.#client = client
     this.#places = places
     this.#errorOf = errorOf
@@ -46,17 +50,25 @@ export class Calls {
   readonly run = <A>(f: (client: RedisClientType) => Promise<A>): Effect.Effect<A, RedisError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Deferred.make<A, RedisError>(), (answer) => {
-        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit))
+        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, Exit.mapError(exit, this.#asRedisError)))
         return Effect.onInterrupt(restore(Deferred.await(answer)), () => Effect.sync(takeBack))
       })
     )
+
+  readonly #asRedisError = (error: RedisError | ConnectionLost): RedisError =>
+    error._tag === "RedisError" ? error : new RedisError({ reason: "Lost", endpoint: this.#name, cause: error.cause })
+
+  #failureOf(error: unknown): RedisError | ConnectionLost {
+    if (!(error instanceof OwnClientLost)) return this.#errorOf(error)
+    return new ConnectionLost({ service: this.#name, cause: this.#errorOf(error.cause) })
+  }
 
   // A command that was sent can't be taken back, so its place is free only when it is answered, not when its caller leaves.
   #call<A>(f: (client: RedisClientType) => Promise<A>, resume: Resume<A>): () => void {
     const unsent = new Unsent()
     const failed = (error: unknown) => {
       this.#free()
-      resume(Exit.fail(this.#errorOf(error)))
+      resume(Exit.fail(this.#failureOf(error)))
     }
     try {
       f(this.#client.withAbortSignal(unsent)).then((value) => {

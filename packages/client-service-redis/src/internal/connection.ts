@@ -1,12 +1,17 @@
-import { createClient } from "@redis/client"
+import { ClientClosedError, createClient } from "@redis/client"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
-import { type Client, type RedisConnection, TypeId } from "../RedisConnection.js"
+import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls } from "./calls.js"
+import { type Opening, type OwnClient, OwnClients } from "./ownClients.js"
+import { notReady, ping } from "./ping.js"
+import { share } from "./sharedClient.js"
 import { Subscriptions } from "./subscriptions.js"
 
 type ClientOptions = NonNullable<Parameters<typeof createClient>[0]>
@@ -17,18 +22,84 @@ export interface Settings {
   readonly username: string | undefined
   readonly database: number | undefined
   readonly clientName: string | undefined
+  /** Whether an Effect gives the password. */
+  readonly isAskedAgain: boolean
   readonly linger: Duration.Duration
   readonly maxInFlight: number
 }
 
-/** Connects a client of its own, which the Scope closes. */
+/** Connects a client that its callers share, which the Scope closes. */
 export const connect = (
   settings: Settings,
-  password: string | undefined,
+  password: Effect.Effect<string | undefined, RedisError>,
   signal: ConnectionSignal<RedisError>
 ): Effect.Effect<RedisConnection, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const errorOf = (error: unknown) => fromClientError(error, settings.name)
+    const runtime = yield* Effect.runtime()
+    const passwordNow = () => Runtime.runPromise(runtime)(Effect.either(password))
+    const { client, end } = yield* opened(settings, password, signal)
+    const role = yield* Effect.tryPromise({
+      // One after the other without waiting. A user may not be permitted to ask.
+      try: () => Promise.all([client.sendCommand(["ROLE"]).catch(() => undefined), ping(client, notReady)]),
+      catch: errorOf(settings)
+    }).pipe(Effect.map(([role]) => (Array.isArray(role) ? String(role[0]) : undefined)))
+    const failureOf = (error: unknown) => {
+      const failure = errorOf(settings)(error)
+      // It was another's turn to be the primary. Whoever asked is told first.
+      if (failure.code === "READONLY" && role !== "slave") queueMicrotask(() => end(failure))
+      return failure
+    }
+    const own = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const open = (): Opening => openOwn(settings, passwordNow, own)
+        const unblock = (id: number) =>
+          owner.sendCommand<number>(["CLIENT", "UNBLOCK", String(id)]).then((count) => count === 1)
+        const own: OwnClients = new OwnClients(open, unblock)
+        return own
+      }),
+      (own) => Effect.sync(() => own.close())
+    )
+    const owner = share(client, own, settings.name)
+    const calls = new Calls(client, settings.maxInFlight, failureOf, settings.name)
+    return {
+      [TypeId]: TypeId,
+      client,
+      run: calls.run,
+      calls,
+      subscriptions: new Subscriptions(owner),
+      own,
+      session: (signal) => session(settings, password, signal),
+      errorOf: failureOf
+    }
+  })
+
+/** Connects a client that is its caller's alone. */
+const session = (
+  settings: Settings,
+  password: Effect.Effect<string | undefined, RedisError>,
+  signal: ConnectionSignal<RedisError>
+): Effect.Effect<Session, RedisError, Scope.Scope> =>
+  Effect.map(opened(settings, password, signal), ({ client }) => ({
+    client,
+    run: new Calls(client, settings.maxInFlight, errorOf(settings), settings.name).run
+  }))
+
+const errorOf =
+  ({ isAskedAgain, name }: Settings) =>
+  (error: unknown): RedisError => {
+    const failure = fromClientError(error, name)
+    if (failure.reason !== "Authentication" || !isAskedAgain) return failure
+    const { cause, code, detail, endpoint, reason } = failure
+    return new RedisError({ reason, endpoint, code, detail, cause, isAskedAgain })
+  }
+
+const opened = (
+  settings: Settings,
+  password: Effect.Effect<string | undefined, RedisError>,
+  signal: ConnectionSignal<RedisError>
+) =>
+  Effect.gen(function* () {
+    const secret = yield* password
     const state = { hasConnected: false, hasEnded: false }
     const end = (error: RedisError): void => {
       state.hasEnded = true
@@ -37,9 +108,9 @@ export const connect = (
 
     const { client } = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const made = makeClient(settings, password)
+        const made = makeClient(settings, secret)
         // A client that has no listener of this throws.
-        made.client.on("error", (error) => end(errorOf(error)))
+        made.client.on("error", (error) => end(errorOf(settings)(error)))
         made.client.on("end", () => end(new RedisError({ reason: "Lost", endpoint: settings.name })))
         return made
       }),
@@ -51,20 +122,34 @@ export const connect = (
           return isOpen ? Effect.ignore(Effect.timeout(closed(client), settings.linger)) : Effect.void
         }).pipe(Effect.ensuring(Effect.sync(destroy)))
     )
-    yield* Effect.tryPromise({ try: () => client.connect(), catch: errorOf })
+    yield* Effect.tryPromise({ try: () => client.connect(), catch: errorOf(settings) })
     state.hasConnected = true
-    // A server that loads its data greets too.
-    yield* Effect.tryPromise({ try: () => client.ping(), catch: errorOf })
-    const calls = new Calls(client, settings.maxInFlight, errorOf)
-    return {
-      [TypeId]: TypeId,
-      client,
-      run: calls.run,
-      calls,
-      subscriptions: new Subscriptions(client),
-      errorOf
-    }
+    return { client, end }
   })
+
+const openOwn = (
+  settings: Settings,
+  password: () => Promise<Either.Either<string | undefined, RedisError>>,
+  own: OwnClients
+): Opening => {
+  let made: ReturnType<typeof makeClient> | undefined
+  let isOver = false
+  const open = async (): Promise<OwnClient> => {
+    const secret = Either.getOrThrowWith(await password(), (error) => error)
+    if (isOver) throw new ClientClosedError()
+    made = makeClient(settings, secret)
+    const { client, destroy } = made
+    client.on("error", () => {})
+    await client.connect()
+    const id = await client.sendCommand(["CLIENT", "ID"]).then(Number, () => undefined)
+    return { client, owner: share(client, own, settings.name), id, isOpen: () => client.isOpen, destroy }
+  }
+  const destroy = () => {
+    isOver = true
+    made?.destroy()
+  }
+  return { client: open(), destroy }
+}
 
 const makeClient = (settings: Settings, password: string | undefined) => {
   // Destroying a client leaves a socket that is not connected yet as it is; aborting it does not.

@@ -1,4 +1,4 @@
-import type { RedisClientType } from "@redis/client"
+import type { Owner } from "./owner.js"
 
 export type Listener = (message: string, channel: string) => void
 
@@ -26,11 +26,11 @@ const opposites = { subscribe: "unsubscribe", pSubscribe: "pUnsubscribe" } as co
  * end the subscription of both. It is given one listener for each name instead.
  */
 export class Subscriptions {
-  readonly #client: RedisClientType
+  readonly #owner: Owner
   readonly #byName = { subscribe: new Map<string, Subscription>(), pSubscribe: new Map<string, Subscription>() }
 
-  constructor(client: RedisClientType) {
-    this.#client = client
+  constructor(owner: Owner) {
+    this.#owner = owner
   }
 
   add(kind: Kind, name: string, listener: Listener): Subscribed {
@@ -43,7 +43,7 @@ export class Subscriptions {
         subscription.listeners.delete(listener)
         if (subscription.listeners.size > 0 || subscriptions.get(name) !== subscription) return
         subscriptions.delete(name)
-        this.#client[opposites[kind]](name, subscription.dispatch).catch(() => {})
+        this.#owner[opposites[kind]](name, subscription.dispatch).catch(() => {})
       }
     }
   }
@@ -53,7 +53,7 @@ export class Subscriptions {
     const dispatch: Listener = (message, channel) => {
       for (const listener of listeners) listener(message, channel)
     }
-    const subscription = { listeners, dispatch, confirmed: this.#client[kind](name, dispatch) }
+    const subscription = { listeners, dispatch, confirmed: this.#owner[kind](name, dispatch) }
     this.#byName[kind].set(name, subscription)
     // Whoever waits is told; all may have left.
     subscription.confirmed.catch(() => {})

@@ -46,3 +46,18 @@ export class Unsent implements AbortSignal {
     return true
   }
 }
+
+/** The same for commands of which all are taken back or none, since the server would wait for the rest. */
+export class UnsentChain extends Unsent {
+  #isSent = false
+
+  override abort(): void {
+    if (!this.#isSent) super.abort()
+  }
+
+  // The client looks at no command any longer that it sends.
+  override removeEventListener(type: string, listener: Listener): void {
+    this.#isSent = true
+    super.removeEventListener(type, listener)
+  }
+}

@@ -1,0 +1,99 @@
+import { AbortError, ClientClosedError, type RedisClientType } from "@redis/client"
+import type { Owner } from "./owner.js"
+
+/** A client on a connection that is nobody else's for as long as something runs. */
+export interface OwnClient {
+  readonly client: RedisClientType
+  /** What the client refuses. */
+  readonly owner: Owner
+  /** What the server calls the connection, if it tells. */
+  readonly id: number | undefined
+  readonly isOpen: () => boolean
+  readonly destroy: () => void
+}
+
+/** What a client is made by. It may be told to end before it is open. */
+export interface Opening {
+  readonly client: Promise<OwnClient>
+  readonly destroy: () => void
+}
+
+/** The connection that a command had for itself was lost, and none else. */
+export class OwnClientLost extends Error {}
+
+/**
+ * Clients for what needs one for itself, such as commands that keep back their answers. They end with the connection that
+ * they belong to.
+ */
+export class OwnClients {
+  readonly #open: () => Opening
+  readonly #unblock: (id: number) => Promise<boolean>
+  readonly #all = new Set<Opening>()
+  #idle: Array<OwnClient> = []
+  #busy = 0
+  #isClosed = false
+
+  /** `unblock` has the server answer what a connection waits for, and tells whether it waited. */
+  constructor(open: () => Opening, unblock: (id: number) => Promise<boolean>) {
+    this.#open = open
+    this.#unblock = unblock
+  }
+
+  /** Runs what has one answer. When the signal aborts, nothing of it waits on the server any longer. */
+  async run<T>(f: (own: OwnClient) => Promise<T>, signal: AbortSignal | undefined, isOneCommand: boolean): Promise<T> {
+    const own = await this.#take()
+    this.#busy += 1
+    const leave = () => {
+      void this.#end(own, isOneCommand)
+    }
+    try {
+      if (signal?.aborted) throw new AbortError()
+      signal?.addEventListener("abort", leave)
+      return await f(own)
+    } catch (error) {
+      throw own.isOpen() || this.#isClosed || signal?.aborted ? error : new OwnClientLost("", { cause: error })
+    } finally {
+      signal?.removeEventListener("abort", leave)
+      this.#busy -= 1
+      this.#giveBack(own)
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const { destroy } of this.#all) destroy()
+    this.#all.clear()
+    this.#idle = []
+  }
+
+  async #take(): Promise<OwnClient> {
+    for (let own = this.#idle.pop(); own !== undefined; own = this.#idle.pop()) if (own.isOpen()) return own
+    if (this.#isClosed) throw new ClientClosedError()
+    const opening = this.#open()
+    this.#all.add(opening)
+    try {
+      const own = await opening.client
+      return { ...own, destroy: () => this.#destroy(opening) }
+    } catch (error) {
+      this.#destroy(opening)
+      throw error
+    }
+  }
+
+  // As many as are in use wait for the next, and one.
+  #giveBack(own: OwnClient): void {
+    if (!this.#isClosed && own.isOpen() && this.#idle.length <= this.#busy) this.#idle.push(own)
+    else own.destroy()
+  }
+
+  #destroy(opening: Opening): void {
+    opening.destroy()
+    this.#all.delete(opening)
+  }
+
+  // In order with what the shared connection sends later: that finds nobody waiting.
+  async #end({ destroy, id }: OwnClient, isOneCommand: boolean): Promise<void> {
+    const isUnblocked = isOneCommand && id !== undefined && this.#unblock(id).catch(() => false)
+    if (!(await isUnblocked)) destroy()
+  }
+}

@@ -1,0 +1,116 @@
+import { type RedisArgument, type RedisClientType, WatchError } from "@redis/client"
+import { RedisError } from "../RedisError.js"
+import { ruleOf } from "./commandRules.js"
+import type { OwnClients } from "./ownClients.js"
+import type { Owner } from "./owner.js"
+import { UnsentChain } from "./unsent.js"
+
+type CommandOptions = NonNullable<Parameters<RedisClientType["sendCommand"]>[1]>
+
+type Commands = Parameters<RedisClientType["_executePipeline"]>[0]
+
+/**
+ * Has a client refuse what is not for one of several callers to ask, run what keeps back its answer on a client of its own,
+ * and take back a pipeline or a transaction as a whole or not at all. Gives what its owner asks by.
+ */
+export const share = (client: RedisClientType, own: OwnClients, endpoint: string): Owner => {
+  const refusal = (name: string) =>
+    new RedisError({
+      reason: "Session",
+      endpoint,
+      detail: `${name} is for a connection of its own, as Redis.session gives one, since several callers share this one`
+    })
+  const refuse = (name: string) => () => Promise.reject(refusal(name))
+  const send = client.sendCommand
+
+  function sendCommand<T>(
+    this: RedisClientType,
+    args: ReadonlyArray<RedisArgument>,
+    options?: CommandOptions
+  ): Promise<T> {
+    const rule = ruleOf(args)
+    if (rule === "shared") return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(this, args, options)
+    if (rule === "session") return Promise.reject(refusal(nameOf(args)))
+    const { abortSignal, ...others } = { ...optionsOf(this), ...options }
+    return own.run(({ owner }) => owner.sendCommand<T>(args, others), abortSignal, true)
+  }
+
+  const chain = (
+    client: RedisClientType,
+    commands: ReadonlyArray<ReadonlyArray<RedisArgument>>
+  ): Promise<Array<unknown>> => {
+    const { abortSignal, ...options } = optionsOf(client)
+    const unsent = new UnsentChain()
+    if (abortSignal?.aborted) unsent.abort()
+    else abortSignal?.addEventListener("abort", () => unsent.abort())
+    return Promise.all(commands.map((args) => send.call(client, args, { ...options, abortSignal: unsent })))
+  }
+
+  async function _executePipeline(this: RedisClientType, commands: Commands): Promise<Array<unknown>> {
+    const all = commands.map(({ args }) => args)
+    const rules = all.map(ruleOf)
+    const refused = all[rules.indexOf("session")]
+    if (refused !== undefined) throw refusal(nameOf(refused))
+    if (!rules.includes("blocking")) return chain(this, all)
+    return own.run(({ owner }) => owner._executePipeline(commands), optionsOf(this).abortSignal, false)
+  }
+
+  async function _executeMulti(this: RedisClientType, commands: Commands): Promise<Array<unknown>> {
+    const all = commands.map(({ args }) => args)
+    const refused = all.find((args) => ruleOf(args) === "session")
+    if (refused !== undefined) throw refusal(nameOf(refused))
+    const answers = await chain(this, [["MULTI"], ...all, ["EXEC"]])
+    const answer = answers[answers.length - 1]
+    if (!Array.isArray(answer)) throw new WatchError()
+    return answer
+  }
+
+  const owner: Owner = {
+    sendCommand: client.sendCommand.bind(client),
+    _executePipeline: client._executePipeline.bind(client),
+    subscribe: client.subscribe.bind(client),
+    unsubscribe: client.unsubscribe.bind(client),
+    pSubscribe: client.pSubscribe.bind(client),
+    pUnsubscribe: client.pUnsubscribe.bind(client),
+    sSubscribe: client.sSubscribe.bind(client),
+    sUnsubscribe: client.sUnsubscribe.bind(client)
+  }
+  const refusals = methods.flatMap((name) => [
+    [name, refuse(name.toUpperCase())] as const,
+    [name.toUpperCase(), refuse(name.toUpperCase())] as const
+  ])
+  // What `withAbortSignal` and the like make inherits from this, as the client itself does.
+  const base: unknown = Reflect.get(client, "_self")
+  Object.assign(base instanceof Object ? base : client, Object.fromEntries(refusals), {
+    sendCommand,
+    _executePipeline,
+    _executeMulti
+  })
+  return owner
+}
+
+// Those that do not send their command by `sendCommand`.
+const methods = [
+  "subscribe",
+  "unsubscribe",
+  "pSubscribe",
+  "pUnsubscribe",
+  "sSubscribe",
+  "sUnsubscribe",
+  "monitor",
+  "reset",
+  "quit"
+] as const
+
+const nameOf = ([name = "", subcommand]: ReadonlyArray<RedisArgument>): string => {
+  const command = name.toString().toUpperCase()
+  const parts =
+    command === "CLIENT" || command === "SCRIPT" ? [command, subcommand?.toString().toUpperCase()] : [command]
+  return parts.join(" ")
+}
+
+// Those of a client that was made by `withAbortSignal` and the like, which has no other way to tell.
+export const optionsOf = (client: RedisClientType): CommandOptions => {
+  const options: unknown = Reflect.get(client, "_commandOptions")
+  return typeof options === "object" && options !== null ? options : {}
+}

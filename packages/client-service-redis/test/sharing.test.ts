@@ -1,0 +1,374 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber } from "effect"
+import type { Redis, RedisConnection } from "effect-client-service-redis"
+import { turns } from "test-servers/turns"
+import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
+
+type Client = RedisConnection.Client
+
+const clientsOf = (control: Redis.Service, name: string) =>
+  Effect.map(
+    control.command("CLIENT", ["LIST"]),
+    (list) =>
+      String(list)
+        .split("\n")
+        .filter((line) => line.includes(` name=${name} `)).length
+  )
+
+const isBlocked = (control: Redis.Service, count: number) =>
+  Effect.repeat(control.command("INFO", ["clients"]), {
+    until: (info) => String(info).includes(`blocked_clients:${count}\r`)
+  })
+
+describe.skipIf(isMissing)("a connection that callers share", () => {
+  it.scopedLive("refuses what changes it for all of them, or ends it", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      for (const [name, ...args] of [
+        "SELECT 1",
+        "select 1",
+        "WATCH key",
+        "Watch key",
+        "UNWATCH",
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "AUTH default secret",
+        "HELLO 2",
+        "RESET",
+        "QUIT",
+        "MONITOR",
+        "SUBSCRIBE news",
+        "PSUBSCRIBE news",
+        "SSUBSCRIBE news",
+        "UNSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "SUNSUBSCRIBE",
+        "CLIENT REPLY OFF",
+        "client reply skip",
+        "CLIENT TRACKING ON",
+        "CLIENT SETNAME x",
+        "CLIENT NO-EVICT ON",
+        "CLIENT NO-TOUCH ON",
+        "SCRIPT DEBUG YES",
+        "READONLY",
+        "WAIT 1 0",
+        "PSYNC ? -1"
+      ].map((text) => text.split(" "))) {
+        const refused = yield* Effect.flip(redis.command(name ?? "", args))
+        expect([name, refused]).toMatchObject([name, { _tag: "RedisError", reason: "Session" }])
+      }
+      const calls: ReadonlyArray<(client: Client) => Promise<unknown>> = [
+        (client) => client.select(1),
+        (client) => client.watch("key"),
+        (client) => client.subscribe("news", () => {}),
+        (client) => client.PSUBSCRIBE("news", () => {}),
+        (client) => client.unsubscribe(),
+        (client) => client.monitor(() => {}),
+        (client) => client.reset(),
+        (client) => client.quit(),
+        (client) => client.multi().select(1).exec(),
+        (client) => client.multi().get("key").select(1).execAsPipeline(),
+        (client) => client.sendCommand([Buffer.from("select"), "1"])
+      ]
+      for (const call of calls) {
+        expect(yield* Effect.flip(redis.use(call))).toMatchObject({ _tag: "RedisError", reason: "Session" })
+      }
+      const refused = yield* Effect.flip(redis.command("CLIENT", ["REPLY", "OFF"]))
+      expect(refused.message).toContain("CLIENT REPLY is for a connection of its own")
+      expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ db=0 sub=0 psub=0 .* multi=-1 .* resp=3\b/)
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
+  const ways: Record<string, (client: Client) => Promise<unknown>> = {
+    BLPOP: (client) => client.blPop("list", 0),
+    BRPOP: (client) => client.brPop("list", 0),
+    BLMOVE: (client) => client.blMove("list", "other", "LEFT", "LEFT", 0),
+    BLMPOP: (client) => client.blmPop(0, "list", "LEFT"),
+    BRPOPLPUSH: (client) => client.brPopLPush("list", "other", 0),
+    BZPOPMIN: (client) => client.bzPopMin("sorted", 0),
+    BZPOPMAX: (client) => client.bzPopMax("sorted", 0),
+    BZMPOP: (client) => client.bzmPop(0, "sorted", "MIN"),
+    XREAD: (client) => client.xRead({ key: "stream", id: "0" }, { BLOCK: 0 }),
+    "a command by its name": (client) => client.sendCommand(["bLpop", "list", "0"]),
+    "a pipeline with one": (client) => client.multi().get("key").blPop("list", 0).execAsPipeline()
+  }
+  const fill = (client: Client) =>
+    client.multi().rPush("list", "a").zAdd("sorted", { value: "a", score: 1 }).xAdd("stream", "*", { a: "a" }).exec()
+
+  for (const [name, call] of Object.entries(ways)) {
+    it.scopedLive(`goes on while ${name} waits, which leaves the server with its caller`, () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const control = yield* connectTo(server.port)
+        const redis = yield* connectTo(server.port)
+        const waiting = yield* Effect.fork(redis.use(call))
+        yield* isBlocked(control, 1)
+        expect(yield* redis.use((client) => client.get("key"))).toBe(null)
+        yield* redis.use(fill)
+        expect(JSON.stringify(yield* Fiber.join(waiting))).toContain('"a"')
+        yield* redis.command("FLUSHALL")
+
+        for (let i = 0; i < 10; i++) {
+          const leaving = yield* Effect.fork(redis.use(call))
+          yield* isBlocked(control, 1)
+          yield* Fiber.interrupt(leaving)
+          // Of a pipeline that is not known to be at its end, the connection is closed.
+          if (name.startsWith("a pipeline")) yield* isBlocked(control, 0)
+          yield* redis.use(fill)
+          const left = yield* redis.use((client) =>
+            Promise.all([client.lLen("list"), client.zCard("sorted"), client.xLen("stream")])
+          )
+          expect(left).toEqual([1, 1, 1])
+          yield* redis.command("FLUSHALL")
+        }
+        yield* isBlocked(control, 0)
+      })
+    )
+  }
+
+  it.scopedLive("goes on while a consumer of a group waits", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      yield* redis.use((client) => client.xGroupCreate("stream", "group", "$", { MKSTREAM: true }))
+      const read = redis.use((client) =>
+        client.xReadGroup("group", "consumer", { key: "stream", id: ">" }, { BLOCK: 0, COUNT: 1 })
+      )
+      const leaving = yield* Effect.fork(read)
+      yield* isBlocked(control, 1)
+      yield* Fiber.interrupt(leaving)
+      yield* redis.use((client) => client.xAdd("stream", "*", { a: "a" }))
+      expect(yield* redis.use((client) => client.xPending("stream", "group"))).toMatchObject({ pending: 0 })
+      expect(JSON.stringify(yield* read)).toContain('"a"')
+    })
+  )
+
+  it.scopedLive("takes few connections more for what waits, and keeps one for the next", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port, { clientName: "worker" })
+      for (let i = 0; i < 20; i++) {
+        const waiting = yield* Effect.fork(redis.use((client) => client.blPop("list", 0)))
+        yield* isBlocked(control, 1)
+        if (i % 2 === 0) yield* Fiber.interrupt(waiting)
+        else {
+          yield* redis.use((client) => client.rPush("list", "a"))
+          yield* Fiber.join(waiting)
+        }
+      }
+      expect(yield* clientsOf(control, "worker")).toBe(2)
+      // One that the server has closed meanwhile is not taken.
+      const list = String(yield* control.command("CLIENT", ["LIST"])).split("\n")
+      const shared = String(yield* redis.command("CLIENT", ["ID"]))
+      const idle = list.map((line) => /^id=(\d+) .* name=worker /.exec(line)?.[1]).filter((id) => id !== shared)
+      for (const id of idle) if (id !== undefined) yield* control.command("CLIENT", ["KILL", "ID", id])
+      yield* turns(20)
+      const again = yield* blocked(redis, control, "list")
+      yield* redis.use((client) => client.rPush("list", "b"))
+      expect(yield* Fiber.join(again)).toEqual({ key: "list", element: "b" })
+    })
+  )
+
+  it.scopedLive("that is stopped has the server wait for nothing", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port, { clientName: "worker" })
+      const waiting = yield* blocked(redis, control, "list")
+      yield* redis.service.stop
+      yield* control.use((client) => client.rPush("list", "a"))
+      yield* Fiber.await(waiting)
+      expect(yield* control.use((client) => client.lLen("list"))).toBe(1)
+      yield* Effect.repeat(clientsOf(control, "worker"), { until: (count) => count === 0 })
+    })
+  )
+
+  it.scopedLive(
+    "of a server whose socket is full sends no pipeline and no transaction later whose caller has left",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const redis = yield* connectTo(server.port, { heartbeat: false })
+        yield* redis.service.whenConnected()
+        yield* server.pause
+        const large = "x".repeat(1_000_000)
+        const filling = yield* Effect.fork(
+          Effect.forEach(Array(20), (_, i) => redis.use((client) => client.set(`large ${i}`, large)), {
+            concurrency: "unbounded"
+          })
+        )
+        yield* turns(20)
+        const calls = Array.from({ length: 20 }, (_, i) =>
+          i % 2 === 0
+            ? redis.pipeline((client) => client.multi().incr("count").incr("count"))
+            : redis.transaction((client) => client.multi().incr("count").incr("count"))
+        )
+        const callers = yield* Effect.forEach(calls, Effect.fork)
+        yield* turns(20)
+        yield* Fiber.interruptAll(callers)
+        yield* server.resume
+        yield* Fiber.join(filling)
+        expect(yield* redis.use((client) => client.get("count"))).toBe(null)
+      })
+  )
+
+  it.scopedLive("sends the rest of a transaction whose caller leaves in the middle of it", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port, { heartbeat: false })
+      yield* redis.service.whenConnected()
+      yield* server.pause
+      const large = "x".repeat(1_000_000)
+      const caller = yield* Effect.fork(
+        redis.transaction((client) => {
+          const multi = client.multi()
+          for (let i = 0; i < 30; i++) multi.set("large", large).incr("count")
+          return multi
+        })
+      )
+      yield* turns(20)
+      yield* Fiber.interrupt(caller)
+      yield* server.resume
+      expect(yield* redis.use((client) => client.get("count"))).toBe("30")
+      expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ multi=-1 /)
+    })
+  )
+})
+
+describe.skipIf(isMissing)("a session", () => {
+  it.scopedLive("is a connection of its own, whose state goes with it", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port, { clientName: "worker" })
+      const info = yield* redis.session(({ run }) =>
+        Effect.gen(function* () {
+          yield* run((client) => client.select(5))
+          yield* run((client) => client.watch("key"))
+          expect(yield* clientsOf(control, "worker")).toBe(2)
+          return yield* run((client) => client.sendCommand<string>(["CLIENT", "INFO"]))
+        })
+      )
+      expect(info).toMatch(/ db=5 /)
+      yield* Effect.repeat(clientsOf(control, "worker"), { until: (count) => count === 1 })
+      expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ db=0 /)
+    })
+  )
+
+  it.scopedLive("that is lost ends what runs in it, and none else", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      const id = yield* Deferred.make<string>()
+      const running = yield* Effect.fork(
+        redis.session(({ run }) =>
+          run((client) => client.sendCommand<number>(["CLIENT", "ID"])).pipe(
+            Effect.tap((own) => Deferred.succeed(id, String(own))),
+            Effect.zipRight(Effect.never)
+          )
+        )
+      )
+      yield* control.command("CLIENT", ["KILL", "ID", yield* Deferred.await(id)])
+      expect(yield* Effect.flip(Fiber.join(running))).toMatchObject({ _tag: "ConnectionLost" })
+      yield* redis.use((client) => client.get("key"))
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      const isOpen = yield* Deferred.make<void>()
+      const other = yield* Effect.fork(
+        redis.session(() => Effect.zipRight(Deferred.succeed(isOpen, undefined), Effect.never))
+      )
+      yield* Deferred.await(isOpen)
+      yield* server.kill
+      expect(yield* Effect.flip(Fiber.join(other))).toMatchObject({ _tag: "ConnectionLost" })
+    })
+  )
+})
+
+describe.skipIf(isMissing)("watch", () => {
+  it.scopedLive("writes if nothing has changed, and tells of a conflict otherwise", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const increment = (meanwhile: Effect.Effect<unknown, unknown>) =>
+        redis.watch(
+          "count",
+          async (client) => {
+            const count = Number(await client.get("count"))
+            await Effect.runPromise(meanwhile)
+            return count
+          },
+          (client, count) =>
+            client
+              .multi()
+              .set("count", count + 1)
+              .incr("writes")
+        )
+      expect(yield* increment(Effect.void)).toEqual(["OK", 1])
+      const refused = yield* Effect.flip(increment(redis.use((client) => client.set("count", 10))))
+      expect(refused).toMatchObject({ _tag: "RedisError", reason: "Conflict" })
+      expect(yield* increment(Effect.void)).toEqual(["OK", 2])
+      expect(yield* redis.use((client) => client.get("count"))).toBe("11")
+      // One that fails to read watches nothing any longer.
+      const failing = redis.watch(
+        ["count", "other"],
+        () => Promise.reject(new Error("not today")),
+        (client) => client.multi().incr("writes")
+      )
+      expect(yield* Effect.flip(failing)).toMatchObject({ reason: "Other", detail: "not today" })
+      yield* redis.use((client) => client.set("other", 1))
+      expect(yield* increment(Effect.void)).toEqual(["OK", 3])
+      expect(() =>
+        redis.watch(
+          [],
+          () => Promise.resolve(),
+          (client) => client.multi()
+        )
+      ).toThrow("one key at least")
+    })
+  )
+
+  it.scopedLive("of many at a time loses none", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const increment = redis
+        .watch(
+          "count",
+          (client) => client.get("count"),
+          (client, count) => client.multi().set("count", Number(count) + 1)
+        )
+        .pipe(Effect.retry({ while: (error) => error._tag === "RedisError" && error.reason === "Conflict" }))
+      yield* Effect.all(
+        Array.from({ length: 20 }, () => increment),
+        { concurrency: "unbounded" }
+      )
+      expect(yield* redis.use((client) => client.get("count"))).toBe("20")
+    })
+  )
+
+  it.scopedLive("fails with ConnectionLost when the server is killed in the middle", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const isReading = yield* Deferred.make<void>()
+      const caller = yield* Effect.fork(
+        redis.watch(
+          "count",
+          async (client) => {
+            Effect.runSync(Deferred.succeed(isReading, undefined))
+            for (;;) await client.get("count")
+          },
+          (client) => client.multi().incr("count")
+        )
+      )
+      yield* Deferred.await(isReading)
+      yield* server.kill
+      expect(yield* Effect.flip(Fiber.join(caller))).toMatchObject({ _tag: "ConnectionLost" })
+    })
+  )
+})
