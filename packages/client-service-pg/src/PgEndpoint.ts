@@ -11,6 +11,8 @@ import * as InvalidOption from "effect-client-service/InvalidOption"
 import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
+import { ofConnectionString } from "./internal/connectionString.js"
+import { PasswordFailure } from "./internal/pgFailure.js"
 import type { PgConnection } from "./PgConnection.js"
 import type { PgError } from "./PgError.js"
 
@@ -22,9 +24,15 @@ import type { PgError } from "./PgError.js"
  * @category options
  */
 export interface Options extends Omit<ClientConfig, "connectionString" | "password"> {
-  /** Such as `postgres://user:password@host:5432/database`. Its parts have precedence over the other options. */
+  /**
+   * Such as `postgres://user:password@host:5432/database`. Its parts have precedence over the other options. A query part
+   * that is not among those of `pg`, `connect_timeout` and `channel_binding` is refused.
+   */
   readonly connectionString?: string | Redacted.Redacted | undefined
-  /** The password; or what gives it, which is called at every attempt. */
+  /**
+   * The password; or what gives it, which is called at every attempt. When that fails, so does the attempt, by a `PgError`
+   * of reason `Credentials`, and the next one asks again.
+   */
   readonly password?: string | Redacted.Redacted | (() => string | Promise<string>) | undefined
   /** The name of the endpoint, for logs, spans and errors. Default: such as `postgres://host:5432/database`. */
   readonly name?: string | undefined
@@ -75,9 +83,20 @@ export const make = (options: Options): Endpoint.Endpoint<PgConnection, PgError>
 
 const configOf = ({ connectionString, linger: _linger, name: _name, password, ...config }: Options): ClientConfig => ({
   ...config,
-  ...(connectionString === undefined ? {} : { connectionString: reveal(connectionString) }),
-  ...(password === undefined ? {} : { password: typeof password === "function" ? password : reveal(password) })
+  ...(connectionString === undefined ? {} : ofConnectionString(reveal(connectionString))),
+  ...(password === undefined ? {} : { password: typeof password === "function" ? asking(password) : reveal(password) })
 })
+
+// What it throws is not the server's, whatever it is.
+const asking = (password: () => string | Promise<string>) => async (): Promise<string> => {
+  try {
+    const given: unknown = await password()
+    if (typeof given === "string") return given
+  } catch (cause) {
+    throw new PasswordFailure("The password could not be had", { cause })
+  }
+  throw new PasswordFailure("The password could not be had", { cause: new TypeError("It is no text") })
+}
 
 // Made once as well, so that what makes no sense is refused before the first attempt.
 const clientOf = (where: string, config: ClientConfig): Client => {

@@ -4,12 +4,14 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
 import type * as ConnectError from "effect-client-service-node/ConnectError"
 
 /**
  * The kinds of failures: those of the socket, as of a `ConnectError`, and those that the server tells.
  *
  * - `Authentication`: the password, the user or the way to log in was not accepted (SQLSTATE class 28).
+ * - `Credentials`: the function that is to give the password has failed.
  * - `NoDatabase`: there is no such database (`3D000`).
  * - `Unavailable`: the server takes no connection now: it starts up, shuts down or recovers (`57P03`), or has too many
  *   (`53300`).
@@ -24,6 +26,7 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
 export type Reason =
   | ConnectError.Reason
   | "Authentication"
+  | "Credentials"
   | "NoDatabase"
   | "Unavailable"
   | "Terminated"
@@ -45,8 +48,10 @@ export class PgError extends Data.TaggedError("PgError")<{
   readonly address: string
   /** The SQLSTATE that the server told, such as `28P01`, or the error code of Node.js, such as `ECONNREFUSED`. */
   readonly code?: string | undefined
-  /** The error of `pg` or of Node.js. */
+  /** The error of `pg` or of Node.js, or of the function that was to give the password. */
   readonly cause?: unknown
+  /** Whether a function gives the password, which the next attempt calls again. */
+  readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
     const code = this.code === undefined ? "" : ` (${this.code})`
@@ -62,8 +67,18 @@ export class PgError extends Data.TaggedError("PgError")<{
 }
 
 /**
+ * Why an attempt to connect has failed, or a connection was lost: by an endpoint, or by each of several, as
+ * `Endpoint.failover` and `Endpoint.happyEyeballs` tell it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ConnectFailure = PgError | EndpointsFailed<ConnectFailure>
+
+/**
  * Whether trying again will not help, until somebody changes the configuration here or at the server: the reason is
- * `Authentication` or `NoDatabase`. For a policy that is to end then.
+ * `Authentication` or `NoDatabase`. Not so where a function gives the password, since the next attempt asks it again. For a
+ * policy that is to end then.
  *
  * @example
  * ```ts
@@ -77,10 +92,12 @@ export class PgError extends Data.TaggedError("PgError")<{
  * @category classification
  */
 export const isFatal = (error: unknown): boolean =>
-  error instanceof PgError && (error.reason === "Authentication" || error.reason === "NoDatabase")
+  error instanceof PgError &&
+  (error.reason === "NoDatabase" || (error.reason === "Authentication" && error.isAskedAgain !== true))
 
 const meanings: Record<Reason, string> = {
   Authentication: "the server does not accept this login",
+  Credentials: "the password could not be had",
   NoDatabase: "there is no such database",
   Unavailable: "the server takes no connection now",
   Terminated: "the server ended the connection",

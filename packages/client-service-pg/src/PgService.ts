@@ -20,7 +20,7 @@ import { Channels } from "./internal/channels.js"
 import { queryOf } from "./internal/clientConnection.js"
 import type { PgConnection } from "./PgConnection.js"
 import * as PgEndpoint from "./PgEndpoint.js"
-import type { PgError } from "./PgError.js"
+import type { ConnectFailure, PgError } from "./PgError.js"
 import { Gap, type PgEvent } from "./PgEvent.js"
 
 /**
@@ -31,7 +31,7 @@ import { Gap, type PgEvent } from "./PgEvent.js"
  */
 export interface Pg {
   /** The service of the connection: its state, `start` and `stop`, `whenConnected`, and `use` for transactions. */
-  readonly service: ClientService.ClientService<PgConnection, PgError>
+  readonly service: ClientService.ClientService<PgConnection, ConnectFailure>
   /**
    * Waits for a connection and runs a statement on it, once. If the connection is lost before the answer, fails with
    * `ConnectionLost`, and whether the server ran it is not known: it is never run again.
@@ -57,7 +57,7 @@ export interface Pg {
   readonly listen: (
     channel: string,
     options?: ListenOptions
-  ) => Stream.Stream<PgEvent, PgError | ClientService.ServiceStopped | ClientService.RetriesExhausted<PgError>>
+  ) => Stream.Stream<PgEvent, PgError | ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>>
 }
 
 /**
@@ -93,7 +93,7 @@ export type QueryError =
   | PgError
   | ClientService.ConnectionLost
   | ClientService.ServiceStopped
-  | ClientService.RetriesExhausted<PgError>
+  | ClientService.RetriesExhausted<ConnectFailure>
 
 /**
  * There was no connection within `maxWait`. Nothing was sent.
@@ -101,7 +101,7 @@ export type QueryError =
  * @since 0.1.0
  * @category models
  */
-export type NotConnected = ClientService.NotConnected<PgError>
+export type NotConnected = ClientService.NotConnected<ConnectFailure>
 
 type Statement = string | QueryConfig<Array<unknown>>
 
@@ -130,11 +130,17 @@ export interface ListenOptions {
  */
 export interface Options<R1 = never, R3 = never, R4 = never>
   extends Omit<
-    ClientService.CommonOptions<PgConnection, PgError, Effect.Effect<unknown, PgError, R3 | Scope.Scope>, never, R4>,
+    ClientService.CommonOptions<
+      PgConnection,
+      ConnectFailure,
+      Effect.Effect<unknown, PgError, R3 | Scope.Scope>,
+      never,
+      R4
+    >,
     "heartbeat"
   > {
   /** Where to connect to, such as by `PgEndpoint.make`. */
-  readonly endpoint: Endpoint.Endpoint<PgConnection, PgError, R1>
+  readonly endpoint: Endpoint.Endpoint<PgConnection, ConnectFailure, R1>
   /** How the connection is probed, by a statement that does nothing. */
   readonly heartbeat?: Heartbeat | undefined
 }

@@ -1,7 +1,7 @@
-import { describe, expect, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
-import { TestEndpoint } from "effect-client-service"
-import { type PgConnection, PgEndpoint, PgService } from "effect-client-service-pg"
+import { describe, expect, expectTypeOf, it } from "@effect/vitest"
+import { Effect, type Layer, Redacted } from "effect"
+import { Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { type PgConnection, PgEndpoint, PgError, PgService } from "effect-client-service-pg"
 
 const refusal = (run: () => unknown): string => {
   try {
@@ -26,6 +26,26 @@ describe("PgEndpoint.make", () => {
     const message = refusal(() => PgEndpoint.make({ connectionString: "postgres://user:secret@:99:99/x" }))
     expect(message).toContain("PgEndpoint.make: connectionString")
     expect(message).not.toContain("secret")
+  })
+
+  it("refuses query parts that it does not know, by their names", () => {
+    const base = "postgres://user:secret@db.example.com/app"
+    const message = refusal(() => PgEndpoint.make({ connectionString: `${base}?target_session_attrs=read-write` }))
+    expect(message).toContain("?target_session_attrs=")
+    expect(message).not.toContain("secret")
+    expect(refusal(() => PgEndpoint.make({ connectionString: `${base}?connect_timeout=soon` }))).toContain("seconds")
+    expect(refusal(() => PgEndpoint.make({ connectionString: `${base}?channel_binding=x` }))).toContain("prefer")
+    const known = "application_name=a&connect_timeout=5&sslmode=verify-full&channel_binding=require&options=-c%20x%3D1"
+    expect(PgEndpoint.make({ connectionString: `${base}?${known}` }).name).toBe("postgres://db.example.com:5432/app")
+  })
+
+  it("takes endpoints of several servers for a Layer", () => {
+    const endpoint = PgEndpoint.make({ host: "db.example.com", database: "app" })
+    const retryPolicy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !PgError.isFatal(error)))
+    const layer = () => PgService.layer({ endpoint: Endpoint.failover([endpoint, endpoint]), retryPolicy })
+    expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<PgService.PgService>>()
+    const nested = Endpoint.happyEyeballs([Endpoint.failover([endpoint, endpoint]), endpoint])
+    expectTypeOf(() => PgService.layer({ endpoint: nested })).returns.toEqualTypeOf<Layer.Layer<PgService.PgService>>()
   })
 
   it("is named after where it connects to, without secrets", () => {

@@ -19,9 +19,10 @@ import { messages } from "./internal/messages.js"
 import { notReadyAnyLonger, ping } from "./internal/ping.js"
 import { watched, withSession } from "./internal/session.js"
 import { optionsOf } from "./internal/sharedClient.js"
+import type { Kind } from "./internal/subscriptions.js"
 import type { Client, RedisConnection, Session } from "./RedisConnection.js"
 import * as RedisEndpoint from "./RedisEndpoint.js"
-import type { RedisError } from "./RedisError.js"
+import type { ConnectFailure, RedisError } from "./RedisError.js"
 
 /**
  * All that a command can fail with.
@@ -41,7 +42,7 @@ export type CommandError = RedisError | ClientService.ConnectionLost | Subscript
  * @since 0.1.0
  * @category models
  */
-export type SubscriptionEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<RedisError>
+export type SubscriptionEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
 
 /**
  * What was published to a channel.
@@ -49,9 +50,9 @@ export type SubscriptionEnd = ClientService.ServiceStopped | ClientService.Retri
  * @since 0.1.0
  * @category models
  */
-export interface Message {
+export interface Message<out Body = string> {
   readonly channel: string
-  readonly message: string
+  readonly message: Body
 }
 
 /**
@@ -60,7 +61,7 @@ export interface Message {
  * @since 0.1.0
  * @category models
  */
-export interface PatternMessage extends Message {
+export interface PatternMessage<out Body = string> extends Message<Body> {
   readonly pattern: string
 }
 
@@ -75,7 +76,7 @@ export interface PatternMessage extends Message {
  */
 export interface Service {
   /** The service under it: its state, its connections, `reconnect` and `stop`. */
-  readonly service: ClientService.ClientService<RedisConnection, RedisError>
+  readonly service: ClientService.ClientService<RedisConnection, ConnectFailure>
   /**
    * Waits for a connection and runs commands on its client, once. If the connection is lost before they are answered,
    * fails with `ConnectionLost`. A command of a caller that is interrupted is not sent if it was not yet.
@@ -134,20 +135,37 @@ export interface Service {
    *
    * @throws InvalidOption if there is no channel, or an option makes no sense
    */
-  readonly subscribe: <Subscribed = never, Gap = never>(
+  readonly subscribe: <Subscribed = never, Gap = never, Bytes extends boolean = false>(
     channels: string | ReadonlyArray<string>,
-    options?: SubscribeOptions<Subscribed, Gap>
-  ) => Stream.Stream<Message | Subscribed | Gap, RedisError | SubscriptionEnd>
+    options?: SubscribeOptions<Subscribed, Gap, Bytes>
+  ) => Stream.Stream<Message<Body<Bytes>> | Subscribed | Gap, RedisError | SubscriptionEnd>
   /**
    * What is published to channels whose names match patterns such as `news.*`, as `subscribe` has it.
    *
    * @throws InvalidOption if there is no pattern, or an option makes no sense
    */
-  readonly psubscribe: <Subscribed = never, Gap = never>(
+  readonly psubscribe: <Subscribed = never, Gap = never, Bytes extends boolean = false>(
     patterns: string | ReadonlyArray<string>,
-    options?: SubscribeOptions<Subscribed, Gap>
-  ) => Stream.Stream<PatternMessage | Subscribed | Gap, RedisError | SubscriptionEnd>
+    options?: SubscribeOptions<Subscribed, Gap, Bytes>
+  ) => Stream.Stream<PatternMessage<Body<Bytes>> | Subscribed | Gap, RedisError | SubscriptionEnd>
+  /**
+   * What is published to sharded channels (`SPUBLISH`, of Redis 7), as `subscribe` has it.
+   *
+   * @throws InvalidOption if there is no channel, or an option makes no sense
+   */
+  readonly ssubscribe: <Subscribed = never, Gap = never, Bytes extends boolean = false>(
+    channels: string | ReadonlyArray<string>,
+    options?: SubscribeOptions<Subscribed, Gap, Bytes>
+  ) => Stream.Stream<Message<Body<Bytes>> | Subscribed | Gap, RedisError | SubscriptionEnd>
 }
+
+/**
+ * What a message is, by the option `bytes`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Body<Bytes extends boolean> = Bytes extends true ? Uint8Array : string
 
 /**
  * The type of `use`. This and the types after it fail with `NotConnected` only if they are told how long to wait.
@@ -234,7 +252,7 @@ export interface UseSession {
  * @since 0.1.0
  * @category models
  */
-export type NotConnected = ClientService.NotConnected<RedisError>
+export type NotConnected = ClientService.NotConnected<ConnectFailure>
 
 interface Unbounded {
   readonly maxWait?: undefined
@@ -258,7 +276,9 @@ interface CanExec<Replies> {
  * @since 0.1.0
  * @category options
  */
-export interface SubscribeOptions<Subscribed, Gap> {
+export interface SubscribeOptions<Subscribed, Gap, Bytes extends boolean = boolean> {
+  /** Whether messages are given as the bytes that they are, instead of being read as UTF-8. Default false. */
+  readonly bytes?: Bytes | undefined
   /** Gives the first element, which comes once the server has confirmed: all that is published after it is seen. */
   readonly subscribed?: (() => Subscribed) | undefined
   /**
@@ -291,7 +311,7 @@ export interface Options<R1, R3, R4>
   extends Omit<
     ClientService.CommonOptions<
       RedisConnection,
-      RedisError,
+      ConnectFailure,
       Effect.Effect<unknown, RedisError, R3 | Scope.Scope>,
       never,
       R4
@@ -299,7 +319,7 @@ export interface Options<R1, R3, R4>
     "heartbeat"
   > {
   /** Where to connect to, such as by `RedisEndpoint.make`. */
-  readonly endpoint: Endpoint.Endpoint<RedisConnection, RedisError, R1>
+  readonly endpoint: Endpoint.Endpoint<RedisConnection, ConnectFailure, R1>
 
   /**
    * How often a `PING` is sent, 10 seconds by default, and how long its answer may take, 5 seconds by default; or `false`
@@ -328,7 +348,7 @@ export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnect
  * @since 0.1.0
  * @category constructors
  */
-export const fromService = (service: ClientService.ClientService<RedisConnection, RedisError>): Service => {
+export const fromService = (service: ClientService.ClientService<RedisConnection, ConnectFailure>): Service => {
   function use<A>(f: (client: Client) => Promise<A>, options?: Unbounded): Effect.Effect<A, CommandError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
@@ -403,18 +423,26 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
       options
     )
   }
-  const streamOf = <A, Subscribed, Gap>(
-    kind: "subscribe" | "pSubscribe",
+  const streamOf = <A, Subscribed, Gap, Bytes extends boolean>(
+    kind: Kind,
     names: string | ReadonlyArray<string>,
-    element: (name: string, channel: string, message: string) => A,
-    options: SubscribeOptions<Subscribed, Gap> = {}
+    element: (name: string, channel: string, message: Body<Bytes>) => A,
+    options: SubscribeOptions<Subscribed, Gap, Bytes> = {}
   ) => {
     const where = `Redis.${kind.toLowerCase()}`
     const all = [...new Set(typeof names === "string" ? [names] : names)]
     if (all.length === 0) Validate.refuse(where, "names", names, "one name at least")
     const capacity = Validate.integer(where, "bufferSize", options.bufferSize ?? 10_000, 1)
-    const { gap, subscribed } = options
-    return messages(service, { kind, names: all, element, capacity, subscribed, gap })
+    const { bytes, gap, subscribed } = options
+    const body = bodyOf(bytes)
+    return messages(service, {
+      kind,
+      names: all,
+      element: (name, channel, message) => element(name, channel.toString(), body(message)),
+      capacity,
+      subscribed,
+      gap
+    })
   }
   return {
     service,
@@ -425,14 +453,11 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
     watch,
     session,
     subscribe: (channels, options) =>
-      streamOf("subscribe", channels, (_, channel, message): Message => ({ channel, message }), options),
+      streamOf("subscribe", channels, (_, channel, message) => ({ channel, message }), options),
     psubscribe: (patterns, options) =>
-      streamOf(
-        "pSubscribe",
-        patterns,
-        (pattern, channel, message): PatternMessage => ({ pattern, channel, message }),
-        options
-      )
+      streamOf("pSubscribe", patterns, (pattern, channel, message) => ({ pattern, channel, message }), options),
+    ssubscribe: (channels, options) =>
+      streamOf("sSubscribe", channels, (_, channel, message) => ({ channel, message }), options)
   }
 }
 
@@ -474,7 +499,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
  */
 export const layer = <R1 = never, R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
   options: LayerOptions<R1, R3, R4, W>
-): Layer.Layer<Redis, ClientService.WaitError<W, RedisError>, R1 | Exclude<R3, Scope.Scope> | R4> =>
+): Layer.Layer<Redis, ClientService.WaitError<W, ConnectFailure>, R1 | Exclude<R3, Scope.Scope> | R4> =>
   Layer.provide(Layer.effect(Redis, Effect.map(Connection, fromService)), connectionLayer(options))
 
 /**
@@ -498,7 +523,7 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
   options?: Omit<LayerOptions<never, R3, R4, W>, "endpoint">
 ): Layer.Layer<
   Redis,
-  ConfigError.ConfigError | ClientService.WaitError<W, RedisError>,
+  ConfigError.ConfigError | ClientService.WaitError<W, ConnectFailure>,
   Exclude<R3, Scope.Scope> | R4
 > => {
   const endpoint = Config.unwrap(server).pipe(Config.mapAttempt((server) => RedisEndpoint.make(server)))
@@ -507,7 +532,7 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
 
 class Connection extends Context.Tag("effect-client-service-redis/Redis/Connection")<
   Connection,
-  ClientService.ClientService<RedisConnection, RedisError>
+  ClientService.ClientService<RedisConnection, ConnectFailure>
 >() {}
 
 const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
@@ -523,4 +548,9 @@ const withHeartbeat = <R1, R3, R4>({ heartbeat, ...options }: Options<R1, R3, R4
     timeout: heartbeat?.timeout ?? "5 seconds"
   }
   return { ...options, heartbeat: withPing }
+}
+
+function bodyOf<Bytes extends boolean>(bytes: Bytes | undefined): (message: Buffer) => Body<Bytes>
+function bodyOf(bytes: boolean | undefined): (message: Buffer) => Uint8Array | string {
+  return bytes === true ? (message) => new Uint8Array(message) : (message) => message.toString()
 }

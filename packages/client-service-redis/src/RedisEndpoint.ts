@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
+import { InvalidOption } from "effect-client-service/InvalidOption"
 import * as Validate from "effect-client-service-driver/Validate"
 import { connect, type Settings } from "./internal/connection.js"
 import type { RedisConnection } from "./RedisConnection.js"
@@ -19,8 +20,9 @@ import { RedisError } from "./RedisError.js"
  */
 export interface ServerOptions {
   /**
-   * `redis://[[username][:password]@]host[:port][/database]`, or `rediss://` for TLS. Other options take the place of
-   * what it says.
+   * `redis://[[username][:password]@]host[:port][/database]`, or `rediss://` for TLS. `?db=5` or `?database=5` gives the
+   * database too, and `client_name` or `clientName` the name of the connection; any other query part is refused. Other
+   * options take the place of what it says.
    */
   readonly url?: string | Redacted.Redacted<string> | undefined
   /** A name or an IP address. Default `localhost`. */
@@ -119,7 +121,7 @@ const settingsOf = <R>(
       socket: socketOf({ host, port, path, tls }),
       username: options.username ?? url?.username,
       database: database === undefined ? undefined : Validate.integer(where, "database", database, 0),
-      clientName: options.clientName,
+      clientName: options.clientName ?? url?.clientName,
       isAskedAgain: options.password !== undefined && !Redacted.isRedacted(options.password),
       linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
       maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1)
@@ -152,26 +154,44 @@ interface Parsed {
   readonly username: string | undefined
   readonly password: Redacted.Redacted<string> | undefined
   readonly database: number | undefined
+  readonly clientName: string | undefined
 }
 
 const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
   try {
-    const { hostname, password, pathname, port, protocol, username } = new URL(
+    const { hostname, password, pathname, port, protocol, searchParams, username } = new URL(
       typeof url === "string" ? url : Redacted.value(url)
     )
-    const database = /^\/(\d+)$/.exec(pathname)?.[1]
+    const query = queryOf(searchParams)
+    const path = /^\/(\d+)$/.exec(pathname)?.[1]
+    const database = path ?? query.database
+    if (path !== undefined && query.database !== undefined && path !== query.database) throw new Error()
     const isRedis = protocol === "redis:" || protocol === "rediss:"
-    if (isRedis && hostname !== "" && (database !== undefined || pathname === "" || pathname === "/"))
+    if (isRedis && hostname !== "" && (path !== undefined || pathname === "" || pathname === "/"))
       return {
         host: hostname.replace(/^\[(.*)\]$/, "$1"),
         port: port === "" ? undefined : Number(port),
         isTls: protocol === "rediss:",
         username: username === "" ? undefined : decodeURIComponent(username),
         password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
-        database: database === undefined ? undefined : Number(database)
+        database: database === undefined ? undefined : Number(database),
+        clientName: query.clientName
       }
-  } catch {
+  } catch (error) {
+    if (error instanceof InvalidOption) throw error
     // What is wrong with it may be next to the password, so that is not told.
   }
   return Validate.refuse(where, "url", "<redacted>", "redis://[[username][:password]@]host[:port][/database]")
 }
+
+// By the names that clients of several languages have for them.
+const queryOf = (query: URLSearchParams) => {
+  for (const name of query.keys()) {
+    if (!parts.includes(name)) Validate.refuse(where, "url", `?${name}=`, `without query parts but ${parts.join(", ")}`)
+  }
+  const database = query.get("db") ?? query.get("database") ?? undefined
+  if (database !== undefined && !/^\d+$/.test(database)) Validate.refuse(where, "url", `?db=${database}`, "a number")
+  return { database, clientName: query.get("client_name") ?? query.get("clientName") ?? undefined }
+}
+
+const parts = ["db", "database", "client_name", "clientName"]

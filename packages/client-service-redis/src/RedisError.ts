@@ -13,6 +13,7 @@ import {
   WatchError
 } from "@redis/client"
 import * as Data from "effect/Data"
+import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
 
 /**
  * The kinds of failures.
@@ -78,6 +79,15 @@ export class RedisError extends Data.TaggedError("RedisError")<{
     return { _tag, reason, endpoint, code, detail, message }
   }
 }
+
+/**
+ * Why an attempt to connect has failed, or a connection was lost: by an endpoint, or by each of several, as
+ * `Endpoint.failover` and `Endpoint.happyEyeballs` tell it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type ConnectFailure = RedisError | EndpointsFailed<ConnectFailure>
 
 /**
  * Makes a `RedisError` of what `@redis/client` or a socket failed with.

@@ -1,7 +1,7 @@
 import net from "node:net"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import type { RedisError } from "effect-client-service-redis"
+import { Effect, Fiber, Logger, LogLevel } from "effect"
+import { Redis, RedisEndpoint, type RedisError } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { connectTo, isMissing, startServer } from "./support/servers.js"
 
@@ -22,6 +22,18 @@ describe.skipIf(isMissing)("commands", () => {
       const both: [number, number] = yield* redis.transaction((client) => client.multi().incr("count").incr("count"))
       expect(both).toEqual([3, 4])
       expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ name=tester .* db=3 .* resp=3\b/)
+    })
+  )
+
+  it.scopedLive("are sent to the database, and by the name, that a URL tells in its query", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const url = `redis://127.0.0.1:${server.port}?db=5&client_name=tester`
+      const redis = yield* Logger.withMinimumLogLevel(
+        Redis.make({ endpoint: RedisEndpoint.make({ url }) }),
+        LogLevel.None
+      )
+      expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ name=tester .* db=5 /)
     })
   )
 

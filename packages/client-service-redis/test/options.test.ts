@@ -13,6 +13,8 @@ describe("the name of an endpoint", () => {
     [{ path: "/run/redis.sock" }, "unix:///run/redis.sock"],
     [{ url: "redis://u:p@a:1/3" }, "redis://a:1/3"],
     [{ url: Redacted.make("rediss://:p@[::1]") }, "rediss://[::1]:6379"],
+    [{ url: "redis://a?db=5" }, "redis://a:6379/5"],
+    [{ url: "redis://a/5?database=5&client_name=x" }, "redis://a:6379/5"],
     [{ url: "redis://a", host: "b", name: "cache" }, "cache"],
     [{ url: "redis://a:1/2", host: "b", port: 3, database: 4 }, "redis://b:3/4"]
   ] as const) {
@@ -28,6 +30,9 @@ describe("an option that makes no sense", () => {
     [{ url: "redis://:hunter2@a/b" }, "url"],
     [{ url: "redis://:hunter2%@a" }, "url"],
     [{ url: Redacted.make("hunter2") }, "url"],
+    [{ url: "redis://:hunter2@a?db=x" }, "url"],
+    [{ url: "redis://:hunter2@a/4?db=5" }, "url"],
+    [{ url: "redis://:hunter2@a?ssl_cert_reqs=none" }, "url"],
     [{ host: "" }, "host"],
     [{ port: 0 }, "port"],
     [{ path: " " }, "path"],
@@ -41,6 +46,11 @@ describe("an option that makes no sense", () => {
       expect(() => RedisEndpoint.make(options)).not.toThrow(/hunter2/)
     })
   }
+
+  it("is named if it is a part of the query of a URL", () => {
+    const make = () => RedisEndpoint.make({ url: "redis://:hunter2@a?db=1&ssl_cert_reqs=none" })
+    expect(make).toThrow(/db, database, client_name, clientName.*ssl_cert_reqs/)
+  })
 
   it("is refused of a service", () => {
     const endpoint = RedisEndpoint.make({})

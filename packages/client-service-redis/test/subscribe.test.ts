@@ -57,6 +57,45 @@ describe.skipIf(isMissing)("a subscription", () => {
     })
   )
 
+  it.scopedLive("gives the bytes that were published, if it is asked for, and text to others", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const bytes = Buffer.from("a1a2a3ff00", "hex")
+      for (const kind of ["subscribe", "psubscribe"] as const) {
+        const binary = yield* elementsOf(redis[kind]("news", { ...marks, bytes: true }))
+        const text = yield* elementsOf(redis[kind]("news", marks))
+        expect(yield* Queue.take(binary)).toBe("subscribed")
+        expect(yield* Queue.take(text)).toBe("subscribed")
+        yield* redis.use((client) => client.publish("news", bytes))
+        const { message } = (yield* Queue.take(binary)) as Redis.Message<Uint8Array>
+        expect(Buffer.from(message).toString("hex")).toBe("a1a2a3ff00")
+        expect(message.constructor).toBe(Uint8Array)
+        expect(yield* Queue.take(text)).toMatchObject({ channel: "news", message: bytes.toString() })
+      }
+    })
+  )
+
+  it.scopedLive("may be to sharded channels, across a restart of the server", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const spublish = (text: string) => redis.use((client) => client.sPublish("news", text))
+      const elements = yield* elementsOf(redis.ssubscribe("news", marks))
+      expect(yield* Queue.take(elements)).toBe("subscribed")
+      yield* spublish("first")
+      yield* publish(redis, "news", "none of these")
+      expect(yield* Queue.take(elements)).toEqual(message("news", "first"))
+      yield* server.kill
+      yield* server.start
+      expect(yield* Queue.take(elements)).toBe("gap")
+      yield* spublish("second")
+      expect(yield* Queue.take(elements)).toEqual(message("news", "second"))
+      yield* Effect.scoped(Effect.tap(elementsOf(redis.ssubscribe("sport", marks)), Queue.take))
+      expect(yield* redis.command("PUBSUB", ["SHARDCHANNELS"])).toEqual(["news"])
+    })
+  )
+
   it.scopedLive("may be one of several to a channel, which come and go", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

@@ -1,13 +1,13 @@
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import { Config, type ConfigError, Context, Effect, type Layer, type Redacted, type Scope, type Stream } from "effect"
-import type { ClientService, ConnectionError } from "effect-client-service"
-import { Redis, type RedisConnection, RedisEndpoint, type RedisError } from "effect-client-service-redis"
+import { type ClientService, type ConnectionError, Endpoint, RetryPolicy } from "effect-client-service"
+import { Redis, type RedisConnection, RedisEndpoint, RedisError } from "effect-client-service-redis"
 
 class Vault extends Context.Tag("test/Vault")<Vault, Effect.Effect<Redacted.Redacted<string>, "sealed">>() {}
 
 const endpoint = RedisEndpoint.make({ password: Effect.flatten(Vault) })
 
-type Ended = ConnectionError.ServiceStopped | ConnectionError.RetriesExhausted<RedisError.RedisError>
+type Ended = ConnectionError.ServiceStopped | ConnectionError.RetriesExhausted<RedisError.ConnectFailure>
 
 declare const redis: Redis.Service
 
@@ -31,6 +31,18 @@ describe("the types", () => {
     expectTypeOf(configured).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, ConfigError.ConfigError>>()
   })
 
+  it("take endpoints of several servers, and endpoints of those", () => {
+    const retryPolicy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !RedisError.isFatal(error)))
+    const failover = () => Redis.layer({ endpoint: Endpoint.failover([endpoint, endpoint]), retryPolicy })
+    expectTypeOf(failover).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, never, Vault>>()
+    const nested = () =>
+      Redis.layer({
+        endpoint: Endpoint.failover([Endpoint.happyEyeballs([endpoint, endpoint]), endpoint]),
+        waitForConnection: {}
+      })
+    expectTypeOf(nested).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, Ended, Vault>>()
+  })
+
   it("infer what commands and subscriptions give", () => {
     const get = () => redis.use((client) => client.get("key"))
     expectTypeOf(get).returns.toEqualTypeOf<
@@ -40,7 +52,7 @@ describe("the types", () => {
     expectTypeOf(both).returns.toEqualTypeOf<Effect.Effect<[number, string | null], Redis.CommandError>>()
     const bounded = (options: ClientService.UseOptions) => redis.use((client) => client.get("key"), options)
     expectTypeOf(bounded).returns.toEqualTypeOf<
-      Effect.Effect<string | null, Redis.CommandError | ConnectionError.NotConnected<RedisError.RedisError>>
+      Effect.Effect<string | null, Redis.CommandError | ConnectionError.NotConnected<RedisError.ConnectFailure>>
     >()
     const unbounded = () => redis.use((client) => client.get("key"), { maxWait: undefined })
     expectTypeOf(unbounded).returns.toEqualTypeOf<Effect.Effect<string | null, Redis.CommandError>>()
@@ -56,6 +68,8 @@ describe("the types", () => {
     >()
     const plain = () => redis.subscribe("news")
     expectTypeOf(plain).returns.toEqualTypeOf<Stream.Stream<Redis.Message, RedisError.RedisError | Ended>>()
+    const bytes = () => redis.subscribe("news", { bytes: true })
+    expectTypeOf(bytes).returns.toEqualTypeOf<Stream.Stream<Redis.Message<Uint8Array>, RedisError.RedisError | Ended>>()
     const marked = () => redis.psubscribe(["news.*"], { gap: () => "gap" as const })
     expectTypeOf(marked).returns.toEqualTypeOf<
       Stream.Stream<Redis.PatternMessage | "gap", RedisError.RedisError | Ended>

@@ -230,7 +230,9 @@ export class ClientConnection implements PgConnection {
 
   #lost(error: unknown): PgError {
     if (this.#loss !== undefined) return this.#loss
-    this.#loss = pgFailure(error, this.#address)
+    const loss = pgFailure(error, this.#address)
+    const isAskedAgain = loss.reason === "Authentication" && typeof this.#config.password === "function"
+    this.#loss = isAskedAgain ? askedAgain(loss) : loss
     this.#signal.lost(this.#loss)
     return this.#loss
   }
@@ -263,3 +265,6 @@ const within = (millis: number, settled: Promise<void> | undefined): Promise<voi
     })
   })
 }
+
+const askedAgain = ({ address, cause, code, reason }: PgError): PgError =>
+  new PgError({ address, cause, code, reason, isAskedAgain: true })

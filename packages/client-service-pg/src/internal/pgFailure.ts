@@ -2,9 +2,13 @@ import { fromNodeError, reasonOf } from "effect-client-service-node/ConnectError
 import { DatabaseError } from "pg"
 import { PgError, type Reason } from "../PgError.js"
 
+/** The password could not be had, for this cause. */
+export class PasswordFailure extends Error {}
+
 /** Makes a `PgError` of whatever `pg` failed with. */
 export const pgFailure = (cause: unknown, address: string): PgError => {
   if (cause instanceof PgError) return cause
+  if (cause instanceof PasswordFailure) return new PgError({ reason: "Credentials", address, cause: cause.cause })
   if (cause instanceof DatabaseError) {
     return new PgError({ reason: ofSqlState(cause.code ?? ""), address, code: cause.code, cause })
   }

@@ -20,7 +20,7 @@ export const start = (
     Logger.withMinimumLogLevel(LogLevel.None)
   )
 
-type State = ConnectionState.ConnectionState<PgConnection.PgConnection, PgError.PgError>
+type State = ConnectionState.ConnectionState<PgConnection.PgConnection, PgError.ConnectFailure>
 
 /** Waits until a service is in a state, and gives that. */
 export const stateOf = <Tag extends State["_tag"]>({ service }: PgService.Pg, tag: Tag) =>

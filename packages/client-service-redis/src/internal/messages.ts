@@ -4,14 +4,14 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type { RedisConnection } from "../RedisConnection.js"
-import type { RedisError } from "../RedisError.js"
+import type { ConnectFailure, RedisError } from "../RedisError.js"
 import { MessageBuffer } from "./messageBuffer.js"
 import type { Kind } from "./subscriptions.js"
 
 export interface Settings<A, Subscribed, Gap> {
   readonly kind: Kind
   readonly names: ReadonlyArray<string>
-  readonly element: (name: string, channel: string, message: string) => A
+  readonly element: (name: string, channel: Buffer, message: Buffer) => A
   readonly capacity: number
   readonly subscribed: (() => Subscribed) | undefined
   readonly gap: (() => Gap) | undefined
@@ -19,12 +19,12 @@ export interface Settings<A, Subscribed, Gap> {
 
 /** What is published to some channels or patterns, across connections. */
 export const messages = <A, Subscribed, Gap>(
-  service: ClientService.ClientService<RedisConnection, RedisError>,
+  service: ClientService.ClientService<RedisConnection, ConnectFailure>,
   settings: Settings<A, Subscribed, Gap>
 ) =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      type Failure = RedisError | ClientService.ServiceStopped | ClientService.RetriesExhausted<RedisError>
+      type Failure = RedisError | ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
       const buffer = new MessageBuffer<A | Subscribed | Gap, Failure>(settings.capacity, settings.gap)
       let isFirst = true
       const deliver = (elements: ReadonlyArray<A | Subscribed | Gap>): void => {

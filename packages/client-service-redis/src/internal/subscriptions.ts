@@ -1,9 +1,9 @@
 import type { Owner } from "./owner.js"
 
-export type Listener = (message: string, channel: string) => void
+export type Listener = (message: Buffer, channel: Buffer) => void
 
-/** The commands that subscribe to what is named in full, or by a pattern. */
-export type Kind = "subscribe" | "pSubscribe"
+/** The commands that subscribe to what is named in full, by a pattern, or in a shard. */
+export type Kind = "subscribe" | "pSubscribe" | "sSubscribe"
 
 export interface Subscribed {
   /** Resolves when the server has confirmed it. */
@@ -17,7 +17,7 @@ interface Subscription {
   readonly dispatch: Listener
 }
 
-const opposites = { subscribe: "unsubscribe", pSubscribe: "pUnsubscribe" } as const
+const opposites = { subscribe: "unsubscribe", pSubscribe: "pUnsubscribe", sSubscribe: "sUnsubscribe" } as const
 
 /**
  * The subscriptions of one connection, however many listeners each has.
@@ -27,7 +27,11 @@ const opposites = { subscribe: "unsubscribe", pSubscribe: "pUnsubscribe" } as co
  */
 export class Subscriptions {
   readonly #owner: Owner
-  readonly #byName = { subscribe: new Map<string, Subscription>(), pSubscribe: new Map<string, Subscription>() }
+  readonly #byName = {
+    subscribe: new Map<string, Subscription>(),
+    pSubscribe: new Map<string, Subscription>(),
+    sSubscribe: new Map<string, Subscription>()
+  }
 
   constructor(owner: Owner) {
     this.#owner = owner
@@ -43,7 +47,7 @@ export class Subscriptions {
         subscription.listeners.delete(listener)
         if (subscription.listeners.size > 0 || subscriptions.get(name) !== subscription) return
         subscriptions.delete(name)
-        this.#owner[opposites[kind]](name, subscription.dispatch).catch(() => {})
+        this.#owner[opposites[kind]](name, subscription.dispatch, true).catch(() => {})
       }
     }
   }
@@ -53,7 +57,7 @@ export class Subscriptions {
     const dispatch: Listener = (message, channel) => {
       for (const listener of listeners) listener(message, channel)
     }
-    const subscription = { listeners, dispatch, confirmed: this.#owner[kind](name, dispatch) }
+    const subscription = { listeners, dispatch, confirmed: this.#owner[kind](name, dispatch, true) }
     this.#byName[kind].set(name, subscription)
     // Whoever waits is told; all may have left.
     subscription.confirmed.catch(() => {})
