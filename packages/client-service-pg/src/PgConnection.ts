@@ -3,8 +3,11 @@
  *
  * @since 0.1.0
  */
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import type { Client, Notification, QueryConfig, QueryResult, QueryResultRow } from "pg"
 import type { PgError } from "./PgError.js"
 
@@ -15,6 +18,8 @@ import type { PgError } from "./PgError.js"
  * @category models
  */
 export interface PgConnection {
+  /** Where the server is, such as `db.example.com:5432` or the path of a Unix socket. */
+  readonly address: string
   /**
    * Runs a statement. Interrupting it before its turn has come takes it back; after that it is cancelled on the server, by a
    * request on a connection of its own, and the next turn begins when the server has ended it. What was done by then stays
@@ -34,10 +39,27 @@ export interface PgConnection {
    * A transaction that is open then is rolled back before the next turn, and what had succeeded fails with a `PgError` of
    * reason `OpenTransaction`. Interrupting it once its turn has come cancels the statement under way and rolls back likewise,
    * and the client refuses all that it is asked afterwards, as it does when the promise has settled.
+   *
+   * Of a `PgService`, what it has done to the session is undone before the next turn, as the server tells it: settings, roles,
+   * temporary tables, prepared statements, cursors. After `DISCARD ALL`, `DEALLOCATE ALL` or `UNLISTEN`, the connection is
+   * lost. Not so advisory locks, and settings of a name of one's own such as `app.user`.
    */
   readonly withClient: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
   /** Has a function called with each notification, from now on and for as long as the connection lives. */
   readonly onNotification: (f: (notification: Notification) => void) => void
+  /** @internal */
+  readonly asOwner: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
+  /**
+   * From now on, the session is given back as it is.
+   *
+   * @internal
+   */
+  readonly prepared: () => void
+  /** @internal */
+  readonly openOwn: (
+    signal: ConnectionSignal<PgError>,
+    linger: Duration.Duration
+  ) => Effect.Effect<PgConnection, PgError, Scope.Scope>
   /** @internal */
   readonly begin: <A>(
     f: (client: Client) => PromiseLike<A>,

@@ -19,6 +19,7 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
  *   session was over (`57P01`, `57P02`, `57P04`, `57P05`, `25P03`, `25P04`).
  * - `Query`: the server refused a statement, with any other SQLSTATE.
  * - `OpenTransaction`: whoever had the connection for a turn has left a transaction open at its end, which was rolled back.
+ * - `RolledBack`: a transaction was to be committed, and the server rolled it back, since a statement of it had failed.
  *
  * @since 0.1.0
  * @category models
@@ -32,6 +33,7 @@ export type Reason =
   | "Terminated"
   | "Query"
   | "OpenTransaction"
+  | "RolledBack"
 
 /**
  * An attempt to connect failed, a connection was lost, or a statement was refused.
@@ -102,6 +104,7 @@ const meanings: Record<Reason, string> = {
   Unavailable: "the server takes no connection now",
   Terminated: "the server ended the connection",
   Query: "the server refused the statement",
+  RolledBack: "the transaction had failed, and was rolled back",
   OpenTransaction: "a transaction was left open, and is rolled back",
   Refused: "nothing accepts connections there; is the server running, and is this its address?",
   Dns: "the name of the host could not be looked up",

@@ -18,6 +18,7 @@ import * as Validate from "effect-client-service-driver/Validate"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
 import { Channels } from "./internal/channels.js"
 import { queryOf } from "./internal/clientConnection.js"
+import * as internal from "./internal/transaction.js"
 import type { PgConnection } from "./PgConnection.js"
 import * as PgEndpoint from "./PgEndpoint.js"
 import type { ConnectFailure, PgError } from "./PgError.js"
@@ -42,6 +43,17 @@ export interface Pg {
    * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
   readonly query: Query
+  /**
+   * Runs an Effect in a transaction, on a connection of its own, so that it holds up nobody: it is committed when the Effect
+   * succeeds, and rolled back when it fails or is interrupted. The connection is prepared as the others are, and closed in the
+   * end. Whoever is interrupted during the commit does not learn whether it was.
+   *
+   * Fails with `ConnectionLost` if the connection is lost: it was not committed, unless the commit was under way. Fails with a
+   * `PgError` of reason `RolledBack` if the Effect succeeds though a statement has failed, outside of a `savepoint`.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
+   */
+  readonly transaction: InTransaction
   /**
    * What is sent to a channel, for as long as the stream runs. It goes on across connections: on each, the server has
    * acknowledged the `LISTEN` before anybody gets that connection, and a `Gap` comes before what is sent then. All streams
@@ -77,6 +89,42 @@ export interface Query {
     values: ReadonlyArray<unknown> | undefined,
     options: ClientService.UseOptions | undefined
   ): Effect.Effect<QueryResult<Row>, QueryError | NotConnected>
+}
+
+/**
+ * The type of `transaction`: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface InTransaction {
+  <A, E, R>(
+    f: (transaction: Transaction) => Effect.Effect<A, E, R>,
+    options?: TransactionOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E | QueryError, R>
+  <A, E, R>(
+    f: (transaction: Transaction) => Effect.Effect<A, E, R>,
+    options: TransactionOptions
+  ): Effect.Effect<A, E | QueryError | NotConnected, R>
+}
+
+/**
+ * Statements that are one, on a connection of their own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Transaction = internal.Transaction
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface TransactionOptions extends ClientService.UseOptions {
+  /** Default: the server's, which is `read committed` unless it is configured otherwise. */
+  readonly isolation?: "read committed" | "repeatable read" | "serializable" | undefined
+  /** Default: the server's, which is false unless it is configured otherwise. */
+  readonly readOnly?: boolean | undefined
 }
 
 /**
@@ -191,12 +239,16 @@ export const make = <R1 = never, R3 = never, R4 = never>(
 ): Effect.Effect<Pg, never, Scope.Scope | R1 | R3 | R4> => {
   const { heartbeat, prepare, ...common } = options
   const channels = new Channels()
-  return Effect.map(
+  return Effect.zipWith(
+    Effect.context<R3>(),
     ClientService.make({
       ...common,
       // Last, so that what `prepare` sends to a channel comes before the gap.
       prepare: (connection: PgConnection) =>
-        Effect.zipRight(prepare === undefined ? Effect.void : prepare(connection), channels.prepare(connection)),
+        Effect.zipRight(
+          Effect.tap(prepare === undefined ? Effect.void : prepare(connection), connection.prepared),
+          channels.prepare(connection)
+        ),
       heartbeat: {
         // A server that refuses a statement is alive.
         probe: (connection) =>
@@ -209,9 +261,14 @@ export const make = <R1 = never, R3 = never, R4 = never>(
         timeout: heartbeat?.timeout ?? "15 seconds"
       }
     }),
-    (service): Pg => ({
+    (context, service): Pg => ({
       service,
       query: queryOn(service),
+      transaction: transactionOn(service, (own) =>
+        prepare === undefined
+          ? Effect.void
+          : Effect.mapInputContext(prepare(own), (scope: Context.Context<Scope.Scope>) => Context.merge(context, scope))
+      ),
       listen: (channel, options) => listen(service, channels, channel, options)
     })
   )
@@ -299,6 +356,31 @@ const queryOn = (service: Pg["service"]): Query => {
     return service.useAsync<QueryResult<Row>, PgError>(({ begin }, resume) => begin(run, resume), options)
   }
   return query
+}
+
+const transactionOn = (
+  service: Pg["service"],
+  prepare: (own: PgConnection) => Effect.Effect<unknown, PgError, Scope.Scope>
+): InTransaction => {
+  type Begun<A, E, R> = (transaction: Transaction) => Effect.Effect<A, E, R>
+  function transaction<A, E, R>(
+    f: Begun<A, E, R>,
+    options?: TransactionOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<A, E | QueryError, R>
+  function transaction<A, E, R>(
+    f: Begun<A, E, R>,
+    options: TransactionOptions
+  ): Effect.Effect<A, E | QueryError | NotConnected, R>
+  function transaction<A, E, R>(f: Begun<A, E, R>, { isolation, maxWait, readOnly }: TransactionOptions = {}) {
+    const modes = [
+      ...(isolation === undefined ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
+      ...(readOnly === undefined ? [] : [readOnly ? "READ ONLY" : "READ WRITE"])
+    ]
+    const begin = ["BEGIN", ...modes].join(" ")
+    const run = (connection: PgConnection) => internal.inTransaction(connection, service.name, begin, prepare, f)
+    return service.use(run, { maxWait })
+  }
+  return transaction
 }
 
 const listen = (

@@ -3,7 +3,7 @@ import { Deferred, Effect, Fiber, Queue, TestClock } from "effect"
 import { TestEndpoint } from "effect-client-service"
 import { type PgConnection, PgError, PgService } from "effect-client-service-pg"
 import type { Client } from "pg"
-import { start } from "./support/pg.js"
+import { hear, isGap, isPayload, start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
 const withClient = <A>(pg: PgService.Pg, f: (client: Client) => PromiseLike<A>) =>
@@ -212,6 +212,56 @@ describeWithServer("a turn", (test) => {
       }))
   })
 
+  describe("that changes the session has that undone", () => {
+    for (const [change, look] of [
+      ["SET search_path = nowhere", "SELECT current_setting('search_path')"],
+      ["SET my.greeting = 'changed'; SET statement_timeout = 100000", "SELECT current_setting('statement_timeout')"],
+      ["RESET work_mem", "SELECT current_setting('work_mem')"],
+      ["SET work_mem = '2MB'", "SELECT current_setting('work_mem')"],
+      ["SET ROLE pg_monitor", "SELECT current_user::text"],
+      [
+        "SET SESSION AUTHORIZATION pg_monitor; SET TimeZone = 'Asia/Tokyo'",
+        "SELECT session_user, current_setting('TimeZone')"
+      ],
+      ["CREATE TEMP TABLE mine (n serial)", "SELECT to_regclass('mine'), to_regclass('of_all')"],
+      ["CREATE TEMP TABLE mine AS SELECT 1 AS n", "SELECT to_regclass('mine')"],
+      ["CREATE TEMP VIEW mine AS SELECT 1 AS n", "SELECT to_regclass('mine')"],
+      ["CREATE TEMP SEQUENCE mine", "SELECT to_regclass('mine')"],
+      ["PREPARE mine AS SELECT 1", "SELECT name FROM pg_prepared_statements"],
+      ["DECLARE mine CURSOR WITH HOLD FOR SELECT 1", "SELECT name FROM pg_cursors WHERE is_holdable"],
+      ["DISCARD TEMP; CREATE TEMP TABLE of_all ()", "SELECT to_regclass('of_all')"]
+    ] as const) {
+      test(`as ${change}`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server, {
+            prepare: (connection) =>
+              connection.withClient(async (client) => {
+                await client.query("SET work_mem = '1MB'")
+                await client.query("CREATE TEMP TABLE of_all ()")
+              })
+          })
+          const before = yield* pg.query(look)
+          yield* withClient(pg, (client) => client.query(change))
+          expect((yield* pg.query(look)).rows).toEqual(before.rows)
+          expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+          expect((yield* pg.query("SELECT current_setting('work_mem') AS mem")).rows).toEqual([{ mem: "1MB" }])
+        }))
+    }
+
+    for (const change of ["DISCARD ALL", "UNLISTEN *", "DEALLOCATE ALL"]) {
+      test(`by the loss of the connection, as ${change}`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server)
+          const heard = yield* hear(pg, "spent")
+          yield* Effect.exit(withClient(pg, (client) => client.query(change)))
+          yield* heard.until(isGap("Reconnected"))
+          yield* pg.query("NOTIFY spent, 'still there'")
+          yield* heard.until(isPayload("still there"))
+          expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
+        }))
+    }
+  })
+
   test("of a client is over when its promise has settled", (server) =>
     Effect.gen(function* () {
       const pg = yield* start(server)
@@ -236,7 +286,8 @@ describe("the heartbeat", () => {
             Queue.offer(asked, undefined),
             Effect.fail(new PgError.PgError({ reason: "Query", address: "here", code: "57014" }))
           ),
-        onNotification: () => {}
+        onNotification: () => {},
+        prepared: () => {}
       }
       const pg = yield* PgService.make({ endpoint })
       yield* pg.service.start

@@ -93,7 +93,7 @@ class Subscriptions {
 
   // When its turn comes, more may want to listen, or fewer: all of them take one step.
   readonly #reconcile: Effect.Effect<void, PgError> = Effect.suspend(() =>
-    this.#connection.withClient(async (client) => {
+    this.#connection.asOwner(async (client) => {
       const wanted = new Set([...this.#inboxes.keys()].map(({ channel }) => channel))
       const added = [...wanted].filter((channel) => !this.#listening.has(channel))
       const removed = [...this.#listening].filter((channel) => !wanted.has(channel))

@@ -2,6 +2,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import {
   Client,
@@ -17,6 +18,7 @@ import { PgError } from "../PgError.js"
 import { type Cancel, cancel } from "./cancel.js"
 import { lend } from "./lentClient.js"
 import { pgFailure } from "./pgFailure.js"
+import { type Change, observe, read, restore, type SessionState } from "./sessionState.js"
 
 type Resume<A> = (exit: Exit.Exit<A, PgError>) => void
 
@@ -30,20 +32,29 @@ export class ClientConnection implements PgConnection {
   // Out of reach, so that whoever prints the connection does not print what it logs in with.
   readonly #client: Client
   readonly #config: ClientConfig
-  readonly #address: string
+  readonly address: string
   readonly #signal: ConnectionSignal<PgError>
   readonly #turns = new Set<() => void>()
+  readonly #isOwn: boolean
+  readonly #owned = new Set<ClientConnection>()
   #isOpen = false
   #isBusy = false
   #isAdmitting = false
+  #isPrepared = false
+  /** What the session has of its own when it has been prepared, and before anybody has had its client. */
+  #state: SessionState | undefined
+  /** Tells what this turn has done to the session. */
+  #observed: (() => Change) | undefined
   #cancelling: Cancel | undefined
   #loss: PgError | undefined
 
-  constructor(config: ClientConfig, address: string, signal: ConnectionSignal<PgError>) {
+  /** Of one that `isOwn`, the turns belong to one caller, who has begun a transaction. */
+  constructor(config: ClientConfig, address: string, signal: ConnectionSignal<PgError>, isOwn = false) {
     const client = new Client(config)
     this.#client = client
     this.#config = config
-    this.#address = address
+    this.address = address
+    this.#isOwn = isOwn
     this.#signal = signal
     client.on("error", (error) => this.#lost(error))
     client.on("end", () => this.#lost(new Error("Connection terminated")))
@@ -74,7 +85,26 @@ export class ClientConnection implements PgConnection {
     }).pipe(Effect.interruptible, Effect.timeoutOption(linger))
   }
 
+  /** Another connection to the same server, for one caller. It ends with this one. */
+  readonly openOwn = (
+    signal: ConnectionSignal<PgError>,
+    linger: Duration.Duration
+  ): Effect.Effect<PgConnection, PgError, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const own = new ClientConnection(this.#config, this.address, signal, true)
+        this.#owned.add(own)
+        return own
+      }),
+      (own) =>
+        Effect.ensuring(
+          own.close(linger),
+          Effect.sync(() => this.#owned.delete(own))
+        )
+    ).pipe(Effect.flatMap((own) => own.connect))
+
   readonly #destroy = Effect.async<void>((resume) => {
+    for (const own of this.#owned) own.#client.connection.stream.destroy()
     this.#cancelling?.destroy()
     const { stream } = this.#client.connection
     if (stream.closed) return resume(Effect.void)
@@ -90,11 +120,21 @@ export class ClientConnection implements PgConnection {
   readonly withClient = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> =>
     Effect.suspend(() => {
       const lent = lend(this.#client)
-      return Effect.ensuring(
-        this.#inTurn(() => f(lent.client), lent.revoke),
-        Effect.sync(lent.revoke)
-      )
+      const turn = async (client: Client): Promise<A> => {
+        if (this.#isPrepared) {
+          this.#state ??= await read(client)
+          this.#observed = observe(client)
+        }
+        return f(lent.client)
+      }
+      return Effect.ensuring(this.#inTurn(turn, lent.revoke), Effect.sync(lent.revoke))
     })
+
+  readonly asOwner = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> => this.#inTurn(f, () => {})
+
+  readonly prepared = (): void => {
+    this.#isPrepared = true
+  }
 
   readonly onNotification = (f: (notification: Notification) => void): void => {
     this.#client.on("notification", f)
@@ -140,7 +180,7 @@ export class ClientConnection implements PgConnection {
   }
 
   #end<A>(exit: Exit.Exit<A, PgError>, resume: Resume<A>): void {
-    if (this.#loss !== undefined || (this.#isReady && !this.#isInTransaction)) {
+    if (this.#loss !== undefined || (this.#isReady && !this.#hasOpenTransaction && this.#observed === undefined)) {
       resume(exit)
       this.#done()
       return
@@ -176,19 +216,23 @@ export class ClientConnection implements PgConnection {
     return Reflect.get(this.#client, "readyForQuery") === true
   }
 
-  get #isInTransaction(): boolean {
-    return this.#client.getTransactionStatus() !== "I"
+  get #hasOpenTransaction(): boolean {
+    return !this.#isOwn && this.#client.getTransactionStatus() !== "I"
   }
 
-  /** Rolls back the transaction that a turn has left open, if any, and tells of it. */
+  /** Rolls back the transaction that a turn has left open, if any, and tells of it; and has the session be as it was. */
   async #clear(): Promise<PgError | undefined> {
     try {
       // What was asked without waiting for the answer is answered before.
       if (!this.#isReady) await this.#run("-- ready")
-      if (!this.#isInTransaction) return
-      await this.#run("ROLLBACK")
-      if (this.#isInTransaction) throw new Error("A transaction can't be rolled back")
-      return new PgError({ reason: "OpenTransaction", address: this.#address })
+      const change = this.#observed?.()
+      this.#observed = undefined
+      const isOpen = this.#hasOpenTransaction
+      if (isOpen) await this.#run("ROLLBACK")
+      if (this.#hasOpenTransaction) throw new Error("A transaction can't be rolled back")
+      if (change === "spent") throw new Error("A turn has ended what others have of the session")
+      if (change === "changed" && this.#state !== undefined) await restore(this.#client, this.#state)
+      return isOpen ? new PgError({ reason: "OpenTransaction", address: this.address }) : undefined
     } catch (error) {
       return this.#lost(error)
     }
@@ -223,14 +267,14 @@ export class ClientConnection implements PgConnection {
   }
 
   #failureOf(error: unknown): PgError {
-    const failure = this.#loss ?? pgFailure(error, this.#address)
+    const failure = this.#loss ?? pgFailure(error, this.address)
     // To a statement under way `pg` tells it as the answer, and only then that the connection is lost, without a reason.
     return failure.reason === "Terminated" ? this.#lost(failure) : failure
   }
 
   #lost(error: unknown): PgError {
     if (this.#loss !== undefined) return this.#loss
-    const loss = pgFailure(error, this.#address)
+    const loss = pgFailure(error, this.address)
     const isAskedAgain = loss.reason === "Authentication" && typeof this.#config.password === "function"
     this.#loss = isAskedAgain ? askedAgain(loss) : loss
     this.#signal.lost(this.#loss)

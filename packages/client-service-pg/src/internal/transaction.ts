@@ -1,0 +1,80 @@
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { ConnectionLost } from "effect-client-service/ConnectionError"
+import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
+import type { PgConnection } from "../PgConnection.js"
+import { PgError } from "../PgError.js"
+
+/** Statements that are one, on a connection of their own. */
+export interface Transaction {
+  /** Runs a statement in the transaction. */
+  readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
+    query: string | QueryConfig<Array<unknown>>,
+    values?: ReadonlyArray<unknown>
+  ) => Effect.Effect<QueryResult<Row>, PgError>
+  /**
+   * Runs a part of the transaction that is undone alone if it fails or is interrupted. There may be parts within it, but not
+   * two at a time.
+   */
+  readonly savepoint: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | PgError, R>
+}
+
+/** Runs an Effect in a transaction, which is committed if it succeeds and rolled back otherwise. */
+export const inTransaction = <A, E, R>(
+  connection: PgConnection,
+  service: string,
+  begin: string,
+  prepare: (own: PgConnection) => Effect.Effect<unknown, PgError, Scope.Scope>,
+  f: (transaction: Transaction) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | PgError | ConnectionLost, R> =>
+  Effect.acquireUseRelease(
+    Scope.make(),
+    (scope) =>
+      Effect.gen(function* () {
+        const lost = yield* Deferred.make<never, ConnectionLost>()
+        const signal = {
+          lost: (cause?: PgError) => Deferred.unsafeDone(lost, Effect.fail(new ConnectionLost({ service, cause })))
+        }
+        const own = yield* Scope.extend(Effect.tap(connection.openOwn(signal, linger), prepare), scope)
+        const all = Effect.gen(function* () {
+          yield* own.query(begin)
+          const value = yield* f(on(own))
+          const { command } = yield* own.query("COMMIT")
+          // That is what the server does to one that has failed, and answers OK.
+          if (command !== "COMMIT") return yield* new PgError({ reason: "RolledBack", address: own.address })
+          return value
+        })
+        return yield* Effect.raceFirst(all, Deferred.await(lost)).pipe(
+          // What it asked fails when the connection is lost, and may do so first.
+          Effect.catchAllCause((cause) =>
+            Effect.flatMap(Deferred.isDone(lost), (isLost) => (isLost ? Deferred.await(lost) : Effect.failCause(cause)))
+          )
+        )
+      }),
+    // The server rolls back what is left.
+    (scope, exit) => Scope.close(scope, exit)
+  )
+
+const linger = Duration.seconds(1)
+
+const on = (own: PgConnection): Transaction => {
+  let count = 0
+  return {
+    query: own.query,
+    savepoint: (effect) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          count += 1
+          const name = `savepoint_${count}`
+          yield* restore(own.query(`SAVEPOINT ${name}`))
+          const exit = yield* Effect.exit(restore(effect))
+          const isDone = Exit.isSuccess(exit)
+          yield* own.query(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
+          return yield* exit
+        })
+      )
+  }
+}

@@ -1,0 +1,150 @@
+import { describe, expect } from "@effect/vitest"
+import { Deferred, Effect, Fiber } from "effect"
+import { start } from "./support/pg.js"
+import { describeWithServer } from "./support/server.js"
+
+describeWithServer("a transaction", (test) => {
+  test("is seen as a whole by others when it is committed, and holds up nobody", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE whole (n int)")
+      const count = Effect.map(pg.query("SELECT FROM whole"), ({ rowCount }) => rowCount)
+      const isInside = yield* Deferred.make<void>()
+      const goOn = yield* Deferred.make<void>()
+      const running = yield* Effect.fork(
+        pg.transaction(({ query }) =>
+          Effect.gen(function* () {
+            yield* query("INSERT INTO whole VALUES (1)")
+            yield* query("INSERT INTO whole VALUES ($1)", [2])
+            yield* Deferred.succeed(isInside, undefined)
+            yield* Deferred.await(goOn)
+            return (yield* query<{ readonly n: number }>("SELECT n FROM whole ORDER BY n")).rows
+          })
+        )
+      )
+      yield* Deferred.await(isInside)
+      expect(yield* count).toBe(0)
+      yield* Deferred.succeed(goOn, undefined)
+      expect(yield* Fiber.join(running)).toEqual([{ n: 1 }, { n: 2 }])
+      expect(yield* count).toBe(2)
+    }))
+
+  describe("is rolled back", () => {
+    for (const [name, end] of [
+      ["when it fails", Effect.fail("enough")],
+      ["when it dies", Effect.die("enough")],
+      ["when it is interrupted", Effect.interrupt]
+    ] as const) {
+      test(name, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server)
+          yield* pg.query("CREATE TABLE undone (n int)")
+          const exit = yield* Effect.exit(
+            pg.transaction(({ query }) => Effect.zipRight(query("INSERT INTO undone VALUES (1)"), end))
+          )
+          expect(exit._tag).toBe("Failure")
+          expect((yield* pg.query("SELECT FROM undone")).rowCount).toBe(0)
+          // Nothing of it is left that holds a lock.
+          yield* pg.query("DROP TABLE undone")
+        })
+      )
+    }
+
+    test("and says so when it goes on after a statement that has failed", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* pg.query("CREATE TABLE ignored (n int)")
+        const refused = yield* Effect.flip(
+          pg.transaction(({ query }) =>
+            Effect.zipRight(query("INSERT INTO ignored VALUES (1)"), Effect.ignore(query("SELECT 1 / 0")))
+          )
+        )
+        expect(refused).toMatchObject({ _tag: "PgError", reason: "RolledBack" })
+        expect((yield* pg.query("SELECT FROM ignored")).rowCount).toBe(0)
+      }))
+  })
+
+  test("keeps what it did before a savepoint that fails or is interrupted, within others too", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE parts (n int)")
+      yield* pg.transaction(({ query, savepoint }) =>
+        Effect.gen(function* () {
+          const insert = (n: number) => query("INSERT INTO parts VALUES ($1)", [n])
+          yield* insert(1)
+          yield* Effect.ignore(savepoint(Effect.zipRight(insert(2), query("SELECT 1 / 0"))))
+          yield* savepoint(
+            Effect.gen(function* () {
+              yield* insert(3)
+              yield* Effect.exit(savepoint(Effect.zipRight(insert(4), Effect.fail("inner"))))
+              const sleeping = savepoint(Effect.zipRight(insert(5), query("SELECT pg_sleep(600)")))
+              yield* Effect.ignore(Effect.timeout(sleeping, "100 millis"))
+            })
+          )
+          yield* insert(6)
+        })
+      )
+      expect((yield* pg.query("SELECT n FROM parts ORDER BY n")).rows).toEqual([{ n: 1 }, { n: 3 }, { n: 6 }])
+    }))
+
+  test("is isolated as it is told, and prepared as all connections are", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { prepare: (connection) => connection.query("SET my.greeting = 'hello'") })
+      const modes = pg.transaction(
+        ({ query }) =>
+          Effect.map(
+            query(
+              `SELECT current_setting('transaction_isolation') AS isolation, current_setting('my.greeting') AS greeting,
+                current_setting('transaction_read_only') AS "readOnly"`
+            ),
+            ({ rows }) => rows
+          ),
+        { isolation: "serializable", readOnly: true, maxWait: "1 minute" }
+      )
+      expect(yield* modes).toEqual([{ isolation: "serializable", greeting: "hello", readOnly: "on" }])
+    }))
+
+  test("fails with ConnectionLost when its connection is ended, or the server killed, and nothing of it is left", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE killed (n int)")
+      const begin = Effect.gen(function* () {
+        const process = yield* Deferred.make<unknown>()
+        const running = yield* Effect.fork(
+          pg.transaction(({ query }) =>
+            Effect.gen(function* () {
+              yield* query("INSERT INTO killed VALUES (1)")
+              const { rows } = yield* query("SELECT pg_backend_pid() AS pid")
+              yield* Deferred.succeed(process, rows[0]?.["pid"])
+              return yield* Effect.never
+            })
+          )
+        )
+        return { running, process: yield* Deferred.await(process) }
+      })
+      const first = yield* begin
+      yield* pg.query("SELECT pg_terminate_backend($1)", [first.process])
+      expect(yield* Effect.flip(Fiber.join(first.running))).toMatchObject({
+        _tag: "ConnectionLost",
+        cause: { reason: "Terminated" }
+      })
+      expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      const second = yield* begin
+      yield* server.kill
+      expect(yield* Effect.flip(Fiber.join(second.running))).toMatchObject({ _tag: "ConnectionLost" })
+      yield* server.start
+      expect((yield* pg.query("SELECT FROM killed")).rowCount).toBe(0)
+    }))
+
+  test("ends with the service", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      const isInside = yield* Deferred.make<void>()
+      const running = yield* Effect.fork(
+        pg.transaction(() => Effect.zipRight(Deferred.succeed(isInside, undefined), Effect.never))
+      )
+      yield* Deferred.await(isInside)
+      yield* pg.service.stop
+      expect(yield* Effect.flip(Fiber.join(running))).toMatchObject({ _tag: "ConnectionLost" })
+    }))
+})
