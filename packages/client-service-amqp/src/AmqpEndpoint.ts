@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
+import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import { AmqpError } from "./AmqpError.js"
@@ -108,7 +109,7 @@ const settingsOf = <R>(
   const url = options.url === undefined ? undefined : parsed(options.url)
   const tls = options.tls ?? url?.isTls ?? false
   const port = Validate.integer(where, "port", options.port ?? url?.port ?? (tls === false ? 5672 : 5671), 1, 65_535)
-  const host = Validate.text(where, "host", options.host ?? url?.host ?? "localhost")
+  const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
   const vhost = Validate.text(where, "vhost", options.vhost ?? url?.vhost ?? "/")
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
   const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`
@@ -154,7 +155,7 @@ const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
     const isAmqp = protocol === "amqp:" || protocol === "amqps:"
     if (isAmqp && hostname !== "" && !pathname.slice(1).includes("/") && search === "" && hash === "")
       return {
-        host: hostname.replace(/^\[(.*)\]$/, "$1"),
+        host: decodeURIComponent(hostname),
         port: port === "" ? undefined : Number(port),
         isTls: protocol === "amqps:",
         username: username === "" ? undefined : decodeURIComponent(username),

@@ -1,4 +1,9 @@
 /**
  * @since 0.1.0
  */
+export * as Address from "./Address.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Validate from "./Validate.js"

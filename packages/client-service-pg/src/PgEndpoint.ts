@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
@@ -69,13 +70,16 @@ export const make = (options: Options): Endpoint.Endpoint<PgConnection, PgError>
   if (options.port !== undefined) Validate.integer(where, "port", options.port, 1, 65535)
   if (options.host !== undefined) Validate.text(where, "host", options.host)
   const config = configOf(options)
-  const { database, host, port } = clientOf(where, config)
-  const address = host.startsWith("/") ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`
+  const { database, host: given, port } = clientOf(where, config)
+  const isPath = given.startsWith("/")
+  const host = isPath ? Address.path(where, "host", given) : Address.host(where, "host", given)
+  const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+  const address = isPath ? `${host}/.s.PGSQL.${port}` : authority
   return Endpoint.make({
-    name: Validate.text(where, "name", options.name ?? `postgres://${host}:${port}/${database ?? ""}`),
+    name: Validate.text(where, "name", options.name ?? `postgres://${authority}/${database ?? ""}`),
     connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
       Effect.acquireRelease(
-        Effect.sync(() => new ClientConnection(config, address, signal)),
+        Effect.sync(() => new ClientConnection(config, host, address, signal)),
         (connection) => connection.close(linger)
       ).pipe(Effect.flatMap((connection) => connection.connect))
   })

@@ -16,6 +16,8 @@ describe("PgEndpoint.make", () => {
   it("refuses what makes no sense", () => {
     expect(refusal(() => PgEndpoint.make({ port: 0 }))).toContain("PgEndpoint.make: port must be")
     expect(refusal(() => PgEndpoint.make({ host: " " }))).toContain("PgEndpoint.make: host must be")
+    for (const host of ["localhost\0.evil.example", "/run/postgresql\0"])
+      expect(refusal(() => PgEndpoint.make({ host }))).toContain("PgEndpoint.make: host must be")
     expect(refusal(() => PgEndpoint.make({ name: "" }))).toContain("PgEndpoint.make: name must be")
     expect(refusal(() => PgEndpoint.make({ linger: Number.POSITIVE_INFINITY }))).toContain(
       "PgEndpoint.make: linger must"
@@ -46,6 +48,13 @@ describe("PgEndpoint.make", () => {
     expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<PgService.PgService>>()
     const nested = Endpoint.happyEyeballs([Endpoint.failover([endpoint, endpoint]), endpoint])
     expectTypeOf(() => PgService.layer({ endpoint: nested })).returns.toEqualTypeOf<Layer.Layer<PgService.PgService>>()
+  })
+
+  it("takes the name of a host as the wire does, wherever it is given", () => {
+    const nameOf = (options: PgEndpoint.Options) => PgEndpoint.make({ ...options, database: "app" }).name
+    for (const options of [{ host: " Bücher.example. " }, { connectionString: "postgres://Bücher.example./app" }])
+      expect(nameOf(options)).toBe("postgres://xn--bcher-kva.example:5432/app")
+    expect(nameOf({ host: "[::1]" })).toBe("postgres://[::1]:5432/app")
   })
 
   it("is named after where it connects to, without secrets", () => {

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
 import { InvalidOption } from "effect-client-service/InvalidOption"
+import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import { connect, type Settings } from "./internal/connection.js"
 import type { RedisConnection } from "./RedisConnection.js"
@@ -109,10 +110,10 @@ const settingsOf = <R>(
 ): { readonly password: Options<R>["password"]; readonly settings: Settings } => {
   const url = options.url === undefined ? undefined : parsed(options.url)
   const port = Validate.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
-  const host = Validate.text(where, "host", options.host ?? url?.host ?? "localhost")
+  const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
   const database = options.database ?? url?.database
   const { path } = options
-  if (path !== undefined) Validate.text(where, "path", path)
+  if (path !== undefined) Address.path(where, "path", path)
   const tls = options.tls ?? url?.isTls ?? false
   return {
     password: options.password ?? url?.password,
@@ -129,20 +130,20 @@ const settingsOf = <R>(
   }
 }
 
-interface Address {
+interface Place {
   readonly host: string
   readonly port: number
   readonly path: string | undefined
   readonly tls: boolean | ConnectionOptions
 }
 
-const nameOf = ({ database, host, path, port, tls }: Address & { readonly database: number | undefined }): string => {
+const nameOf = ({ database, host, path, port, tls }: Place & { readonly database: number | undefined }): string => {
   if (path !== undefined) return `unix://${path}`
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
   return `${tls === false ? "redis" : "rediss"}://${authority}${database === undefined ? "" : `/${database}`}`
 }
 
-const socketOf = ({ host, path, port, tls }: Address): Settings["socket"] => {
+const socketOf = ({ host, path, port, tls }: Place): Settings["socket"] => {
   if (path !== undefined) return { path, tls: false }
   return tls === false ? { host, port } : { ...(tls === true ? {} : tls), host, port, tls: true }
 }
@@ -169,7 +170,7 @@ const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
     const isRedis = protocol === "redis:" || protocol === "rediss:"
     if (isRedis && hostname !== "" && (path !== undefined || pathname === "" || pathname === "/"))
       return {
-        host: hostname.replace(/^\[(.*)\]$/, "$1"),
+        host: decodeURIComponent(hostname),
         port: port === "" ? undefined : Number(port),
         isTls: protocol === "rediss:",
         username: username === "" ? undefined : decodeURIComponent(username),

@@ -48,9 +48,12 @@ export class ClientConnection implements PgConnection {
   #cancelling: Cancel | undefined
   #loss: PgError | undefined
 
-  /** Of one that `isOwn`, the turns belong to one caller, who has begun a transaction. */
-  constructor(config: ClientConfig, address: string, signal: ConnectionSignal<PgError>, isOwn = false) {
-    const client = new Client(config)
+  /**
+   * `host` is that of the config, as the wire takes it. Of a connection that `isOwn`, the turns belong to one caller, who has
+   * begun a transaction.
+   */
+  constructor(config: ClientConfig, host: string, address: string, signal: ConnectionSignal<PgError>, isOwn = false) {
+    const client = Object.assign(new Client(config), { host })
     this.#client = client
     this.#config = config
     this.address = address
@@ -92,7 +95,7 @@ export class ClientConnection implements PgConnection {
   ): Effect.Effect<PgConnection, PgError, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.sync(() => {
-        const own = new ClientConnection(this.#config, this.address, signal, true)
+        const own = new ClientConnection(this.#config, this.#client.host, this.address, signal, true)
         this.#owned.add(own)
         return own
       }),
