@@ -16,7 +16,7 @@ import { untilLost } from "./internal/endpoints/untilLost.js"
 import * as Validate from "./internal/options.js"
 import { socketTransport } from "./internal/transports/socket.js"
 import { webSocketTransport } from "./internal/transports/webSocket.js"
-import type { Transport, TransportError } from "./Transport.js"
+import type { Transport, TransportError, WebSocketTransport } from "./Transport.js"
 import { type WebSocketError, WebSocketOpenError } from "./WebSocketError.js"
 
 /**
@@ -342,30 +342,56 @@ export const fromSocket = <E, R>(
  * @since 0.1.0
  * @category options
  */
-export interface WebSocketOptions {
+export interface WebSocketOptions<out E = never, out R = never> {
   /**
    * For logs, spans and errors, so it must not hold a secret. Default: the origin of the URL, such as
    * `wss://example.com:8443`; or `websocket`, if the URL comes from an Effect.
    */
   readonly name?: string | undefined
-  /** The subprotocols to offer, the preferred one first. Default: none. */
-  readonly protocols?: string | ReadonlyArray<string> | undefined
+  /** The subprotocols to offer, the preferred one first. An Effect runs at every attempt. Default: none. */
+  readonly protocols?: Protocols | Effect.Effect<Protocols, E, R> | undefined
   /** How many bytes of messages are kept until they are read. Default 16 MiB. */
   readonly receiveBuffer?: number | undefined
+  /** The codes to close with: 1000, or one of your own from 3000 to 4999. Default 1000 for each. */
+  readonly closeCodes?: CloseCodes | undefined
 }
+
+/**
+ * The codes that a WebSocket is closed with, by what closes it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CloseCodes {
+  /** `stop`, and the end of the owner. */
+  readonly stop?: number | undefined
+  /** `reconnect`, `maxAge`, and whatever else replaces the connection. */
+  readonly reconnect?: number | undefined
+  /** A heartbeat without an answer, if the peer still hears of it. */
+  readonly heartbeat?: number | undefined
+}
+
+/**
+ * The subprotocols of a WebSocket.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Protocols = string | ReadonlyArray<string>
 
 /**
  * Connects by a WebSocket, which the platform's `Socket.WebSocketConstructor` makes. The URL can be an Effect, which then
  * runs at every attempt, so that a token in it is a fresh one. Neither the URL nor a part of it but the origin is in any
  * name, error, log or span.
  *
- * - Each element of `incoming` is one message, whole, and an empty one too; text comes as UTF-8. It ends when the peer
+ * - Each element of `incoming` is one message, whole, and an empty one too; text comes as UTF-8. In `messages` text comes
+ *   as a string, so that it can be told from bytes. Either ends when the peer
  *   closes with 1000 or without a code, and fails with a `TransportError` for any other close.
  * - A string is sent as one text message, bytes as one binary message. A write completes when no more than 1 MiB waits to
  *   be sent.
  * - `end` closes the WebSocket: there is no closing of one side alone.
  *
- * An attempt fails with a `WebSocketOpenError`. Any close is a loss, a clean one too, and its error a `WebSocketClosed`
+ * An attempt fails with a `WebSocketOpenError`, which has the reason as far as the platform tells. Any close is a loss, a clean one too, and its error a `WebSocketClosed`
  * with the code and the reason that the peer gave. A WebSocket can't push its peer back, so messages that are not read are
  * kept, up to `receiveBuffer` bytes; beyond that, `incoming` fails with a `TransportError` of reason `Overflow`
  * and the connection is lost. A message that waits behind another counts for 512 bytes more, as it takes that much memory.
@@ -397,30 +423,42 @@ export interface WebSocketOptions {
  * @throws InvalidOption if a URL that is given as text is not one of `ws:` or `wss:` without a fragment, a protocol is not a
  * token of HTTP or is there twice, the name is empty, or `receiveBuffer` is not a positive integer
  */
-export const webSocket = <E = never, R = never>(
+export const webSocket = <E = never, R = never, EP = never, RP = never>(
   url: string | Effect.Effect<string, E, R>,
-  options?: WebSocketOptions
-): Endpoint<Transport, E | WebSocketError | TransportError, Exclude<R, Scope.Scope> | Socket.WebSocketConstructor> => {
+  options?: WebSocketOptions<EP, RP>
+): Endpoint<
+  WebSocketTransport,
+  E | EP | WebSocketError | TransportError,
+  Exclude<R | RP, Scope.Scope> | Socket.WebSocketConstructor
+> => {
   const where = "Endpoint.webSocket"
   const known =
     typeof url === "string"
       ? (webSocketUrl(url) ?? refuseUnseen(where, "url", "a URL of ws: or wss: without a fragment"))
       : undefined
   const endpoint = Validate.text(where, "name", options?.name ?? known?.origin ?? "websocket")
-  const protocols = protocolsOf(where, options?.protocols)
+  const { closeCodes = {}, protocols = [] } = options ?? {}
+  for (const code of Object.values(closeCodes)) {
+    if (code !== undefined && code !== 1000) Validate.integer(where, "closeCodes", code, 3000, 4999)
+  }
+  const offered = isProtocols(protocols)
+    ? Effect.succeed(protocolsOf(protocols) ?? refuseUnseen(where, "protocols", "tokens of HTTP, each but once"))
+    : Effect.map(protocols, protocolsOf)
   const receiveBuffer = receiveBufferOf(where, options)
   const resolve = typeof url === "string" ? Effect.succeed(known) : Effect.map(url, webSocketUrl)
   return fromConnect(endpoint, (signal: ConnectionSignal<WebSocketError | TransportError>) =>
-    Effect.flatMap(Effect.zip(Socket.WebSocketConstructor, resolve), ([construct, url]) =>
-      url === undefined
-        ? new WebSocketOpenError({ endpoint, reason: "InvalidUrl" })
-        : webSocketTransport(() => construct(url.href, [...protocols]), {
-            endpoint,
-            origin: url.origin,
-            receiveBuffer,
-            signal
-          })
-    )
+    Effect.flatMap(Effect.all([Socket.WebSocketConstructor, resolve, offered]), ([construct, url, protocols]) => {
+      if (url === undefined) return new WebSocketOpenError({ endpoint, reason: "InvalidUrl" })
+      if (protocols === undefined)
+        return new WebSocketOpenError({ endpoint, reason: "InvalidOption", detail: "protocols" })
+      return webSocketTransport(() => construct(url.href, [...protocols]), {
+        endpoint,
+        origin: url.origin,
+        receiveBuffer,
+        closeCodes,
+        signal
+      })
+    })
   )
 }
 
@@ -488,10 +526,12 @@ const webSocketUrl = (text: string): { readonly href: string; readonly origin: s
   }
 }
 
-const protocolsOf = (where: string, option: string | ReadonlyArray<string> = []): ReadonlyArray<string> => {
+const isProtocols = (option: unknown): option is Protocols => typeof option === "string" || Array.isArray(option)
+
+const protocolsOf = (option: Protocols): ReadonlyArray<string> | undefined => {
   const protocols = typeof option === "string" ? [option] : option
   const isValid = new Set(protocols).size === protocols.length && protocols.every((protocol) => token.test(protocol))
-  return isValid ? protocols : refuseUnseen(where, "protocols", "tokens of HTTP, each but once")
+  return isValid ? protocols : undefined
 }
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/

@@ -36,6 +36,22 @@ export interface Transport {
 }
 
 /**
+ * A transport over a WebSocket.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface WebSocketTransport extends Transport {
+  /**
+   * What `incoming` has, with text as a string. Both are of one connection, so what is taken from either is not in the
+   * other.
+   */
+  readonly messages: Stream.Stream<string | Uint8Array, TransportError>
+  /** The subprotocol that the server has chosen of those that were offered; empty if none was. */
+  readonly subprotocol: string
+}
+
+/**
  * Reading or writing failed.
  *
  * - `Read`, `Write`: the operation failed; `cause` tells why.

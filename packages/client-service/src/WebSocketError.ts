@@ -14,12 +14,33 @@ import * as Data from "effect/Data"
 export type WebSocketError = WebSocketOpenError | WebSocketClosed
 
 /**
- * A WebSocket could not be opened.
+ * Why a WebSocket could not be opened.
  *
  * - `InvalidUrl`: what the Effect of the URL gave is no URL of a WebSocket.
- * - `Failed`: there was no connection, or the server did not agree to a WebSocket. `detail` tells what the platform said
- *   of it, as far as that can't lead to the URL, such as `ECONNREFUSED` or `Unexpected server response: 401`. Browsers
- *   say nothing.
+ * - `InvalidOption`: what the Effect of another option gave can't be sent.
+ * - `Unsupported`: the platform has no WebSocket.
+ * - `Connection`: the server could not be connected to, or broke the connection off before it answered.
+ * - `Status`: the server did not agree, but answered with a `status` of HTTP.
+ * - `Subprotocol`: the server chose none of the subprotocols that were offered, or one that was not.
+ * - `Handshake`: the server agreed, but not as a server of WebSockets does.
+ * - `Failed`: the platform does not say. Browsers never do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WebSocketOpenReason =
+  | "InvalidUrl"
+  | "InvalidOption"
+  | "Unsupported"
+  | "Connection"
+  | "Status"
+  | "Subprotocol"
+  | "Handshake"
+  | "Failed"
+
+/**
+ * A WebSocket could not be opened. `detail` tells what the platform said of it, as far as that can't lead to the URL, such
+ * as `ECONNREFUSED`.
  *
  * @since 0.1.0
  * @category errors
@@ -27,9 +48,15 @@ export type WebSocketError = WebSocketOpenError | WebSocketClosed
 export class WebSocketOpenError extends Data.TaggedError("WebSocketOpenError")<{
   /** The name of the endpoint. */
   readonly endpoint: string
-  readonly reason: "InvalidUrl" | "Failed"
+  readonly reason: WebSocketOpenReason
   /** What the platform said. */
   readonly detail?: string | undefined
+  /** The status of the server's answer, such as 401, if the reason is `Status`. */
+  readonly status?: number | undefined
+  /** The headers of that answer that a retry policy may need, such as `retry-after`, where they can be had. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Why there was no connection, where that can be had. */
+  readonly cause?: unknown
 }> {
   override get message(): string {
     return `${this.endpoint}: ${meanings[this.reason]}${suffix(this.detail)}`
@@ -61,8 +88,14 @@ export class WebSocketClosed extends Data.TaggedError("WebSocketClosed")<{
   }
 }
 
-const meanings: Record<WebSocketOpenError["reason"], string> = {
+const meanings: Record<WebSocketOpenReason, string> = {
   InvalidUrl: "the URL is not one of ws: or wss: without a fragment",
+  InvalidOption: "an option can't be sent",
+  Unsupported: "this platform has no WebSocket",
+  Connection: "there is no connection to the server",
+  Status: "the server does not agree to a WebSocket",
+  Subprotocol: "the server does not agree to a subprotocol",
+  Handshake: "the server does not answer as one of WebSockets",
   Failed: "the WebSocket could not be opened"
 }
 

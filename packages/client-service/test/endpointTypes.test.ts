@@ -92,7 +92,7 @@ describe("failover and happyEyeballs", () => {
     type Errors = Refused | WebSocketError.WebSocketError | Transport.TransportError
     expectTypeOf(Endpoint.failover([tcp, webSocket])).toEqualTypeOf<
       Endpoint.Endpoint<
-        Transport.Transport,
+        Transport.Transport | Transport.WebSocketTransport,
         Errors | EndpointsFailed.EndpointsFailed<Errors>,
         Socket.WebSocketConstructor
       >

@@ -1,7 +1,7 @@
 import { inspect } from "node:util"
 import { Socket } from "@effect/platform"
-import { describe, expect, it } from "@effect/vitest"
-import { Cause, Chunk, Effect, Fiber, Scope, Stream, TestClock } from "effect"
+import { describe, expect, it, vi } from "@effect/vitest"
+import { Cause, Chunk, Effect, Exit, Fiber, Scope, Stream, TestClock } from "effect"
 import {
   ClientService,
   Endpoint,
@@ -359,13 +359,157 @@ describe("webSocket", () => {
       webSocket.fail({ message: "Unexpected server response: 401" })
       webSocket.closed(1006)
       const error = yield* Fiber.join(failure)
-      expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason: "Failed" })
+      expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason: "Status", status: 401 })
       expect(error).toHaveProperty(
         "message",
-        "wss://example.com:8443: the WebSocket could not be opened: Unexpected server response: 401"
+        "wss://example.com:8443: the server does not agree to a WebSocket: Unexpected server response: 401"
       )
     })
   )
+
+  for (const [reason, told] of [
+    ["Failed", {}],
+    ["Failed", { message: `no way to ${url}` }],
+    ["Connection", { message: "connect ECONNREFUSED", error: { code: "ECONNREFUSED" } }],
+    // As the WebSocket of Node.js has it.
+    ["Connection", { message: "Received network error", error: { cause: { code: "ECONNREFUSED" } } }],
+    ["Status", { message: "Unexpected server response: 503" }],
+    ["Subprotocol", { message: "Server sent no subprotocol" }],
+    ["Subprotocol", { message: "Server sent an invalid subprotocol" }],
+    ["Subprotocol", { message: "Server sent a subprotocol but none was requested" }],
+    ["Subprotocol", { message: "Protocol was not set in the opening handshake." }],
+    ["Handshake", { message: "Invalid Sec-WebSocket-Accept header" }],
+    ["Handshake", { message: "Incorrect hash received in Sec-WebSocket-Accept header." }],
+    ["Handshake", { message: "Invalid Upgrade header" }],
+    ["Handshake", { message: "Server indicated an extension that was not requested" }]
+  ] as const) {
+    it.scoped(`the cause is told: ${reason}, if the platform says ${JSON.stringify(told)}`, () =>
+      Effect.gen(function* () {
+        const { made, service } = yield* makeService(Endpoint.webSocket(url))
+        const failure = yield* Effect.fork(Effect.flip(service.whenConnected({ failAfterFailures: 1 })))
+        const webSocket = yield* made
+        webSocket.fail(told)
+        webSocket.closed(1006)
+        const error = yield* Fiber.join(failure)
+        expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason })
+        for (const secret of secrets) expect(inspect(error, { depth: 9 })).not.toContain(secret)
+      })
+    )
+  }
+
+  it.effect("the cause is told: the platform has no WebSocket", () =>
+    Effect.gen(function* () {
+      vi.stubGlobal("WebSocket", undefined)
+      const connecting = Endpoint.webSocket(url)
+        .connect({ lost: () => {} })
+        .pipe(Effect.scoped, Effect.provide(Socket.layerWebSocketConstructorGlobal))
+      expect(yield* Effect.flip(connecting)).toMatchObject({ _tag: "WebSocketOpenError", reason: "Unsupported" })
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.unstubAllGlobals())))
+  )
+
+  it.scoped("asks for the protocols at every attempt", () =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const protocols = Effect.sync(() => `token.${++attempts}`)
+      const { made, service } = yield* makeService(Endpoint.webSocket("ws://example.com", { protocols }))
+      for (const attempt of [1, 2]) {
+        const webSocket = yield* made
+        expect(webSocket.protocols).toEqual([`token.${attempt}`])
+        webSocket.closed(1006)
+        yield* awaitState(service, "Waiting")
+        yield* TestClock.adjust("1 second")
+      }
+      yield* Effect.map(made, (webSocket) => webSocket.closed(1006))
+    })
+  )
+
+  it.scoped("fails the attempt if an Effect gives protocols that can't be offered", () =>
+    Effect.gen(function* () {
+      const { service } = yield* makeService(Endpoint.webSocket(url, { protocols: Effect.succeed(["a", "a"]) }))
+      expect(yield* Effect.flip(service.whenConnected({ failAfterFailures: 1 }))).toMatchObject({
+        reason: "InvalidOption",
+        detail: "protocols"
+      })
+    })
+  )
+
+  it.scoped("tells text from bytes in messages, and the subprotocol", () =>
+    Effect.gen(function* () {
+      const { transport, webSocket } = yield* makeTransport()
+      webSocket.protocol = "feed.v2"
+      webSocket.receive("", "\ufeffü", bytes(0xc3, 0xbc), bytes())
+      webSocket.closed(1000)
+      const messages = yield* Stream.runCollect(transport.messages)
+      expect(Chunk.toReadonlyArray(messages)).toEqual(["", "\ufeffü", bytes(0xc3, 0xbc), bytes()])
+      expect(transport.subprotocol).toBe("feed.v2")
+    })
+  )
+
+  const closeCodes = { stop: 4001, reconnect: 4002, heartbeat: 3000 }
+
+  type Feed = ReturnType<typeof Endpoint.webSocket>
+  type Act = (service: Pick<ClientService.ClientService<unknown>, "stop" | "reconnect">) => Effect.Effect<unknown>
+  const heartbeat = { probe: () => Effect.never, interval: "1 second", timeout: "1 second" } as const
+  const second = TestClock.adjust("1 second")
+  const plain = (endpoint: Feed) => ClientService.make({ endpoint })
+  const aging = (endpoint: Feed) => ClientService.make({ endpoint, maxAge: "1 minute" })
+  const probing = (endpoint: Feed) => ClientService.make({ endpoint, heartbeat })
+
+  for (const [code, what, make, act] of [
+    [4001, "stop", plain, (service) => service.stop],
+    [4002, "reconnect", plain, (service) => service.reconnect],
+    [4002, "maxAge", aging, () => TestClock.adjust("1 minute")],
+    [3000, "a dead heartbeat", probing, () => second.pipe(Effect.zipRight(settle), Effect.zipRight(second))]
+  ] satisfies ReadonlyArray<readonly [number, string, typeof plain | typeof probing, Act]>) {
+    it.scoped(`closes with the code that is chosen for ${what}`, () =>
+      Effect.gen(function* () {
+        const platform = yield* makePlatform
+        const service = yield* platform.provide(make(Endpoint.webSocket("ws://example.com", { closeCodes })))
+        yield* service.start
+        const webSocket = yield* platform.made
+        webSocket.open()
+        yield* service.whenConnected()
+        yield* Effect.fork(act(service))
+        yield* settle
+        if (what === "maxAge") {
+          const successor = yield* platform.made
+          successor.open()
+          yield* settle
+          yield* Effect.addFinalizer(() => Effect.sync(() => successor.closed(1000)))
+        }
+        yield* Effect.repeatN(settle, 4)
+        expect(webSocket.closes).toEqual([code])
+        webSocket.closed(code)
+      })
+    )
+  }
+
+  it.scoped("closes with the code for stop when its owner ends, and for reconnect when prepare fails", () =>
+    Effect.gen(function* () {
+      const { scope, webSocket } = yield* makeTransport({ closeCodes })
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settle
+      expect(webSocket.closes).toEqual([4001])
+      webSocket.closed(4001)
+      yield* Fiber.join(closing)
+      const other = yield* makeTransport({ closeCodes })
+      const failing = yield* Effect.fork(Scope.close(other.scope, Exit.fail("not welcome")))
+      yield* settle
+      expect(other.webSocket.closes).toEqual([4002])
+      other.webSocket.closed(4002)
+      yield* Fiber.join(failing)
+    })
+  )
+
+  it("refuses codes that a WebSocket may not be closed with", () => {
+    for (const code of [0, 999, 1001, 1005, 2999, 5000, 4000.5]) {
+      for (const what of ["stop", "reconnect", "heartbeat"]) {
+        expect(caught(() => Endpoint.webSocket(url, { closeCodes: { [what]: code } }))).toMatchObject({
+          option: "closeCodes"
+        })
+      }
+    }
+  })
 
   for (const [told, detail] of [
     [{}, undefined],

@@ -6,6 +6,7 @@ export class MemoryWebSocket extends EventTarget {
   binaryType = "blob"
   readyState = 0
   bufferedAmount = 0
+  protocol = ""
   readonly sent: Array<unknown> = []
   /** The codes that `close` was called with. */
   readonly closes: Array<number | undefined> = []

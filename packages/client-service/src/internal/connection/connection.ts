@@ -18,7 +18,7 @@ import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
 import { AttemptStatus, type Status } from "./attemptStatus.js"
 import { originals } from "./originals.js"
-import { type Established, isEstablished, isPending, type Phase } from "./phase.js"
+import { type Established, isEstablished, isPending, type Phase, replaced } from "./phase.js"
 import { Users } from "./use.js"
 
 export interface Settings<P, E, R> {
@@ -156,7 +156,7 @@ export class Connection<P, E, R> {
     if (phase._tag === "Closing" || phase._tag === "Closed") return
     const cause = phase._tag === "Failed" || phase._tag === "Lost" ? phase.cause : undefined
     this.#enter({ _tag: "Closing", since: this.#now(), cause, reason })
-    this.#settings.fork.now(this.#release(cause))
+    this.#settings.fork.now(this.#release(cause, reason))
   }
 
   /** Waits until the connection is closed, or `closeTimeout` has passed since it began to close, and tells whether it is. */
@@ -177,12 +177,14 @@ export class Connection<P, E, R> {
 
   // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
   // released at once, since the Scope is closed by then.
-  #release(cause: Cause.Cause<ConnectionError<E>> | undefined): Effect.Effect<void> {
+  #release(cause: Cause.Cause<ConnectionError<E>> | undefined, reason: unknown): Effect.Effect<void> {
     return Effect.suspend(() => {
       for (const fiber of this.#fibers) fiber.unsafeInterruptAsFork(FiberId.none)
       return this.#within(this.#settings.closeTimeout, () => this.#fibers.size === 0)
     }).pipe(
-      Effect.zipRight(Scope.close(this.#scope, cause === undefined ? Exit.void : Exit.failCause(cause))),
+      Effect.zipRight(
+        Scope.close(this.#scope, cause === undefined ? Exit.succeed(reason ?? replaced) : Exit.failCause(cause))
+      ),
       Effect.onExit(() => Effect.sync(() => this.#enter({ _tag: "Closed" })))
     )
   }

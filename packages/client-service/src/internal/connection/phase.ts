@@ -40,6 +40,9 @@ interface Serving<P> {
   readonly established: Established<P>
 }
 
+/** What a Scope is closed with whose connection is replaced, so that the peer can be told. */
+export const replaced = "replaced"
+
 /** Whether the service is yet to have the connection. */
 export const isPending = <P, E>(phase: Phase<P, E>): phase is Pending<P> =>
   phase._tag === "Attempting" || phase._tag === "Ready"

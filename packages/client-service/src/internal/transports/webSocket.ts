@@ -1,9 +1,25 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import { type Transport, TransportError } from "../../Transport.js"
-import { WebSocketClosed, type WebSocketError, WebSocketOpenError } from "../../WebSocketError.js"
+import * as Stream from "effect/Stream"
+import { TransportError, type WebSocketTransport } from "../../Transport.js"
+import {
+  WebSocketClosed,
+  type WebSocketError,
+  WebSocketOpenError,
+  type WebSocketOpenReason
+} from "../../WebSocketError.js"
+import { replaced } from "../connection/phase.js"
 import { sleep } from "../time/sleep.js"
 import { ReceiveBuffer } from "./receiveBuffer.js"
+
+/** By what closes a WebSocket. */
+export interface CloseCodes {
+  readonly stop?: number | undefined
+  readonly reconnect?: number | undefined
+  readonly heartbeat?: number | undefined
+}
 
 export interface Settings {
   readonly endpoint: string
@@ -11,6 +27,7 @@ export interface Settings {
   readonly origin: string
   /** Bytes. */
   readonly receiveBuffer: number
+  readonly closeCodes: CloseCodes
   readonly signal: { readonly lost: (error: WebSocketError | TransportError) => void }
 }
 
@@ -24,13 +41,13 @@ export interface Settings {
 export const webSocketTransport = (
   construct: () => globalThis.WebSocket,
   settings: Settings
-): Effect.Effect<Transport, WebSocketError | TransportError, Scope.Scope> =>
+): Effect.Effect<WebSocketTransport, WebSocketError | TransportError, Scope.Scope> =>
   Effect.flatMap(Effect.scope, (scope) =>
     Effect.try({
-      try: () => new WebSocketTransport(construct(), settings),
-      catch: () => new WebSocketOpenError({ endpoint: settings.endpoint, reason: "Failed" })
+      try: () => new LiveWebSocket(construct(), settings),
+      catch: (error) => new WebSocketOpenError({ endpoint: settings.endpoint, ...refusalOf(error) })
     }).pipe(
-      Effect.tap((webSocket) => Scope.addFinalizerExit(scope, () => webSocket.close)),
+      Effect.tap((webSocket) => Scope.addFinalizerExit(scope, (exit) => webSocket.close(exit))),
       Effect.uninterruptible,
       Effect.flatMap((webSocket) => webSocket.opened)
     )
@@ -40,12 +57,12 @@ export const webSocketTransport = (
  * There is one for each connection, and connections are many: what is of no more use is let go of, and Effects and
  * streams are made when they are asked for.
  */
-class WebSocketTransport implements Transport {
+class LiveWebSocket implements WebSocketTransport {
   readonly #webSocket: globalThis.WebSocket
   readonly #settings: Settings
   readonly #buffer: ReceiveBuffer
   #phase: "opening" | "open" | WebSocketError = "opening"
-  #detail: string | undefined
+  #told: Told = { reason: "Failed" }
   /** The socket below a WebSocket of `ws`. */
   #socket: Corkable | undefined
   #isCorked = false
@@ -70,16 +87,16 @@ class WebSocketTransport implements Transport {
     webSocket.addEventListener("message", ({ data }) => this.#received(data))
     // Always followed by a close, though `ws` may wait for the peer to close as well.
     webSocket.addEventListener("error", (event) => {
-      this.#detail = detailOf(event)
+      this.#told = toldBy(event)
       terminate(webSocket)
     })
     webSocket.addEventListener("close", ({ code, reason }) => this.#closed(code, reason))
   }
 
-  get opened(): Effect.Effect<Transport, WebSocketError> {
+  get opened(): Effect.Effect<WebSocketTransport, WebSocketError> {
     return Effect.flatMap(
       this.#when(() => this.#phase !== "opening"),
-      (): Effect.Effect<Transport, WebSocketError> =>
+      (): Effect.Effect<WebSocketTransport, WebSocketError> =>
         typeof this.#phase === "string" ? Effect.succeed(this) : this.#phase
     )
   }
@@ -88,8 +105,16 @@ class WebSocketTransport implements Transport {
     return this.#settings.origin
   }
 
-  get incoming(): Transport["incoming"] {
+  get incoming(): WebSocketTransport["incoming"] {
     return this.#buffer.stream
+  }
+
+  get messages(): WebSocketTransport["messages"] {
+    return Stream.map(this.#buffer.stream, (chunk) => (texts.has(chunk) ? decoder.decode(chunk) : chunk))
+  }
+
+  get subprotocol(): string {
+    return this.#webSocket.protocol
   }
 
   readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
@@ -103,12 +128,12 @@ class WebSocketTransport implements Transport {
   }
 
   /** Closes the WebSocket, and waits until it is closed; but not for long, as the peer may be gone. */
-  get close(): Effect.Effect<void> {
+  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const isClosed = () => this.#webSocket.readyState === CLOSED
       this.#buffer.end(new TransportError({ reason: "Closed" }))
       if (isClosed()) return Effect.void
-      this.#webSocket.close(1000)
+      this.#webSocket.close(this.#settings.closeCodes[endOf(exit)] ?? 1000)
       // Interruptible, as a finalizer is not, or the race could not end the one that loses.
       const closed = Effect.interruptible(this.#when(isClosed))
       return Effect.map(Effect.raceFirst(closed, Effect.interruptible(sleep(linger))), () => terminate(this.#webSocket))
@@ -122,16 +147,17 @@ class WebSocketTransport implements Transport {
 
   #received(data: string | ArrayBuffer | Uint8Array): void {
     const chunk = typeof data === "string" ? encoder.encode(data) : asBytes(data)
+    if (typeof data === "string") texts.add(chunk)
     const overflow = this.#buffer.offer(chunk)
     if (overflow !== undefined) this.#settings.signal.lost(overflow)
   }
 
   #closed(code: number, reason: string): void {
     const { endpoint, signal } = this.#settings
-    const detail = this.#detail
+    const { detail } = this.#told
     const closed = new WebSocketClosed({ endpoint, code, reason, detail })
     this.#buffer.end(isNormal(code) ? undefined : new TransportError({ reason: "Read", cause: closed }))
-    this.#phase = this.#phase === "open" ? closed : new WebSocketOpenError({ endpoint, reason: "Failed", detail })
+    this.#phase = this.#phase === "open" ? closed : new WebSocketOpenError({ endpoint, ...this.#told })
     this.#wake?.()
     signal.lost(this.#phase)
   }
@@ -213,6 +239,11 @@ const asBytes = (data: ArrayBuffer | Uint8Array): Uint8Array =>
 
 const encoder = new TextEncoder()
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** The messages that came as text. */
+const texts = new WeakSet<Uint8Array>()
+
 // Also 1005, which stands for a close without a code.
 const isNormal = (code: number): boolean => code === 1000 || code === 1005
 
@@ -221,12 +252,42 @@ const terminate = (webSocket: globalThis.WebSocket): void => {
   if ("terminate" in webSocket && typeof webSocket.terminate === "function") webSocket.terminate()
 }
 
-// Only what can't lead to the URL: the code of a system error or of `ws`, and the status of an answer.
-const detailOf = (event: unknown): string | undefined => {
-  const code = propertyOf(propertyOf(event, "error"), "code")
-  if (typeof code === "string") return code
-  const message = propertyOf(event, "message")
-  return typeof message === "string" && /^Unexpected server response: \d+$/.test(message) ? message : undefined
+/** What a platform said of a WebSocket that it could not open. */
+interface Told {
+  readonly reason: WebSocketOpenReason
+  readonly detail?: string | undefined
+  readonly status?: number
+}
+
+// Only what can't lead to the URL: the code of a system error or of `ws`, and texts that are known to have nothing of it.
+const toldBy = (event: unknown): Told => {
+  const error = propertyOf(event, "error")
+  const code = propertyOf(error, "code") ?? propertyOf(propertyOf(error, "cause"), "code")
+  // What Node.js says of an answer that is none of HTTP.
+  if (typeof code === "string") return { reason: /^HPE_/.test(code) ? "Handshake" : "Connection", detail: code }
+  const message = String(propertyOf(event, "message"))
+  const [detail, status] = /^Unexpected server response: (\d+)$/.exec(message) ?? []
+  if (detail !== undefined) return { reason: "Status", detail, status: Number(status) }
+  if (/^Server sent .*subprotocol|^Protocol was not set/.test(message)) return { reason: "Subprotocol" }
+  return {
+    reason: /Sec-WebSocket|Upgrade header|an extension|Connection header/.test(message) ? "Handshake" : "Failed"
+  }
+}
+
+/** What a constructor of the platform means that throws. */
+const refusalOf = (error: unknown): Told =>
+  /^(Type|Reference)Error$/.test(String(propertyOf(error, "name"))) && globalThis.WebSocket === undefined
+    ? { reason: "Unsupported" }
+    : { reason: "Failed" }
+
+/** What closes a connection, by how its Scope is closed. */
+const endOf = (exit: Exit.Exit<unknown, unknown>): keyof CloseCodes => {
+  if (Exit.isSuccess(exit)) return exit.value === replaced ? "reconnect" : "stop"
+  if (Cause.isInterruptedOnly(exit.cause)) return "stop"
+  // A WebSocket that is closed already is not closed again.
+  return /^(HeartbeatTimeout|WebSocketClosed)$/.test(String(propertyOf(Cause.squash(exit.cause), "_tag")))
+    ? "heartbeat"
+    : "reconnect"
 }
 
 const propertyOf = (value: unknown, property: string): unknown =>
