@@ -9,11 +9,11 @@ import * as Data from "effect/Data"
  * The kinds of failures of a socket.
  *
  * - `Refused`: nothing listens there; of a Unix socket also, nothing is there.
- * - `Dns`: the host's name could not be looked up.
+ * - `Dns`: the host's name could not be looked up, or not in time (`ETIMEOUT`).
  * - `TimedOut`: the peer did not answer.
  * - `Unreachable`: there is no way to the peer from here.
  * - `Tls`: the handshake failed, or a certificate was not accepted.
- * - `Reset`: the peer broke the connection off.
+ * - `Reset`: the peer broke the connection off, or ended it without the end of TLS.
  * - `Permission`: this process may not connect there.
  * - `Other`: anything else; `code` and `cause` tell more.
  *
@@ -91,19 +91,21 @@ const meanings: Record<Reason, string> = {
   Other: "the connection failed"
 }
 
-const detailOf = ({ cause, reason }: ConnectError): string => {
+const detailOf = (error: ConnectError): string => {
+  const { cause } = error
   if (cause instanceof AggregateError) return `: ${cause.errors.map(inShort).join(", ")}`
-  return isTelling(reason) && cause instanceof Error ? `: ${cause.message}` : ""
+  return isTelling(error) && cause instanceof Error ? `: ${cause.message}` : ""
 }
 
 const inShort = (error: unknown): string => {
   if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error)
   const { address, cause, code, reason } = error
-  return `${address} (${isTelling(reason) && cause instanceof Error ? cause.message : (code ?? reason)})`
+  return `${address} (${isTelling(error) && cause instanceof Error ? cause.message : (code ?? reason)})`
 }
 
 // The meaning of the others is told by their code.
-const isTelling = (reason: Reason): boolean => reason === "Tls" || reason === "Other"
+const isTelling = ({ code, reason }: ConnectError): boolean =>
+  reason === "Tls" || reason === "Other" || code === "ETIMEOUT"
 
 // How far an attempt got, the farthest first.
 const distances: ReadonlyArray<Reason> = [
@@ -125,6 +127,8 @@ const reasons: ReadonlyMap<string, Reason> = new Map([
   ["ENOTFOUND", "Dns"],
   ["ENODATA", "Dns"],
   ["ESERVFAIL", "Dns"],
+  // A look-up that has not ended, other than the connection of ETIMEDOUT.
+  ["ETIMEOUT", "Dns"],
   ["ETIMEDOUT", "TimedOut"],
   ["ERR_SOCKET_CONNECTION_TIMEOUT", "TimedOut"],
   ["EHOSTUNREACH", "Unreachable"],
@@ -135,6 +139,8 @@ const reasons: ReadonlyMap<string, Reason> = new Map([
   ["ECONNRESET", "Reset"],
   ["ECONNABORTED", "Reset"],
   ["EPIPE", "Reset"],
+  // The end of a connection without that of TLS.
+  ["ERR_SSL_UNEXPECTED_EOF_WHILE_READING", "Reset"],
   ["EACCES", "Permission"],
   ["EPERM", "Permission"],
   // What a peer that does not speak TLS causes.

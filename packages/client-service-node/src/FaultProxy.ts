@@ -10,8 +10,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
+import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import { type BothRules, FaultyConnection, type Rules } from "./internal/faultyConnection.js"
+import { refuseItself } from "./internal/openSocket.js"
 
 /**
  * A proxy under the control of a test.
@@ -145,14 +147,14 @@ export const make = (options: Options): Effect.Effect<FaultProxy, ListenError, S
   const { upstream } = options
   const target: Net.NetConnectOpts =
     "path" in upstream
-      ? { path: Validate.text(where, "upstream.path", upstream.path), allowHalfOpen: true }
+      ? { path: Address.path(where, "upstream.path", upstream.path), allowHalfOpen: true }
       : {
-          host: Validate.text(where, "upstream.host", upstream.host),
+          host: Address.host(where, "upstream.host", upstream.host),
           port: Validate.integer(where, "upstream.port", upstream.port, 1, 65535),
           allowHalfOpen: true,
           noDelay: true
         }
-  const host = Validate.text(where, "host", options.host ?? "127.0.0.1")
+  const host = Address.host(where, "host", options.host ?? "127.0.0.1")
   const chosenPort = Validate.integer(where, "port", options.port ?? 0, 0, 65535)
 
   return Effect.gen(function* () {
@@ -166,7 +168,7 @@ export const make = (options: Options): Effect.Effect<FaultProxy, ListenError, S
 
     const accept = (client: Net.Socket) => {
       accepted += 1
-      const connection = new FaultyConnection(client, Net.connect(target), clock, rules, () => {
+      const connection = new FaultyConnection(client, refuseItself(Net.connect(target)), clock, rules, () => {
         connections.delete(connection)
       })
       connections.add(connection)

@@ -4,24 +4,21 @@
  * @since 0.1.0
  */
 
-import * as Http from "node:http"
 import * as Net from "node:net"
-import * as Tls from "node:tls"
-import * as Socket from "@effect/platform/Socket"
-import * as Cause from "effect/Cause"
+import type * as Tls from "node:tls"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
-import type * as EndpointsFailed from "effect-client-service/EndpointsFailed"
-import * as InvalidOption from "effect-client-service/InvalidOption"
 import type * as Transport from "effect-client-service/Transport"
 import type { WebSocketError } from "effect-client-service/WebSocketError"
+import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
-import { WebSocket } from "ws"
 import { type ConnectError, fromNodeError } from "./ConnectError.js"
-import { lookUp } from "./internal/lookUp.js"
+import * as OverIp from "./internal/overIp.js"
+import { alpnProtocols, overTls, secureOptions } from "./internal/secure.js"
 import { type Settings, SocketTransport } from "./internal/socketTransport.js"
+import { webSocketEndpoint } from "./internal/webSocket.js"
 
 /**
  * Options of all endpoints.
@@ -45,14 +42,26 @@ export interface SocketOptions {
  * @since 0.1.0
  * @category options
  */
-export interface TcpOptions extends SocketOptions {
+export interface TcpOptions extends SocketOptions, DialOptions {
   /**
    * A name or an IP address. A name is looked up at every attempt, and its addresses are raced, IPv6 and IPv4 in turn, as
-   * RFC 8305 ("Happy Eyeballs") has it.
+   * RFC 8305 ("Happy Eyeballs") has it. A name in any script, brackets around an address, white space around either, and
+   * a dot at the end are taken as the wire does, which has none of them.
    */
   readonly host: string
   /** From 1 to 65535. */
   readonly port: number
+  /** Sends small writes at once rather than gather them (`TCP_NODELAY`). Default true. */
+  readonly noDelay?: boolean | undefined
+}
+
+/**
+ * Options of how the socket of an endpoint over IP is made.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface DialOptions {
   /** Takes only the addresses of this version of IP. Default: those of either, or of the same as `localAddress`. */
   readonly family?: 4 | 6 | undefined
   /**
@@ -60,10 +69,13 @@ export interface TcpOptions extends SocketOptions {
    * 250 milliseconds.
    */
   readonly attemptDelay?: Duration.DurationInput | undefined
+  /**
+   * How long the look-up of a name may take, before the attempt fails with an error of reason `Dns` and code `ETIMEOUT`.
+   * Keep it below the `connectTimeout` of the service, which does not tell what hangs. Default 10 seconds.
+   */
+  readonly lookupTimeout?: Duration.DurationInput | undefined
   /** The local address to connect from. Default: the system's choice. */
   readonly localAddress?: string | undefined
-  /** Sends small writes at once rather than gather them (`TCP_NODELAY`). Default true. */
-  readonly noDelay?: boolean | undefined
   /** Has the system probe a silent peer (`SO_KEEPALIVE`). Default true. */
   readonly keepAlive?: boolean | undefined
   /** How long the peer is silent before the first such probe, in whole seconds of at least 1. Default 30 seconds. */
@@ -82,28 +94,59 @@ export interface UnixOptions extends SocketOptions {
 }
 
 /**
+ * Options of TLS. An Effect that gives one of them runs at every attempt, so that a certificate that is renewed needs no
+ * restart.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface TlsSettings<out E = never, out R = never> {
+  /** The certificates to trust instead of the well-known ones, in PEM. Default: the well-known ones. */
+  readonly ca?: Pem | ReadonlyArray<Pem> | Effect.Effect<Pem | ReadonlyArray<Pem>, E, R> | undefined
+  /** The certificate of this client, in PEM, with its chain. Default: none. */
+  readonly cert?: Pem | Effect.Effect<Pem, E, R> | undefined
+  /** The private key of this client, in PEM. Default: none. */
+  readonly key?: Pem | Effect.Effect<Pem, E, R> | undefined
+  /** The passphrase of `key`. Default: none. */
+  readonly passphrase?: string | Effect.Effect<string, E, R> | undefined
+  /** The name to ask the server for and to check its certificate against. Default: the host, unless it is an address. */
+  readonly servername?: string | undefined
+  /** The lowest version of TLS to accept. Default: that of Node.js, TLS 1.2. */
+  readonly minVersion?: Tls.SecureVersion | undefined
+  /** The cipher suites to offer, in the format of OpenSSL. Default: those of Node.js. */
+  readonly ciphers?: string | undefined
+  /**
+   * Gives an error if the certificate, which is verified, is not that of the host: in place of the check of its names,
+   * `tls.checkServerIdentity`, such as to know a server by its fingerprint. Default: that check.
+   */
+  readonly checkServerIdentity?: ((host: string, certificate: Tls.PeerCertificate) => Error | undefined) | undefined
+  /**
+   * Whether to refuse a server whose certificate can't be verified. Default true. With `false`, anyone on the way can read
+   * and change what is sent: give the certificate of a server of your own as `ca` instead.
+   */
+  readonly rejectUnauthorized?: boolean | undefined
+}
+
+/**
  * Options of a TLS endpoint.
  *
  * @since 0.1.0
  * @category options
  */
-export interface TlsOptions extends TcpOptions {
-  /** The certificates to trust instead of the well-known ones, in PEM. Default: the well-known ones. */
-  readonly ca?: Pem | ReadonlyArray<Pem> | undefined
-  /** The certificate of this client, in PEM, with its chain. Default: none. */
-  readonly cert?: Pem | undefined
-  /** The private key of this client, in PEM. Default: none. */
-  readonly key?: Pem | undefined
-  /** The passphrase of `key`. Default: none. */
-  readonly passphrase?: string | undefined
-  /** The name to ask the server for and to check its certificate against. Default: `host`, unless it is an address. */
-  readonly servername?: string | undefined
+export interface TlsOptions<out E = never, out R = never> extends TcpOptions, TlsSettings<E, R> {
   /** The application protocols to offer, the preferred one first. Default: none. */
   readonly ALPNProtocols?: ReadonlyArray<string> | undefined
-  /** The lowest version of TLS to accept. Default: that of Node.js, TLS 1.2. */
-  readonly minVersion?: Tls.SecureVersion | undefined
-  /** Whether to refuse a server whose certificate can't be verified. Default true. */
-  readonly rejectUnauthorized?: boolean | undefined
+}
+
+/**
+ * A transport over TLS.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsTransport extends Transport.Transport {
+  /** The application protocol that the server has chosen of those that were offered, if any. */
+  readonly alpnProtocol: string | undefined
 }
 
 /**
@@ -129,7 +172,7 @@ export type Pem = string | Uint8Array
  * @throws InvalidOption
  */
 export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> =>
-  overIp("NodeEndpoint.tcp", "tcp", options, { openEvent: "connect", connect: Net.connect })
+  overIp("NodeEndpoint.tcp", "tcp", options, () => Effect.succeed(OverIp.overTcp))
 
 /**
  * Connects to a Unix socket.
@@ -147,7 +190,7 @@ export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport,
  */
 export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
   const where = "NodeEndpoint.unix"
-  const path = Validate.text(where, "path", options.path)
+  const path = Address.path(where, "path", options.path)
   const name = nameOf(where, options, `unix://${path}`)
   const linger = lingerOf(where, options)
   const connect = () => Net.connect({ path })
@@ -161,6 +204,9 @@ export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transpor
  * Connects by TLS. The endpoint is connected once the handshake is done and the certificate of the server verified. So
  * is the race between the addresses of a name: one that accepts connections but answers no handshake does not win it.
  *
+ * A connection that ends without the end of TLS, as when the server is killed, was not closed by the server: `incoming`
+ * fails, and the connection is lost with a `ConnectError` of reason `Reset`.
+ *
  * @example
  * ```ts
  * import { NodeEndpoint } from "effect-client-service-node"
@@ -172,19 +218,17 @@ export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transpor
  * @category constructors
  * @throws InvalidOption
  */
-export const tls = (options: TlsOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
+export const tls = <E = never, R = never>(
+  options: TlsOptions<E, R>
+): Endpoint.Endpoint<TlsTransport, ConnectError | E, Exclude<R, Scope.Scope>> => {
   const where = "NodeEndpoint.tls"
-  const secure: Tls.ConnectionOptions = {
-    secureContext: secureContext(where, options),
-    rejectUnauthorized: options.rejectUnauthorized ?? true
-  }
-  const servername = serverName(where, options)
-  if (servername !== undefined) secure.servername = servername
-  if (options.ALPNProtocols !== undefined) secure.ALPNProtocols = alpnProtocols(where, options.ALPNProtocols)
-  return overIp(where, "tls", options, {
-    openEvent: "secureConnect",
-    connect: (connection) => Tls.connect({ ...connection, ...secure })
-  })
+  const ALPNProtocols =
+    options.ALPNProtocols === undefined ? {} : { ALPNProtocols: alpnProtocols(where, options.ALPNProtocols) }
+  return overIp(where, "tls", options, (target) =>
+    Effect.map(secureOptions(where, options, OverIp.addressOf(target)), (secure) =>
+      overTls({ ...secure, ...ALPNProtocols }, target.host)
+    )
+  )
 }
 
 /**
@@ -193,9 +237,51 @@ export const tls = (options: TlsOptions): Endpoint.Endpoint<Transport.Transport,
  * @since 0.1.0
  * @category options
  */
-export interface WebSocketOptions<out E = never, out R = never> extends Endpoint.WebSocketOptions {
+export interface WebSocketOptions<
+  out EH = never,
+  out RH = never,
+  out EP = never,
+  out RP = never,
+  out ET = never,
+  out RT = never
+> extends Endpoint.WebSocketOptions<EP, RP>,
+    DialOptions {
   /** The headers to send, besides those of every WebSocket. An Effect runs at every attempt. Default: none. */
-  readonly headers?: Headers | Effect.Effect<Headers, E, R> | undefined
+  readonly headers?: Headers | Effect.Effect<Headers, EH, RH> | undefined
+  /** TLS, if the URL is one of `wss:`. */
+  readonly tls?: TlsSettings<ET, RT> | undefined
+  /**
+   * The most bytes that a message may have once it is inflated. The connection is lost with a larger one. Default
+   * `receiveBuffer`.
+   */
+  readonly maxPayload?: number | undefined
+  /** Whether to offer to compress messages, and how. Default true. */
+  readonly perMessageDeflate?: boolean | PerMessageDeflate | undefined
+  /**
+   * A heartbeat by the control frames of the protocol: a ping every `interval`, by default 30 seconds, and the connection
+   * is lost if there is no pong within `timeout`, by default 10 seconds. Default: none.
+   */
+  readonly ping?:
+    | {
+        readonly interval?: Duration.DurationInput | undefined
+        readonly timeout?: Duration.DurationInput | undefined
+      }
+    | undefined
+}
+
+/**
+ * How messages of a WebSocket are compressed (RFC 7692).
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface PerMessageDeflate {
+  /** How many bytes a message has at least to be compressed. Default 1024. */
+  readonly threshold?: number | undefined
+  /** Keeps nothing in memory between messages that are sent, which are compressed less. Default false. */
+  readonly clientNoContextTakeover?: boolean | undefined
+  /** Asks the server for the same. Default false. */
+  readonly serverNoContextTakeover?: boolean | undefined
 }
 
 /**
@@ -208,9 +294,14 @@ export type Headers = Readonly<Record<string, string>>
 
 /**
  * Connects by a WebSocket, as `Endpoint.webSocket` of `effect-client-service` does, and can send headers with it. It needs
- * no `WebSocketConstructor`: the WebSocket is that of `ws`, since Node.js 20 has none of its own.
+ * no `WebSocketConstructor`: the WebSocket is that of `ws`, since Node.js 20 has none of its own. The connection is made as
+ * `tcp` and `tls` make theirs: all addresses of a name are raced.
  *
- * No value of a header is in any name, error, log or span.
+ * The `WebSocketOpenError` of an attempt tells why it failed: its `cause` is the `ConnectError` of a connection that could
+ * not be made; of an answer of HTTP it has the status, and the headers that tell when to come again and how to log in:
+ * `retry-after`, `www-authenticate` and those of a rate limit.
+ *
+ * No value of a header that is sent is in any name, error, log or span.
  *
  * @example
  * ```ts
@@ -226,56 +317,22 @@ export type Headers = Readonly<Record<string, string>>
  *
  * @since 0.1.0
  * @category constructors
- * @throws InvalidOption as `Endpoint.webSocket` does, and if HTTP does not allow a header
+ * @throws InvalidOption as `Endpoint.webSocket`, `tcp` and `tls` do, and if HTTP does not allow a header
  */
-export const webSocket = <E = never, R = never, E2 = never, R2 = never>(
+export const webSocket = <E = never, R = never, EH = never, RH = never, EP = never, RP = never, ET = never, RT = never>(
   url: string | Effect.Effect<string, E, R>,
-  options?: WebSocketOptions<E2, R2>
+  options: WebSocketOptions<EH, RH, EP, RP, ET, RT> = {}
 ): Endpoint.Endpoint<
-  Transport.Transport,
-  E | E2 | WebSocketError | Transport.TransportError,
-  Exclude<R, Scope.Scope> | Exclude<R2, Scope.Scope>
+  Transport.WebSocketTransport,
+  E | EH | EP | ET | WebSocketError | Transport.TransportError,
+  Exclude<R | RH | RP | RT, Scope.Scope>
 > => {
-  const { headers = {} } = options ?? {}
-  const freshHeaders: Effect.Effect<Headers, E2, R2> = Effect.isEffect(headers)
-    ? headers
-    : Effect.succeed(validHeaders("NodeEndpoint.webSocket", headers))
-  const freshUrl: Effect.Effect<string, E, R> = Effect.isEffect(url) ? url : Effect.succeed(url)
-  // Refuses what makes no sense at once.
-  const { name } = Endpoint.webSocket(Effect.isEffect(url) ? Effect.succeed("") : url, options)
-  const open = (
-    url: string,
-    headers: Headers,
-    signal: Endpoint.ConnectionSignal<WebSocketError | Transport.TransportError>
-  ) =>
-    Effect.provideService(
-      Endpoint.webSocket(Effect.succeed(url), { ...options, name }).connect(signal),
-      Socket.WebSocketConstructor,
-      (url, protocols) => domWebSocket(new WebSocket(url, protocols, { headers }))
-    )
-  return Endpoint.make({
-    name,
-    connect: (signal: Endpoint.ConnectionSignal<WebSocketError | Transport.TransportError>) => Effect.succeed(signal)
-  }).pipe(
-    Endpoint.mapEffect((signal) =>
-      Effect.flatMap(Effect.zip(freshHeaders, freshUrl), ([headers, url]) => open(url, headers, signal))
-    )
-  )
-}
-
-// Its types differ from those of browsers in what nobody uses here.
-const domWebSocket = (webSocket: unknown) => webSocket as globalThis.WebSocket
-
-const validHeaders = (where: string, headers: Headers): Headers => {
-  for (const [name, value] of Object.entries(headers)) {
-    try {
-      Http.validateHeaderName(name)
-      Http.validateHeaderValue(name, value)
-    } catch {
-      throw invalid(where, "headers", [name, "(not shown)"], "headers of HTTP")
-    }
-  }
-  return headers
+  const where = "NodeEndpoint.webSocket"
+  return webSocketEndpoint(where, url, options, {
+    ip: ipSettings(where, options),
+    connection: connectionOptions(where, options),
+    tune: tuning(where, options)
+  })
 }
 
 interface Dial extends Omit<Settings, "signal"> {
@@ -285,7 +342,7 @@ interface Dial extends Omit<Settings, "signal"> {
 /** Makes one connection by one socket. */
 const dial =
   ({ connect, ...settings }: Dial) =>
-  (signal: Endpoint.ConnectionSignal<ConnectError>): Effect.Effect<Transport.Transport, ConnectError, Scope.Scope> =>
+  (signal: Endpoint.ConnectionSignal<ConnectError>): Effect.Effect<SocketTransport, ConnectError, Scope.Scope> =>
     // Not acquireRelease, whose finalizer restores the whole context of the attempt: closing needs none of it.
     Effect.flatMap(Effect.scope, (scope) =>
       Effect.try({
@@ -298,49 +355,59 @@ const dial =
       )
     )
 
-interface IpDial extends Pick<Settings, "openEvent"> {
-  readonly connect: (connection: Net.TcpNetConnectOpts) => Net.Socket
-}
-
-const overIp = (
+/** Connects by one socket to each address of a host, that is of a kind that is made for every attempt. */
+const overIp = <E, R>(
   where: string,
   scheme: string,
   options: TcpOptions,
-  { connect, openEvent }: IpDial
-): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
-  const host = Validate.text(where, "host", options.host)
+  kindOf: (target: OverIp.Target) => Effect.Effect<OverIp.Kind, ConnectError | E, R>
+): Endpoint.Endpoint<SocketTransport, ConnectError | E, Exclude<R, Scope.Scope>> => {
+  const host = Address.host(where, "host", options.host)
   const port = Validate.integer(where, "port", options.port, 1, 65535)
-  const attemptDelay = Validate.duration(where, "attemptDelay", options.attemptDelay ?? "250 millis")
-  const family = familyOf(where, options)
-  const address = hostAndPort(host, port)
-  const name = nameOf(where, options, `${scheme}://${address}`)
+  const target = OverIp.targetOf(options.host, host, port)
+  const name = nameOf(where, options, `${scheme}://${OverIp.addressOf(target)}`)
+  const ip = ipSettings(where, options)
+  const connection = connectionOptions(where, options)
   const linger = lingerOf(where, options)
   const tune = tuning(where, options)
-
-  const dialTo = (ip: string) => {
-    const connection: Net.TcpNetConnectOpts = { host: ip, port }
-    if (options.localAddress !== undefined) connection.localAddress = options.localAddress
-    return dial({ address: hostAndPort(ip, port), openEvent, connect: () => connect(connection), tune, linger })
-  }
-  if (Net.isIP(host) !== 0) return Endpoint.make({ name, connect: dialTo(host) })
-
-  // Not the race of Node.js, which gives up an address when the next one's turn comes, so that a slow path fails.
-  const race = (ips: ReadonlyArray<string>) =>
-    Endpoint.happyEyeballs(
-      ips.map((ip) => Endpoint.make({ name: ip, connect: dialTo(ip) })),
-      { delay: attemptDelay }
-    ).pipe(Endpoint.mapError((error) => (error._tag === "EndpointsFailed" ? allFailed(error, address) : error)))
+  const kind = kindOf(target)
   return Endpoint.make({
     name,
-    connect: (signal: Endpoint.ConnectionSignal<ConnectError>) =>
-      Effect.flatMap(lookUp(host, family, address), (ips) => race(ips).connect(signal))
-  })
+    connect: (signal: Endpoint.ConnectionSignal<ConnectError>) => Effect.succeed(signal)
+  }).pipe(
+    Endpoint.mapEffect((signal) =>
+      Effect.flatMap(kind, ({ connect, openEvent }) =>
+        OverIp.overIp(target, ip, (to) =>
+          dial({
+            address: OverIp.addressOf(to),
+            openEvent,
+            connect: () => connect({ ...connection, ...to }),
+            tune,
+            linger
+          })
+        )(signal)
+      )
+    )
+  )
 }
 
-const allFailed = ({ failures }: EndpointsFailed.EndpointsFailed<ConnectError>, address: string): ConnectError =>
-  fromNodeError(new AggregateError(failures.map(({ cause }) => Cause.squash(cause))), address)
+const ipSettings = (
+  where: string,
+  { attemptDelay = "250 millis", lookupTimeout = "10 seconds", ...options }: DialOptions
+): OverIp.Settings => ({
+  attemptDelay: Validate.duration(where, "attemptDelay", attemptDelay),
+  lookupTimeout: Validate.positiveDuration(where, "lookupTimeout", lookupTimeout),
+  family: familyOf(where, options)
+})
 
-const hostAndPort = (host: string, port: number): string => (Net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`)
+const connectionOptions = (where: string, { localAddress }: DialOptions): OverIp.Connection =>
+  localAddress === undefined ? {} : { localAddress: localAddressOf(where, localAddress) }
+
+const localAddressOf = (where: string, localAddress: string): string => {
+  const address = Address.host(where, "localAddress", localAddress)
+  if (Net.isIP(address) !== 0) return address
+  return Validate.refuse(where, "localAddress", localAddress, "an IP address")
+}
 
 const nameOf = (where: string, { name }: SocketOptions, defaultName: string): string =>
   Validate.text(where, "name", name ?? defaultName)
@@ -349,16 +416,14 @@ const lingerOf = (where: string, { linger = "1 second" }: SocketOptions): Durati
   Validate.finiteDuration(where, "linger", linger)
 
 /** The version of IP to look addresses up of, or 0 for either. */
-const familyOf = (where: string, { family, localAddress }: TcpOptions): number => {
-  if (family !== undefined && family !== 4 && family !== 6) throw invalid(where, "family", family, "4 or 6")
-  const localFamily = localAddress === undefined ? undefined : Net.isIP(localAddress)
-  if (localFamily === 0) throw invalid(where, "localAddress", localAddress, "an IP address")
-  return family ?? localFamily ?? 0
+const familyOf = (where: string, { family, localAddress }: DialOptions): number => {
+  if (family !== undefined && family !== 4 && family !== 6) return Validate.refuse(where, "family", family, "4 or 6")
+  return family ?? (localAddress === undefined ? 0 : Net.isIP(localAddressOf(where, localAddress)))
 }
 
 const tuning = (
   where: string,
-  { keepAlive = true, keepAliveInitialDelay = "30 seconds", noDelay = true }: TcpOptions
+  { keepAlive = true, keepAliveInitialDelay = "30 seconds", noDelay = true }: DialOptions & Pick<TcpOptions, "noDelay">
 ): Settings["tune"] => {
   const delay = Validate.finiteDuration(where, "keepAliveInitialDelay", keepAliveInitialDelay)
   // Node.js takes less than a second for the system's default, two hours, and so does the system what is too long.
@@ -367,40 +432,3 @@ const tuning = (
     socket.setNoDelay(noDelay).setKeepAlive(keepAlive, seconds * 1000)
   }
 }
-
-const serverName = (where: string, { host, servername }: TlsOptions): string | undefined => {
-  if (servername === undefined) return Net.isIP(host) === 0 ? host : undefined
-  const name = Validate.text(where, "servername", servername)
-  if (Net.isIP(name) === 0) return name
-  throw invalid(where, "servername", name, "a name, not an IP address")
-}
-
-const alpnProtocols = (where: string, names: ReadonlyArray<string>): Array<string> =>
-  names.map((name) => {
-    const length = Buffer.byteLength(Validate.text(where, "ALPNProtocols", name))
-    if (length <= 255) return name
-    throw invalid(where, "ALPNProtocols", name, "names of at most 255 bytes")
-  })
-
-// Made once, so that what is not a certificate or a key is refused before the first attempt.
-const secureContext = (where: string, { ca, cert, key, minVersion, passphrase }: TlsOptions): Tls.SecureContext => {
-  const options: Tls.SecureContextOptions = {}
-  if (ca !== undefined) options.ca = (isSingle(ca) ? [ca] : ca).map(pem)
-  if (cert !== undefined) options.cert = pem(cert)
-  if (key !== undefined) options.key = pem(key)
-  if (passphrase !== undefined) options.passphrase = passphrase
-  if (minVersion !== undefined) options.minVersion = minVersion
-  try {
-    return Tls.createSecureContext(options)
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw invalid(where, "ca, cert, key, passphrase or minVersion", "(not shown)", `usable (${reason})`)
-  }
-}
-
-const isSingle = (ca: Pem | ReadonlyArray<Pem>): ca is Pem => typeof ca === "string" || ca instanceof Uint8Array
-
-const pem = (value: Pem): string | Buffer => (typeof value === "string" ? value : Buffer.from(value))
-
-const invalid = (where: string, option: string, value: unknown, expected: string): InvalidOption.InvalidOption =>
-  new InvalidOption.InvalidOption({ where, option, value, expected })

@@ -22,10 +22,24 @@ describe("webSocket", () => {
 
   it("has the errors and the needs of its URL and its headers, without the Scope", () => {
     expectTypeOf(NodeEndpoint.webSocket("ws://127.0.0.1")).toEqualTypeOf<
-      Endpoint.Endpoint<Transport.Transport, WebSocketErrors>
+      Endpoint.Endpoint<Transport.WebSocketTransport, WebSocketErrors>
     >()
     expectTypeOf(NodeEndpoint.webSocket(url, { headers })).toEqualTypeOf<
-      Endpoint.Endpoint<Transport.Transport, WebSocketErrors | Unauthorized, Locator | Secrets>
+      Endpoint.Endpoint<Transport.WebSocketTransport, WebSocketErrors | Unauthorized, Locator | Secrets>
+    >()
+  })
+
+  it("has those of its protocols and of TLS too", () => {
+    const protocols = Effect.flatMap(Secrets, () => Effect.succeed("v1"))
+    const ca = Effect.flatMap(Locator, () => new Unauthorized())
+    expectTypeOf(NodeEndpoint.webSocket("wss://127.0.0.1", { protocols, tls: { ca } })).toEqualTypeOf<
+      Endpoint.Endpoint<Transport.WebSocketTransport, WebSocketErrors | Unauthorized, Locator | Secrets>
+    >()
+    expectTypeOf(NodeEndpoint.tls({ host: "127.0.0.1", port: 1, ca })).toEqualTypeOf<
+      Endpoint.Endpoint<NodeEndpoint.TlsTransport, ConnectError.ConnectError | Unauthorized, Locator>
+    >()
+    expectTypeOf(NodeEndpoint.tls({ host: "127.0.0.1", port: 1 })).toEqualTypeOf<
+      Endpoint.Endpoint<NodeEndpoint.TlsTransport, ConnectError.ConnectError>
     >()
   })
 
@@ -33,7 +47,7 @@ describe("webSocket", () => {
     const feed = <E, R>(url: Effect.Effect<string, E, R>) => NodeEndpoint.webSocket(url)
     type Feed = <E, R>(
       url: Effect.Effect<string, E, R>
-    ) => Endpoint.Endpoint<Transport.Transport, E | WebSocketErrors, Exclude<R, Scope.Scope>>
+    ) => Endpoint.Endpoint<Transport.WebSocketTransport, E | WebSocketErrors, Exclude<R, Scope.Scope>>
     expectTypeOf(feed).toEqualTypeOf<Feed>()
   })
 })
@@ -41,7 +55,8 @@ describe("webSocket", () => {
 describe("tcp", () => {
   it("goes together with a webSocket in failover and happyEyeballs", () => {
     type Errors = ConnectError.ConnectError | WebSocketErrors
-    type Combined = Endpoint.Endpoint<Transport.Transport, Errors | EndpointsFailed.EndpointsFailed<Errors>>
+    type Transports = Transport.Transport | Transport.WebSocketTransport
+    type Combined = Endpoint.Endpoint<Transports, Errors | EndpointsFailed.EndpointsFailed<Errors>>
     const webSocket = NodeEndpoint.webSocket("ws://127.0.0.1")
     expectTypeOf(Endpoint.failover([tcp, webSocket])).toEqualTypeOf<Combined>()
     expectTypeOf(Endpoint.happyEyeballs([webSocket, tcp])).toEqualTypeOf<Combined>()

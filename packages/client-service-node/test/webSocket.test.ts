@@ -144,7 +144,11 @@ describe("NodeEndpoint.webSocket", () => {
       const headers = Effect.succeed({ authorization: "sec\nret" })
       const { failures } = yield* start(NodeEndpoint.webSocket("ws://127.0.0.1", { headers }))
       const error = yield* Queue.take(failures)
-      expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason: "Failed" })
+      expect(error).toMatchObject({
+        _tag: "WebSocketOpenError",
+        reason: "InvalidOption",
+        detail: 'header "authorization"'
+      })
       expect(String(error)).not.toContain("ret")
     })
   )
@@ -181,7 +185,7 @@ describe("NodeEndpoint.webSocket", () => {
       expect(yield* Queue.take(failures)).toMatchObject({ _tag: "WebSocketClosed", code: 1006 })
       expect(yield* Queue.take(failures)).toMatchObject({
         _tag: "WebSocketOpenError",
-        reason: "Failed",
+        reason: "Connection",
         detail: "ECONNREFUSED"
       })
       yield* listen({ port })
@@ -195,7 +199,9 @@ describe("NodeEndpoint.webSocket", () => {
       const { failures } = yield* start(NodeEndpoint.webSocket(`ws://127.0.0.1:${server.port}/`))
       expect(yield* Queue.take(failures)).toMatchObject({
         _tag: "WebSocketOpenError",
-        detail: "Unexpected server response: 401"
+        reason: "Status",
+        detail: "Unexpected server response: 401",
+        status: 401
       })
     })
   )

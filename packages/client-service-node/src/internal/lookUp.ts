@@ -1,6 +1,7 @@
 import * as Dns from "node:dns"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { type ConnectError, fromNodeError } from "../ConnectError.js"
+import { ConnectError, fromNodeError } from "../ConnectError.js"
 
 /**
  * Looks up all addresses of a name, in the order in which to try them: that of the system, which knows its routes, but
@@ -9,14 +10,24 @@ import { type ConnectError, fromNodeError } from "../ConnectError.js"
 export const lookUp = (
   host: string,
   family: number,
-  address: string
+  address: string,
+  timeout: Duration.Duration
 ): Effect.Effect<ReadonlyArray<string>, ConnectError> =>
-  Effect.map(
-    Effect.tryPromise({
-      try: () => Dns.promises.lookup(host, { all: true, verbatim: true, family }),
-      catch: (error) => fromNodeError(error, address)
+  Effect.tryPromise({
+    try: () => Dns.promises.lookup(host, { all: true, verbatim: true, family }),
+    catch: (error) => fromNodeError(error, address)
+  }).pipe(
+    Effect.timeoutFail({
+      duration: timeout,
+      onTimeout: () =>
+        new ConnectError({
+          reason: "Dns",
+          address,
+          code: "ETIMEOUT",
+          cause: new Error(`the look-up did not end within ${Duration.format(timeout)}`)
+        })
     }),
-    alternate
+    Effect.map(alternate)
   )
 
 const alternate = (addresses: ReadonlyArray<Dns.LookupAddress>): ReadonlyArray<string> => {

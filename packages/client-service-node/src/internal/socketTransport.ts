@@ -1,4 +1,5 @@
 import type * as Net from "node:net"
+import * as Tls from "node:tls"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
@@ -6,14 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
+import { isCutOff } from "./cutOff.js"
+import type * as OpenSocket from "./openSocket.js"
 
-export interface Settings {
-  /** What is tried, for errors. */
-  readonly address: string
-  /** The event after which the socket can be used. */
-  readonly openEvent: "connect" | "secureConnect"
-  /** Sets the options of the open socket. */
-  readonly tune: (socket: Net.Socket) => void
+export interface Settings extends Omit<OpenSocket.Settings, "connect"> {
   /** How long a close waits for the peer. */
   readonly linger: Duration.Duration
   readonly signal: { readonly lost: (error?: ConnectError) => void }
@@ -63,8 +60,14 @@ export class SocketTransport implements Transport {
     socket.on("close", () => this.closed())
   }
 
+  /** The application protocol that TLS has agreed on. */
+  get alpnProtocol(): string | undefined {
+    const { socket } = this
+    return socket instanceof Tls.TLSSocket && typeof socket.alpnProtocol === "string" ? socket.alpnProtocol : undefined
+  }
+
   /** Waits until the socket is open. Interrupting it destroys the socket. */
-  get whenOpen(): Effect.Effect<Transport, ConnectError> {
+  get whenOpen(): Effect.Effect<SocketTransport, ConnectError> {
     return Effect.async((resume) => {
       const settle = () => {
         if (this.phase === "open") resume(Effect.succeed(this))
@@ -119,12 +122,21 @@ export class SocketTransport implements Transport {
     })
   })
 
+  /** What an end was that came without a goodbye. */
+  private get cutOff(): ConnectError | undefined {
+    if (!isCutOff(this.socket)) return undefined
+    const error = new Error("the connection ended before TLS did")
+    return fromNodeError(Object.assign(error, { code: "ERR_SSL_UNEXPECTED_EOF_WHILE_READING" }), this.settings.address)
+  }
+
   private get isReadOut(): boolean {
     return this.phase === "ended" || this.phase === "closing" || this.socket.destroyed
   }
 
   private get endOfIncoming(): Incoming {
-    return this.phase === "ended" ? Channel.void : Channel.fail(this.refusal("Read"))
+    if (this.phase !== "ended") return Channel.fail(this.refusal("Read"))
+    const cause = this.cutOff
+    return cause === undefined ? Channel.void : Channel.fail(new TransportError({ reason: "Read", cause }))
   }
 
   readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
@@ -178,7 +190,7 @@ export class SocketTransport implements Transport {
   }
 
   private opened(): void {
-    if (this.phase !== "opening") return
+    if (this.phase !== "opening" || this.socket.destroyed) return
     this.phase = "open"
     // A paused socket does not begin to read by itself, and would not notice an end.
     this.socket.read(0)
@@ -234,7 +246,7 @@ export class SocketTransport implements Transport {
   // say more than that the connection is lost.
   private lostSoon(): void {
     if (this.phase === "opening" || this.phase === "closing" || this.isLost || this.arrivals.length > 0) return
-    this.goodbye ??= setImmediate(() => this.lost())
+    this.goodbye ??= setImmediate(() => this.lost(this.cutOff))
   }
 
   private lost(error?: ConnectError): void {

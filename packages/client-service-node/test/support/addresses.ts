@@ -10,10 +10,15 @@ interface Resolver {
 
 const resolver: Resolver = Dns.promises
 
-/** Has every name resolve to some addresses, and gives the options of each look-up so far. */
-export const resolvingTo = (
-  ...addresses: ReadonlyArray<string>
-): Effect.Effect<() => ReadonlyArray<Dns.LookupAllOptions>, never, Scope.Scope> =>
+export interface LookUps {
+  /** The options of each look-up so far. */
+  (): ReadonlyArray<Dns.LookupAllOptions>
+  /** Their names. */
+  readonly names: () => ReadonlyArray<string>
+}
+
+/** Has every name resolve to some addresses. */
+export const resolvingTo = (...addresses: ReadonlyArray<string>): Effect.Effect<LookUps, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() =>
@@ -23,8 +28,19 @@ export const resolvingTo = (
       ),
       (spy) => Effect.sync(() => spy.mockRestore())
     ),
-    (spy) => () => spy.mock.calls.map(([, options]) => options)
+    (spy) =>
+      Object.assign(() => spy.mock.calls.map(([, options]) => options), {
+        names: () => spy.mock.calls.map(([name]) => name)
+      })
   )
+
+/** Has every look-up hang. */
+export const resolvingNever: Effect.Effect<void, never, Scope.Scope> = Effect.asVoid(
+  Effect.acquireRelease(
+    Effect.sync(() => vi.spyOn(resolver, "lookup").mockImplementation(() => new Promise(() => {}))),
+    (spy) => Effect.sync(() => spy.mockRestore())
+  )
+)
 
 const connected = (host: string, port: number): Effect.Effect<void, never, Scope.Scope> =>
   Effect.flatMap(

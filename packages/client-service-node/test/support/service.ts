@@ -26,8 +26,7 @@ export const startService = <E1, E = never>(
   )
 
 /** Makes one connection, and does not mind its loss. */
-export const connectOnce = <E>(endpoint: Endpoint.Endpoint<Transport.Transport, E>) =>
-  endpoint.connect({ lost: () => {} })
+export const connectOnce = <A, E>(endpoint: Endpoint.Endpoint<A, E>) => endpoint.connect({ lost: () => {} })
 
 /** Gives the error of an attempt that fails. */
 export const failureOf = (endpoint: SocketEndpoint) => Effect.flip(Effect.scoped(connectOnce(endpoint)))

@@ -1,7 +1,8 @@
 import * as Http from "node:http"
+import * as Https from "node:https"
 import type { AddressInfo } from "node:net"
 import { Deferred, Effect, Queue, type Scope } from "effect"
-import { type WebSocket, WebSocketServer } from "ws"
+import { type ServerOptions, type WebSocket, WebSocketServer } from "ws"
 
 export interface Accepted {
   readonly webSocket: WebSocket
@@ -26,13 +27,19 @@ export const listen = (
     readonly accepts?: boolean
     readonly onMessage?: (webSocket: WebSocket, data: Buffer, isBinary: boolean) => void
     readonly onRequest?: Http.RequestListener
+    readonly host?: string
+    readonly tls?: Https.ServerOptions
+    readonly options?: ServerOptions
   } = {}
 ): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.gen(function* () {
       const accepted = yield* Queue.unbounded<Accepted>()
-      const http = Http.createServer(options.onRequest ?? ((_, response) => response.writeHead(404).end()))
-      const server = new WebSocketServer({ server: http, verifyClient: () => options.accepts ?? true })
+      const onRequest: Http.RequestListener = options.onRequest ?? ((_, response) => response.writeHead(404).end())
+      const http = options.tls === undefined ? Http.createServer(onRequest) : Https.createServer(options.tls, onRequest)
+      http.on("tlsClientError", () => {})
+      const verifyClient = () => options.accepts ?? true
+      const server = new WebSocketServer({ server: http, verifyClient, ...options.options })
       server.on("connection", (webSocket, request) => {
         const closed = Deferred.unsafeMake<number>(Effect.runSync(Effect.fiberId))
         webSocket.on("error", () => {})
@@ -44,7 +51,7 @@ export const listen = (
       })
       yield* Effect.async<void>((resume) => {
         http.once("error", (error) => resume(Effect.die(error)))
-        http.listen(options.port ?? 0, "127.0.0.1", () => resume(Effect.void))
+        http.listen(options.port ?? 0, options.host ?? "127.0.0.1", () => resume(Effect.void))
       })
       return {
         accepted,

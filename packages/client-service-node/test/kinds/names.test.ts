@@ -1,0 +1,100 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Queue } from "effect"
+import { FaultProxy, NodeEndpoint } from "effect-client-service-node"
+import { resolvingTo } from "../support/addresses.js"
+import { makeAuthority } from "../support/certificates.js"
+import { echo, listen } from "../support/server.js"
+import { connectOnce, failureOf } from "../support/service.js"
+
+const port = 6379
+const ascii = "xn--bcher-kva.example"
+
+describe("names are checked, and normalised", () => {
+  for (const host of ["bücher.example", "BÜCHER.Example", " bücher.example\n", "bücher.example.", ascii]) {
+    it(`${JSON.stringify(host)} is ${ascii}`, () => {
+      expect(NodeEndpoint.tcp({ host, port }).name).toBe(`tcp://${ascii}:${port}`)
+      expect(NodeEndpoint.tls({ host, port }).name).toBe(`tls://${ascii}:${port}`)
+    })
+
+    it.scopedLive(`${JSON.stringify(host)} is asked for and checked as ${ascii}, by tls and wss:`, () =>
+      Effect.gen(function* () {
+        const authority = yield* makeAuthority()
+        const { accepted, port } = yield* listen(echo, { tls: yield* authority.issue(ascii) })
+        yield* resolvingTo("127.0.0.1")
+        yield* connectOnce(NodeEndpoint.tls({ host, port, ca: authority.ca }))
+        expect(yield* Queue.take(accepted)).toMatchObject({ servername: ascii })
+        yield* connectOnce(NodeEndpoint.tls({ host: "127.0.0.1", port, ca: authority.ca, servername: host }))
+        expect(yield* Queue.take(accepted)).toMatchObject({ servername: ascii })
+        const url = `wss://${host.trim()}:${port}`
+        const connecting = connectOnce(NodeEndpoint.webSocket(url, { tls: { ca: authority.ca } }))
+        yield* Effect.forkScoped(connecting)
+        expect(yield* Queue.take(accepted)).toMatchObject({ servername: ascii })
+      })
+    )
+  }
+
+  it.scopedLive("a dot at the end has the name looked up as a whole, if it is one of the DNS", () =>
+    Effect.gen(function* () {
+      const { port } = yield* listen(echo)
+      const names: Array<string> = []
+      const lookups = yield* resolvingTo("127.0.0.1")
+      yield* connectOnce(NodeEndpoint.tcp({ host: "DB.example.com.", port }))
+      yield* connectOnce(NodeEndpoint.tcp({ host: "localhost.", port }))
+      yield* connectOnce(NodeEndpoint.tcp({ host: "db.example.com", port }))
+      names.push(...lookups.names())
+      expect(names).toEqual(["db.example.com.", "localhost", "db.example.com"])
+    })
+  )
+
+  it.scopedLive("an address may have the brackets of a URL", () =>
+    Effect.gen(function* () {
+      const { port } = yield* listen(echo, { host: "::1" })
+      for (const host of ["[::1]", "0:0::1", " ::1 "]) {
+        const transport = yield* connectOnce(NodeEndpoint.tcp({ host, port }))
+        expect(transport.remote).toBe(`[::1]:${port}`)
+      }
+      yield* Effect.forkScoped(connectOnce(NodeEndpoint.webSocket(`ws://[::1]:${port}`)))
+    })
+  )
+
+  const wrong = ["localhost\0.evil.example", "a b", "a..b", "user@localhost", "localhost:6379", "[localhost]", "a%2eb"]
+  for (const host of wrong) {
+    it(`${JSON.stringify(host)} is refused at once`, () => {
+      const refusal = (option: string) => expect.objectContaining({ _tag: "InvalidOption", option })
+      expect(() => NodeEndpoint.tcp({ host, port })).toThrow(refusal("host"))
+      expect(() => NodeEndpoint.tls({ host, port })).toThrow(refusal("host"))
+      expect(() => NodeEndpoint.tls({ host: "a", port, servername: host })).toThrow(refusal("servername"))
+      expect(() => NodeEndpoint.tcp({ host: "a", port, localAddress: host })).toThrow(refusal("localAddress"))
+      expect(() => NodeEndpoint.webSocket("wss://a", { tls: { servername: host } })).toThrow(refusal("servername"))
+      expect(() => FaultProxy.make({ upstream: { host, port } })).toThrow(refusal("upstream.host"))
+      expect(() => FaultProxy.make({ upstream: { host: "a", port }, host })).toThrow(refusal("host"))
+    })
+  }
+
+  for (const host of ["a..b", "a".repeat(64), "localhost%00.evil.example"]) {
+    it.effect(`${host} in the URL of a WebSocket is refused, at once or at the attempt`, () =>
+      Effect.gen(function* () {
+        expect(() => NodeEndpoint.webSocket(`ws://${host}`)).toThrow(
+          expect.objectContaining({ _tag: "InvalidOption", option: "url" })
+        )
+        const connecting = connectOnce(NodeEndpoint.webSocket(Effect.succeed(`ws://${host}`)))
+        expect(yield* Effect.flip(Effect.scoped(connecting))).toMatchObject({ reason: "InvalidUrl" })
+      })
+    )
+  }
+
+  it("a path is refused that would end at a NUL", () => {
+    const refusal = expect.objectContaining({ _tag: "InvalidOption" })
+    expect(() => NodeEndpoint.unix({ path: "/run/x\0y" })).toThrow(refusal)
+    expect(() => FaultProxy.make({ upstream: { path: "/run/x\0y" } })).toThrow(refusal)
+  })
+
+  if (process.platform === "linux") {
+    it.scopedLive("the path of an abstract socket begins with one", () =>
+      Effect.gen(function* () {
+        const error = yield* failureOf(NodeEndpoint.unix({ path: "\0nobody listens here" }))
+        expect(error.reason).toBe("Refused")
+      })
+    )
+  }
+})
