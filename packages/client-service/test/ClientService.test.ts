@@ -967,6 +967,60 @@ describe("reconnect", () => {
       yield* awaitState(service, "Connected")
     })
   )
+
+  describe("while the policy is asked", () => {
+    /** A service whose policy takes ten seconds to answer, from the second failure on. */
+    const makeSlow = Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const asked: Array<number> = []
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        retryPolicy: Schedule.tapInput(
+          Schedule.spaced("1 second"),
+          ({ failures }: RetryPolicy.ConnectionFailure<unknown>) => {
+            asked.push(failures)
+            return failures === 1 ? Effect.void : Effect.sleep("10 seconds")
+          }
+        ),
+        resetAfter: "5 seconds",
+        connectTimeout: "1 minute"
+      })
+      yield* service.start
+      yield* server.refuse("refused")
+      yield* awaitState(service, "Waiting")
+      yield* TestClock.adjust("1 second")
+      return { asked, server, service }
+    })
+
+    it.scoped("counts a loss by how long the connection had lived, and keeps its cause", () =>
+      Effect.gen(function* () {
+        const { asked, server, service } = yield* makeSlow
+        const connection = yield* server.accept("first")
+        yield* awaitState(service, "Connected")
+        yield* connection.drop("dropped")
+        yield* settle
+        yield* TestClock.adjust("6 seconds")
+        yield* service.reconnect
+        expect(asked).toEqual([1, 2])
+        const state = { attempt: 3, failures: 2, cause: Option.some(Cause.fail("dropped")) }
+        expect(yield* service.state.get).toMatchObject({ _tag: "Connecting", ...state })
+      })
+    )
+
+    it.scoped("counts the attempt that failed, and keeps its cause", () =>
+      Effect.gen(function* () {
+        const { server, service } = yield* makeSlow
+        yield* server.refuse("refused again")
+        yield* settle
+        yield* service.reconnect
+        const state = { attempt: 3, failures: 2, cause: Option.some(Cause.fail("refused again")) }
+        expect(yield* service.state.get).toMatchObject({ _tag: "Connecting", ...state })
+        // The one that it has begun is not failed, and is begun anew when it is old enough.
+        yield* service.reconnect
+        expect(yield* service.state.get).toMatchObject({ attempt: 3 })
+      })
+    )
+  })
 })
 
 describe("closeTimeout", () => {

@@ -122,7 +122,7 @@ const states: { readonly [Tag in StateTag]: ConnectionState.ConnectionState<stri
 const events: Events<string, string> = {
   start: {},
   stop: { isOpen: false, uses: 0 },
-  reconnect: { failures: 0, attempt: "old" },
+  reconnect: { failures: 0, age: 1000 },
   succeeded: { protocol: "next", now: 5000 },
   failed: { failures: 3, cause, retry },
   lost: { failures: 3, cause, retry },
@@ -203,7 +203,7 @@ describe("transition", () => {
   })
 
   it("so does a reconnect once the policy has ended", () => {
-    expect(transition(model("Exhausted"), "reconnect", { failures: 2, attempt: "none" })).toEqual(
+    expect(transition(model("Exhausted"), "reconnect", { failures: 2, age: undefined })).toEqual(
       transition(model("Exhausted"), "start", {})
     )
   })
@@ -221,25 +221,37 @@ describe("transition", () => {
   })
 
   it("an attempt that is begun anew is one more after the same failures, and keeps the cause too", () => {
-    expect(transition(model("Connecting"), "reconnect", { failures: 2, attempt: "old" }).model.state).toEqual(
+    expect(transition(model("Connecting"), "reconnect", { failures: 2, age: 1000 }).model.state).toEqual(
       ConnectionState.Connecting({ attempt: 4, failures: 2, cause: Option.some(cause) })
     )
   })
 
+  it("an attempt that has failed is begun anew at once, and counts", () => {
+    const last = Cause.fail("refused again")
+    const failed = { failures: 3, cause: last, age: undefined }
+    for (const state of ["Connecting", "Connected"] as const) {
+      const next = transition(model(state), "reconnect", failed)
+      expect(next.model.state).toEqual(
+        ConnectionState.Connecting({ attempt: 4, failures: 3, cause: Option.some(last) })
+      )
+      expect(next.outputs).toEqual(["open", "close"])
+    }
+  })
+
   it("an attempt that is young is begun anew later, and one that has not begun is not", () => {
     const connecting = model("Connecting")
-    expect(transition(connecting, "reconnect", { failures: 2, attempt: "young" })).toEqual({
+    expect(transition(connecting, "reconnect", { failures: 2, age: 999 })).toEqual({
       model: connecting,
       outputs: ["reopenLater"]
     })
-    expect(transition(connecting, "reconnect", { failures: 2, attempt: "none" })).toEqual({
+    expect(transition(connecting, "reconnect", { failures: 2, age: undefined })).toEqual({
       model: connecting,
       outputs: []
     })
   })
 
   it("a replacement is one more attempt after the failures that still count", () => {
-    expect(transition(model("Connected"), "reconnect", { failures: 0, attempt: "old" }).model.state).toEqual(
+    expect(transition(model("Connected"), "reconnect", { failures: 0, age: undefined }).model.state).toEqual(
       ConnectionState.Connecting({ attempt: 4, failures: 0, cause: Option.none() })
     )
   })

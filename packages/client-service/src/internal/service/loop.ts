@@ -13,7 +13,7 @@ import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../../Co
 import type { ConnectionState } from "../../ConnectionState.js"
 import { isAwaited } from "../connection/attempt.js"
 import { Connection, type Settings as ConnectionSettings, type Observer } from "../connection/connection.js"
-import { isEstablished, isPending, type Phase } from "../connection/phase.js"
+import { isEstablished, type Phase } from "../connection/phase.js"
 import type { Journal } from "../telemetry/journal.js"
 import type { Metrics } from "../telemetry/metrics.js"
 import type { AttemptSpans } from "../telemetry/spans.js"
@@ -25,12 +25,13 @@ import type { Retries } from "./retries.js"
 import {
   type EventName,
   type Events,
-  type Failed,
+  type Failure,
   failuresSoFar,
   initial,
   type Model,
   type Output,
-  transition
+  transition,
+  youth
 } from "./table.js"
 
 export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
@@ -46,9 +47,6 @@ export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
   readonly metrics: Metrics
   readonly journal: Journal
 }
-
-/** An attempt younger than this, in milliseconds, is not begun anew. */
-const youth = 1000
 
 /** How long a loop that has died waits before it goes on, in milliseconds. */
 const recovery = 1000
@@ -72,6 +70,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   #model: Model<P, E> = initial
   /** The attempt, or the connection that is up. */
   #connection: Connection<P, E, R> | undefined
+  /** That of the attempt or the connection, which the table is told of once the policy has been asked. */
+  #failure: Failure<E> | undefined
   /** All that is neither closed nor given up. */
   readonly #open = new Set<Connection<P, E, R>>()
   #activity: Activity<R> | undefined
@@ -127,7 +127,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   get reconnect(): Effect.Effect<void> {
     return Effect.uninterruptible(
       Effect.suspend(() => {
-        this.#dispatch("reconnect", { failures: this.#failuresSoFar() + this.#judged, attempt: this.#age })
+        this.#dispatch("reconnect", this.#beforeReconnect)
         return this.#publisher.publish
       })
     )
@@ -252,7 +252,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   open(): void {
-    this.#connection = undefined
+    this.#takeUp(undefined)
     this.#begin(this.#connect)
   }
 
@@ -310,18 +310,16 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       this.close()
       yield* this.#closed()
       this.#reopenAt = Number.POSITIVE_INFINITY
-      const connection = yield* this.#makeConnection(this.#model.attempt, (connection) => {
-        this.#connection = connection
-      })
+      const connection = yield* this.#makeConnection(this.#model.attempt, (connection) => this.#takeUp(connection))
       yield* this.#attempt(connection)
     })
   }
 
   #attempt(connection: Connection<P, E, R>): Activity<R> {
     return Effect.gen(this, function* () {
-      const isSettled = yield* connection.settled(this.#reopenAt - this.#now())
-      if (!isSettled && this.#now() >= this.#reopenAt) {
-        return this.#report("reconnect", { failures: this.#failuresSoFar(), attempt: "old" })
+      yield* connection.settled(this.#reopenAt - this.#now())
+      if (connection.phase._tag === "Attempting" && this.#now() >= this.#reopenAt) {
+        return this.#report("reconnect", this.#beforeReconnect)
       }
       const exit = connection.establish(this.#model.generation + 1)
       if (Exit.isSuccess(exit)) {
@@ -329,21 +327,22 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       }
       connection.close()
       yield* this.#closed()
-      this.#report("failed", yield* this.#judge(this.#failuresSoFar() + 1, exit.cause))
+      yield* this.#judge("failed")
     })
   }
 
-  #lost(cause: Cause.Cause<ConnectionError<E>>): Activity<R> {
+  get #lost(): Activity<R> {
     return Effect.suspend(() => {
-      const failures = this.#failuresSoFar() + 1
       // The one that was to replace it as well. The policy may take its time.
       this.close()
-      return Effect.map(this.#judge(failures, cause), (lost) => this.#report("lost", lost))
+      return this.#judge("lost")
     })
   }
 
-  #judge(failures: number, cause: Cause.Cause<ConnectionError<E>>): Effect.Effect<Failed<E>> {
-    return Effect.map(this.#settings.retries.next({ failures, cause }), (retry) => ({ failures, cause, retry }))
+  #judge(name: "failed" | "lost"): Activity<R> {
+    const failure = this.#failure
+    if (failure === undefined) return Effect.void
+    return Effect.map(this.#settings.retries.next(failure), (retry) => this.#report(name, { ...failure, retry }))
   }
 
   // Until the next connection is prepared, the present one serves as ever. Its loss takes over.
@@ -358,9 +357,9 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         yield* successor.settled(Number.POSITIVE_INFINITY)
         const exit = successor.establish(this.#model.generation + 1)
         if (Exit.isSuccess(exit)) {
-          this.#connection = successor
+          this.#takeUp(successor)
           const { protocol } = exit.value
-          this.#report("replaced", { protocol, failures: this.#failuresSoFar(), now: this.#now() })
+          this.#report("replaced", { protocol, failures: this.#failuresSoFar, now: this.#now() })
           return connection.retire(closeTimeout, undefined)
         }
         successor.close()
@@ -418,6 +417,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     })
   }
 
+  #takeUp(connection: Connection<P, E, R> | undefined): void {
+    this.#connection = connection
+    this.#failure = undefined
+  }
+
   #observer(span: Tracer.Span | undefined): Observer<P, E, R> {
     let attempt = span
     return (connection, before, phase) => {
@@ -425,20 +429,19 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       if (attempt !== undefined) spans.ended(attempt, phase)
       attempt = undefined
       metrics.changed(before, phase, this.#now())
+      // Of one that has retired, only those who use it still have anything to lose.
+      const isOurs = connection === this.#connection && before._tag !== "Retiring"
+      if (isOurs && (phase._tag === "Failed" || phase._tag === "Lost")) this.#failed(phase.cause)
       if (isEstablished(before)) {
         this.#current.leave(before.established)
         if (!isEstablished(phase)) before.established.users.end(reasonOf(phase))
       }
       if (phase._tag === "Closed") this.#open.delete(connection)
-      if (phase._tag === "Failed" && connection === this.#connection) {
-        this.#current.attemptFailed(Exit.failCause(phase.cause))
-      }
+      if (phase._tag === "Failed" && isOurs) this.#current.attemptFailed(Exit.failCause(phase.cause))
       if (phase._tag === "Lost") {
         if (before._tag === "Retiring") this.#settings.fork.soon(Effect.sync(() => connection.close()))
         // Those who used it may have called the service, which goes its own way then.
-        else if (connection === this.#connection && this.#model.state._tag === "Connected") {
-          this.#begin(this.#lost(phase.cause))
-        }
+        else if (isOurs && this.#model.state._tag === "Connected") this.#begin(this.#lost)
       }
     }
   }
@@ -457,26 +460,22 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return uses
   }
 
-  /** A failure that the policy is being asked about is one, though the table does not know of it yet. */
-  get #judged(): 0 | 1 {
-    const { _tag } = this.#model.state
-    const phase = this.#connection?.phase
-    if (phase === undefined || isPending(phase) || isEstablished(phase)) return 0
-    return _tag === "Connecting" || _tag === "Connected" ? 1 : 0
+  // When it fails: whether the connection was stable is not to depend on how long the policy takes. The policy begins afresh
+  // with the first failure, even if a reconnect comes before it is asked about that.
+  #failed(cause: Cause.Cause<ConnectionError<E>>): void {
+    const failures = this.#failuresSoFar + 1
+    if (failures === 1) this.#settings.retries.reset()
+    this.#failure = { failures, cause }
   }
 
-  /** How old the attempt is that a reconnect begins anew. One that has failed is not waited for. */
-  get #age(): "none" | "young" | "old" {
+  get #beforeReconnect(): Events<P, E>["reconnect"] {
     const phase = this.#connection?.phase
-    if (phase === undefined || phase._tag === "Ready") return "none"
-    return phase._tag === "Attempting" && this.#now() - phase.since < youth ? "young" : "old"
+    const age = phase?._tag === "Attempting" ? this.#now() - phase.since : undefined
+    return { failures: this.#failuresSoFar, ...this.#failure, age }
   }
 
-  // Not when the policy is asked about the first failure: a reconnect counts one about which it is not asked.
-  #failuresSoFar(): number {
-    const failures = failuresSoFar(this.#model, this.#now(), this.#settings.resetAfter)
-    if (failures === 0) this.#settings.retries.reset()
-    return failures
+  get #failuresSoFar(): number {
+    return failuresSoFar(this.#model, this.#now(), this.#settings.resetAfter)
   }
 
   #now(): number {

@@ -23,7 +23,15 @@ export interface Events<P, E> {
   readonly start: {}
   /** `isOpen`: a connection is up, or has not closed yet. `uses`: how many the service lets finish. */
   readonly stop: { readonly isOpen: boolean; readonly uses: number }
-  readonly reconnect: { readonly failures: number; readonly attempt: "none" | "young" | "old" }
+  /**
+   * `cause`: of the last of the failures, if the policy is being asked about it. `age`: how many milliseconds the attempt
+   * has been under way, if it is.
+   */
+  readonly reconnect: {
+    readonly failures: number
+    readonly cause?: Cause.Cause<ConnectionError<E>>
+    readonly age: number | undefined
+  }
   readonly succeeded: { readonly protocol: P; readonly now: number }
   readonly failed: Failed<E>
   readonly lost: Failed<E>
@@ -34,10 +42,14 @@ export interface Events<P, E> {
   readonly closed: {}
 }
 
-/** A failure, and the retry that the policy grants, if any. */
-export interface Failed<out E> {
+/** A failure, and how many there have been in a row with it. */
+export interface Failure<out E> {
   readonly failures: number
   readonly cause: Cause.Cause<ConnectionError<E>>
+}
+
+/** A failure, and the retry that the policy grants, if any. */
+export interface Failed<out E> extends Failure<E> {
   readonly retry: Option.Option<Retry>
 }
 
@@ -103,6 +115,9 @@ export const transition = <P, E, Name extends EventName>(
 export const failuresSoFar = (model: Model<unknown, unknown>, now: number, resetAfter: number): number =>
   model.state._tag === "Connected" && now - model.state.connectedAt >= resetAfter ? 0 : model.failures
 
+/** An attempt younger than this, in milliseconds, is not begun anew. */
+export const youth = 1000
+
 type Cell<Name extends EventName> = <P, E>(model: Model<P, E>, event: Events<P, E>[Name]) => Transition<P, E>
 
 type Row = { readonly [Name in EventName]: Cell<Name> }
@@ -117,12 +132,14 @@ const first: Cell<EventName> = (model) => to(connecting(model, 1, 0), "admit", "
 
 const again: Cell<"delayOver"> = (model) => to(connecting(model, model.attempt + 1, model.failures), "open")
 
-const connectNow: Cell<"reconnect"> = (model, { failures }) =>
-  to(connecting(model, model.attempt + 1, failures), "open", "close")
+const connectNow: Cell<"reconnect"> = (model, { cause, failures }) =>
+  to(connecting(model, model.attempt + 1, failures, cause), "open", "close")
 
+// One that has failed is not waited for.
 const renewAttempt: Cell<"reconnect"> = (model, event) => {
-  if (event.attempt === "young") return to(model, "reopenLater")
-  return event.attempt === "old" ? connectNow(model, event) : to(model)
+  if (event.cause !== undefined) return connectNow(model, event)
+  if (event.age === undefined) return to(model)
+  return event.age < youth ? to(model, "reopenLater") : connectNow(model, event)
 }
 
 const connected: Cell<"succeeded"> = ({ attempt, failures, generation: last }, { now, protocol }) => {
@@ -162,16 +179,21 @@ const restarted: Cell<"closed"> = (model) => to(connecting(model, 1, 0), "admit"
 const disconnecting = <P, E>(model: Model<P, E>, uses: number): Model<P, E> =>
   enter(model, ConnectionState.Disconnecting({ uses }))
 
-const connecting = <P, E>({ generation, state }: Model<P, E>, attempt: number, failures: number): Model<P, E> => {
-  const cause = failures === 0 ? Option.none() : causeBefore(state)
+const connecting = <P, E>(
+  { generation, state }: Model<P, E>,
+  attempt: number,
+  failures: number,
+  last = causeBefore(state)
+): Model<P, E> => {
+  const cause = Option.fromNullable(failures === 0 ? undefined : last)
   return { state: ConnectionState.Connecting({ attempt, failures, cause }), attempt, failures, generation }
 }
 
 const causeBefore = <P, E>(
   state: ConnectionState.ConnectionState<P, E>
-): Option.Option<Cause.Cause<ConnectionError<E>>> => {
-  if (state._tag === "Connecting") return state.cause
-  return state._tag === "Waiting" || state._tag === "Exhausted" ? Option.some(state.cause) : Option.none()
+): Cause.Cause<ConnectionError<E>> | undefined => {
+  if (state._tag === "Connecting") return Option.getOrUndefined(state.cause)
+  return state._tag === "Waiting" || state._tag === "Exhausted" ? state.cause : undefined
 }
 
 // Names what it keeps: to spread a model costs several times as much, for each reconnect.
