@@ -446,6 +446,32 @@ describe("at any step of the service,", { timeout: 120_000 }, () => {
     })
   }
 
+  it("no attempt connects once a stop has been called", async () => {
+    const problems = await atEveryStep({
+      make: (bench) => {
+        const scope = bench.evaluate(Scope.make())
+        const made: { late: boolean; service?: ClientService.ClientService<void> } = { late: false }
+        const endpoint = Endpoint.make({
+          name: "counted",
+          connect: () =>
+            Effect.sync(() => {
+              made.late ||= !`${made.service}`.includes("Connecting")
+            })
+        })
+        const service = bench.evaluate(Scope.extend(ClientService.make({ endpoint }), scope))
+        made.service = service
+        bench.fork(service.start)
+        // The loop has begun the attempt, whose fiber has not run yet.
+        bench.scheduler.step()
+        return { made, service }
+      },
+      first: ({ service }) => service.stop,
+      between: () => [],
+      problem: ({ made }) => (made.late ? "an attempt connects for a service that stops" : undefined)
+    })
+    expect(problems).toEqual([])
+  })
+
   it("a use that begins beside a loss ends", async () => {
     for (const uninterruptible of [false, true]) {
       const problems = await atEveryStep({

@@ -156,6 +156,7 @@ export class Connection<P, E, R> {
     if (phase._tag === "Closing" || phase._tag === "Closed") return
     const cause = phase._tag === "Failed" || phase._tag === "Lost" ? phase.cause : undefined
     this.#enter({ _tag: "Closing", since: this.#now(), cause, reason })
+    for (const fiber of this.#fibers) fiber.unsafeInterruptAsFork(FiberId.none)
     this.#settings.fork.now(this.#release(cause, reason))
   }
 
@@ -178,10 +179,7 @@ export class Connection<P, E, R> {
   // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
   // released at once, since the Scope is closed by then.
   #release(cause: Cause.Cause<ConnectionError<E>> | undefined, reason: unknown): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      for (const fiber of this.#fibers) fiber.unsafeInterruptAsFork(FiberId.none)
-      return this.#within(this.#settings.closeTimeout, () => this.#fibers.size === 0)
-    }).pipe(
+    return this.#within(this.#settings.closeTimeout, () => this.#fibers.size === 0).pipe(
       Effect.zipRight(
         Scope.close(this.#scope, cause === undefined ? Exit.succeed(reason ?? replaced) : Exit.failCause(cause))
       ),
