@@ -472,6 +472,22 @@ describe("at any step of the service,", { timeout: 120_000 }, () => {
     expect(problems).toEqual([])
   })
 
+  it("a waiter that a connection has woken hears of the end beside a start", async () => {
+    const problems = await atEveryStep({
+      make: (bench) => {
+        const made = watched(bench)
+        bench.run(made.service.start)
+        bench.fork(made.wait({ failAfterFailures: 2 }))
+        return made
+      },
+      first: ({ server }) => server.accept("first"),
+      between: ({ service }) => [service.stop, service.start],
+      problem: ({ states, waiter }) =>
+        waiter.exit === undefined && states.includes("Stopped") ? "the waiter has not heard" : undefined
+    })
+    expect(problems).toEqual([])
+  })
+
   it("a use that begins beside a loss ends", async () => {
     for (const uninterruptible of [false, true]) {
       const problems = await atEveryStep({

@@ -64,7 +64,9 @@ export class Current<P, E> {
   readonly #settings: Settings<P, E>
   #established: Established<P> | undefined
   #published: Established<P> | undefined
+  /** What those failed with who were turned away last. */
   #end: Exit.Exit<never, EndError<E>> | undefined
+  #isAtEnd = false
   #failedAttempts = 0
   #lastFailure: Exit.Exit<never, AttemptError<E>> | undefined
   #patient: Set<Waiter<EndError<E>>> | undefined
@@ -143,13 +145,14 @@ export class Current<P, E> {
   /** Has those who wait fail, and whoever comes later. */
   turnAway(error: EndError<E>): void {
     this.#end = Exit.fail(error)
+    this.#isAtEnd = true
     // With the failure itself: by the time that they look, others may be admitted again.
     this.#wake(this.#end)
   }
 
   /** Has whoever comes wait again. */
   admit(): void {
-    this.#end = undefined
+    this.#isAtEnd = false
   }
 
   /** Sets the `SubscriptionRef`, if it is behind. */
@@ -179,25 +182,28 @@ export class Current<P, E> {
   }
 
   // To find a connection and to begin with it is one step, and so is to find none and to wait: a fiber may be held up
-  // between any two. Whoever is woken looks again, since by then the connection may be lost.
+  // between any two. Whoever is woken looks again, since by then the connection may be lost. `end` is the last before the
+  // wait: who has been woken when others are turned away, and has not looked since, is turned away too.
   #demand<A, E2, R>(
     demand: Demand<P, A, E2 | EndError<E>, R>,
-    limit?: Limit<E2 | EndError<E>>
+    limit?: Limit<E2 | EndError<E>>,
+    end = this.#end
   ): Effect.Effect<A, E2 | EndError<E>, R> {
     return wait((resume: Resume<A, E2 | EndError<E>, R>) => {
       const established = this.#established
       if (established !== undefined && established.generation > demand.generation) {
         return demand.begin(established, resume)
       }
-      if (this.#end !== undefined) return answer(resume, this.#end)
+      const last = this.#end
+      if (last !== undefined && (this.#isAtEnd || (limit !== undefined && last !== end))) return answer(resume, last)
       if (limit === undefined) {
-        const again = this.#demand(demand, demand.limit())
+        const again = this.#demand(demand, demand.limit(), last)
         const before = this.#settings.beforeWait()
         return answer(resume, before === undefined ? again : Effect.zipRight(before, again))
       }
       const failure = limit.reached()
       if (failure !== undefined) return answer(resume, failure)
-      return { cancel: Effect.sync(limit.enlist((failure) => resume(failure ?? this.#demand(demand, limit)))) }
+      return { cancel: Effect.sync(limit.enlist((failure) => resume(failure ?? this.#demand(demand, limit, end)))) }
     })
   }
 
