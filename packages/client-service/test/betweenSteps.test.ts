@@ -488,6 +488,27 @@ describe("at any step of the service,", { timeout: 120_000 }, () => {
     expect(problems).toEqual([])
   })
 
+  it("a stream over connections ends beside a stop", async () => {
+    const problems = await atEveryStep({
+      make: (bench) => {
+        const made = make(bench)
+        const consume = ClientService.stream(made.service, () => Stream.fromEffect(Effect.async<never>(() => {})))
+        bench.run(made.service.start)
+        bench.fork(
+          Effect.map(Effect.exit(Stream.runDrain(consume)), (exit) => {
+            made.waiter.exit = exit
+          })
+        )
+        bench.drain()
+        return made
+      },
+      first: ({ server }) => server.accept("first"),
+      between: ({ service }) => [service.stop],
+      problem: ({ waiter }) => (waiter.exit === undefined ? "the stream goes on" : undefined)
+    })
+    expect(problems).toEqual([])
+  })
+
   it("a use that begins beside a loss ends", async () => {
     for (const uninterruptible of [false, true]) {
       const problems = await atEveryStep({

@@ -4,6 +4,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Take from "effect/Take"
 import type { ConnectionLost } from "../../ConnectionError.js"
+import { firstOf } from "../time/firstOf.js"
 import type { EndError } from "./current.js"
 
 /** What a stream needs of a service. */
@@ -39,7 +40,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
           Effect.zipLeft(turnOfEventLoop),
           Effect.flatMap((exit) => (Exit.isFailure(exit) ? Effect.succeed(exit) : Effect.never))
         )
-        return yield* Effect.raceFirst(run, Effect.as(otherThan(service, protocol), Exit.void))
+        return yield* firstOf(run, Effect.as(otherThan(service, protocol), Exit.void))
       })
 
       const next = service.use(onConnection).pipe(

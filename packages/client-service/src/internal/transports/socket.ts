@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import { type Transport, TransportError } from "../../Transport.js"
 import { makeFork } from "../fork.js"
 import { Changes } from "../time/changes.js"
+import { firstOf } from "../time/firstOf.js"
 import { within } from "../time/within.js"
 import { ReceiveBuffer } from "./receiveBuffer.js"
 
@@ -52,7 +53,7 @@ export const socketTransport = (
           isClosed || isEnding
             ? new TransportError({ reason: "Closed" })
             : // A Socket has a write wait for the next connection, which comes with another transport.
-              Effect.raceFirst(write(chunk), Effect.interruptible(closed))
+              firstOf(write(chunk), Effect.interruptible(closed))
       ).pipe(
         // A `send` that throws, as that of a WebSocket may, is a defect of the Socket.
         Effect.sandbox,
