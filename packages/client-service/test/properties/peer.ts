@@ -95,6 +95,10 @@ export interface Asked {
   isCutShort: boolean
   /** Whether a state followed that it led to. */
   isTaken: boolean
+  /** The attempt that failed, or whose connection was lost. */
+  readonly attempt: Attempt | undefined
+  /** Whether the failures in a row began anew since the question before, with one that it was not asked about. */
+  readonly isAfresh: boolean
 }
 
 export interface PeerSettings {
@@ -111,6 +115,8 @@ export interface PeerSettings {
   readonly look: () => State
   /** How many use the connection of an attempt. */
   readonly usesOf: (attempt: Attempt) => number
+  /** Whether a stream may use it still. */
+  readonly mayBeStreamed: () => boolean
   /** The moment of the scheduler. */
   readonly moment: () => number
   readonly trace: (entry: string) => void
@@ -130,6 +136,7 @@ export class Peer {
   recovered = false
   private hung: Array<() => void> = []
   private nothingHangs = false
+  private isAfresh = false
 
   constructor(private readonly settings: PeerSettings) {}
 
@@ -221,6 +228,11 @@ export class Peer {
     }
   }
 
+  /** Takes note that a failure is the first in a row, and that a reconnect came before the policy was done with it. */
+  beginAfresh(attempt: Attempt | undefined): void {
+    if (this.asked[this.asked.length - 1]?.attempt !== attempt) this.isAfresh = true
+  }
+
   /** Whether only the service knows when `closeTimeout` passes for a connection that it replaced. */
   get isUncertain(): boolean {
     return this.attempts.some((attempt) => attempt.retiredAt !== undefined && !Peer.isFinished(attempt))
@@ -230,8 +242,8 @@ export class Peer {
   expire(): void {
     this.expireProbes()
     for (const attempt of this.attempts) {
-      const { clock, options, usesOf } = this.settings
-      if (attempt.drainingUntil !== undefined && usesOf(attempt) === 0) this.over(attempt)
+      const { clock, mayBeStreamed, options, usesOf } = this.settings
+      if (attempt.drainingUntil !== undefined && usesOf(attempt) === 0 && !mayBeStreamed()) this.over(attempt)
       const timeout = attempt.beganAt + options.connectTimeout
       if (attempt.overAt === undefined && attempt.establishedAt === undefined && timeout <= clock.now) {
         this.failed(attempt, "timeout")
@@ -348,16 +360,22 @@ export class Peer {
       const { failures } = failure
       const answer = this.recovered ? 1000 : (policy[Math.min(failures, policy.length) - 1] ?? 1000)
       const isToReplace = this.isToReplace(failure.cause)
+      // What has happened before the question.
+      this.settings.look()
       const { newest } = this
       // The attempt may not have been halted yet.
       if (!isToReplace && newest?.establishedAt === undefined && this.mayTimeOut && newest !== undefined)
         this.halted(newest)
       const asked: Asked = {
         ...{ failures, steps, at: now, answer, answeredAt: undefined },
-        ...{ isCutShort: false, isTaken: isToReplace }
+        ...{ isCutShort: false, isTaken: isToReplace },
+        ...{ attempt: this.settings.connected() ?? newest, isAfresh: !isToReplace && this.isAfresh }
       }
       if (isToReplace) this.askedToReplace.push(asked)
-      else this.asked.push(asked)
+      else {
+        this.asked.push(asked)
+        this.isAfresh = false
+      }
       this.settings.trace(
         `policy: ${failures} failures${isToReplace ? " to replace" : ""}, ${steps} steps, answer ${answer}`
       )

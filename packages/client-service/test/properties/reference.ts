@@ -42,7 +42,7 @@ export class Reference {
     switch (state._tag) {
       case "Connecting": {
         const isNew = ["Init", "Stopped", "Exhausted", "Restarting"].includes(before._tag)
-        const failures = this.failuresSoFar(before, now)
+        const failures = this.failuresSoFar(before, this.endOf(before, now))
         // A reconnect takes over while the policy is asked, and the failure counts all the same.
         const isOver = before._tag === "Connecting" || before._tag === "Connected"
         const isCounted = isOver && state.failures === failures + 1 && this.isFailed(before)
@@ -98,8 +98,7 @@ export class Reference {
   }
 
   private failed(before: State, now: number): Asked | undefined {
-    const overAt = before._tag === "Connected" ? (before.protocol.attempt?.overAt ?? now) : now
-    this.counts = counted.failed(this.counts, this.failuresSoFar(before, overAt))
+    this.counts = counted.failed(this.counts, this.failuresSoFar(before, this.endOf(before, now)))
     // The last one, since a question that a reconnect cut short was asked again.
     const index = this.asked.reduce(
       (last, { failures }, index) => (index >= this.lastAsked && failures === this.counts.failures ? index : last),
@@ -109,6 +108,11 @@ export class Reference {
     const asked = this.asked[index]
     if (asked !== undefined) asked.isTaken = true
     return asked
+  }
+
+  /** When the connection ended, which the policy may have been asked about since. */
+  private endOf(before: State, now: number): number {
+    return before._tag === "Connected" ? (before.protocol.attempt?.overAt ?? now) : now
   }
 
   private failuresSoFar(before: State, until: number): number {
@@ -133,13 +137,12 @@ export const stepsBefore = (
   asked: ReadonlyArray<Asked>,
   index: number
 ): { readonly least: number; readonly most: number } => {
-  if (asked[index]?.failures === 1) return { least: 0, most: 0 }
-  const first = asked.slice(0, index).reduce((first, { failures }, index) => (failures === 1 ? index : first), 0)
+  const first = asked
+    .slice(0, index + 1)
+    .reduce((first, { failures, isAfresh }, index) => (failures === 1 || isAfresh ? index : first), 0)
   const good = asked.slice(first, index).filter(isGood)
-  // A failure that it was not asked about, since a reconnect came first, may have been the first in a row.
-  const isSkipped = asked.slice(first, index + 1).some(({ failures }, at) => failures !== at + 1)
   const taken = good.filter(({ isCutShort, isTaken }) => isTaken && !isCutShort)
-  return { least: isSkipped ? 0 : taken.length, most: good.length }
+  return { least: taken.length, most: good.length }
 }
 
 /** Whether the policy has answered, and as it should. */

@@ -52,6 +52,7 @@ class Run implements Observed {
   private seen: State
   // Cheaper to compare than the state, and told apart by the same.
   private snapshot = ""
+  private failures = 0
 
   constructor(
     readonly script: Script,
@@ -69,6 +70,7 @@ class Run implements Observed {
       connected: () => (this.state._tag === "Connected" ? this.state.protocol.attempt : undefined),
       look: () => this.look(),
       usesOf: (attempt) => this.usesOf(attempt),
+      mayBeStreamed: () => this.mayBeStreamed,
       moment: () => this.scheduler.now,
       trace: (entry) => this.note(entry),
       violated: (what) => this.violated(what)
@@ -155,10 +157,13 @@ class Run implements Observed {
         this.use(event)
         break
       case "connections":
-        this.consume(this.service.connections)
+        this.consume(this.service.connections, false)
         break
       case "stream":
-        this.consume(ClientService.stream(this.service, (protocol) => Stream.concat(Stream.succeed(protocol), endless)))
+        this.consume(
+          ClientService.stream(this.service, (protocol) => Stream.concat(Stream.succeed(protocol), endless)),
+          true
+        )
         break
       case "observe":
         this.observe(event.state, event.does)
@@ -255,7 +260,14 @@ class Run implements Observed {
     if (before._tag !== "Connected") return this.peer.attempts.some(({ hasFailed }) => hasFailed)
     const { attempt } = before.protocol
     if (attempt === undefined) return false
-    return attempt.lost || attempt.probeFailedAt !== undefined || attempt.probeDeadline <= this.clock.now
+    const isOver = (attempt.overAt ?? this.clock.now) < this.clock.now
+    return isOver || attempt.lost || attempt.probeFailedAt !== undefined || attempt.probeDeadline <= this.clock.now
+  }
+
+  /** Whether a stream may go on that was stopped before it could hear of the end of the service, and heard of the restart. */
+  private get mayBeStreamed(): boolean {
+    const isRestarting = this.scheduler.preemptions > 0 && this.seen._tag === "Restarting"
+    return isRestarting && this.consumers.some(({ exit, isUse }) => isUse && exit === undefined)
   }
 
   private usesOf(attempt: Attempt): number {
@@ -350,8 +362,8 @@ class Run implements Observed {
     this.uses.push(job)
   }
 
-  private consume<E>(stream: Stream.Stream<Protocol, E>): void {
-    const consumer: Omit<Consumer, keyof Job> = { last: undefined }
+  private consume<E>(stream: Stream.Stream<Protocol, E>, isUse: boolean): void {
+    const consumer: Omit<Consumer, keyof Job> = { isUse, last: undefined }
     const consuming = Stream.runForEach(stream, (protocol) =>
       Effect.sync(() => {
         this.note(`consumer gets ${protocol.number}`)
@@ -395,6 +407,7 @@ class Run implements Observed {
     this.seen = state
     if (state._tag === "Stopped" || (state._tag === "Disconnecting" && state.uses > 0)) this.stopped += 1
     if (state._tag === "Exhausted") this.exhausted += 1
+    this.failures = this.countFailures(before, state)
     this.passed(before, state)
     if (state._tag === "Connected" && state.protocol.attempt !== undefined) {
       state.protocol.attempt.establishedAt = state.connectedAt
@@ -455,6 +468,20 @@ class Run implements Observed {
 
   private overUnless(isSpared: (attempt: Attempt) => boolean): void {
     for (const attempt of this.peer.attempts) if (!isSpared(attempt)) this.peer.over(attempt)
+  }
+
+  /** The failures in a row. Takes note of a first one that the policy was not asked about. */
+  private countFailures(before: State, state: State): number {
+    if (state._tag === "Waiting" || state._tag === "Exhausted") return state.failures
+    if (state._tag !== "Connecting") return this.failures
+    const connection = before._tag === "Connected" ? before : undefined
+    const attempt = connection?.protocol.attempt ?? (before._tag === "Connecting" ? this.peer.newest : undefined)
+    const lifetime = connection === undefined ? 0 : (attempt?.overAt ?? this.clock.now) - connection.connectedAt
+    const isStable = connection !== undefined && lifetime >= this.script.options.resetAfter
+    if (attempt !== undefined && state.failures === 1 && (this.failures !== 1 || isStable)) {
+      this.peer.beginAfresh(attempt)
+    }
+    return state.failures
   }
 
   /** Lets the fibers run, all they can or only some tasks of theirs. */

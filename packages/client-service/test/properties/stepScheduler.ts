@@ -43,6 +43,11 @@ export class StepScheduler implements Scheduler.Scheduler {
     return this.tasks.length - this.next
   }
 
+  /** Whether no fiber can go on. */
+  get isAtRest(): boolean {
+    return this.ready === 0 && this.held.length === 0
+  }
+
   /** Grows with every task. */
   get now(): number {
     return this.moment
