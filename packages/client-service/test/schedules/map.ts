@@ -36,6 +36,7 @@ class MapSubject implements Subject<Event> {
   private users: Array<User> = []
   private readonly connections: Array<Connection> = []
   private isClosed = false
+  private getting = 0
   private releasing = 0
   private invalidating = 0
   private wrong: string | undefined
@@ -142,9 +143,9 @@ class MapSubject implements Subject<Event> {
     return this.connections.filter(({ isOpen }) => isOpen).length
   }
 
-  /** Whoever has the service while the key is being invalidated may keep it. */
+  /** Whoever has the service while the key is being invalidated may keep it, as one that gets it and is held up has. */
   private outdate(): void {
-    const isUsed = this.users.length + this.releasing > 0
+    const isUsed = this.users.length + this.getting + this.releasing > 0
     if (!isUsed || this.invalidating === 0) return
     for (const each of [...this.connections, ...this.users]) each.isOutdated = true
   }
@@ -157,7 +158,9 @@ class MapSubject implements Subject<Event> {
     const getting = Effect.map(Scope.extend(this.map.get(key), user.scope), (service) => {
       user.service = service
     })
+    this.getting += 1
     this.bench.fork(getting).addObserver((exit) => {
+      this.getting -= 1
       // Who closes the Scope meanwhile has no use for the service.
       if (Exit.isFailure(exit) && !user.isReleased) this.wrong ??= `a get ends with ${exit}`
     })
