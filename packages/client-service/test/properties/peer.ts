@@ -137,6 +137,7 @@ export class Peer {
   private hung: Array<() => void> = []
   private nothingHangs = false
   private isAfresh = false
+  private readonly questions = new WeakMap<State, Asked>()
 
   constructor(private readonly settings: PeerSettings) {}
 
@@ -231,6 +232,16 @@ export class Peer {
   /** Takes note that a failure is the first in a row, and that a reconnect came before the policy was done with it. */
   beginAfresh(attempt: Attempt | undefined): void {
     if (this.asked[this.asked.length - 1]?.attempt !== attempt) this.isAfresh = true
+  }
+
+  /** Takes note that the last question to the policy has led to a state, which may be published later. */
+  ledTo(state: State): void {
+    const asked = this.asked[this.asked.length - 1]
+    if (asked !== undefined) this.questions.set(state, asked)
+  }
+
+  askedFor(state: State): Asked | undefined {
+    return this.questions.get(state)
   }
 
   /** Whether only the service knows when `closeTimeout` passes for a connection that it replaced. */

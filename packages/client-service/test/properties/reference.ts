@@ -12,12 +12,12 @@ export type State = ConnectionState.ConnectionState<Protocol, PeerError>
 export class Reference {
   state: State
   counts: Counts = initial
-  private lastAsked = 0
   private since = 0
 
   constructor(
     private readonly options: Options,
-    private readonly asked: ReadonlyArray<Asked>,
+    /** The question to the policy that a state came of. */
+    private readonly askedFor: (state: State) => Asked | undefined,
     /** Whether the attempt that is left failed, or the connection is lost. */
     private readonly isFailed: (before: State) => boolean,
     first: State
@@ -76,7 +76,7 @@ export class Reference {
         return [...connected, ["is too early", false, age < 0.8 * (this.options.maxAge ?? Infinity)]]
       }
       case "Waiting": {
-        const asked = this.failed(before, now)
+        const asked = this.failed(before, state, now)
         const delay = Duration.toMillis(state.delay)
         return [
           ["failures", this.counts.failures, state.failures],
@@ -86,7 +86,7 @@ export class Reference {
         ]
       }
       case "Exhausted": {
-        const asked = this.failed(before, now)
+        const asked = this.failed(before, state, now)
         return [
           ["failures", this.counts.failures, state.failures],
           ["answer of the policy", "done", asked?.answer]
@@ -97,15 +97,9 @@ export class Reference {
     }
   }
 
-  private failed(before: State, now: number): Asked | undefined {
+  private failed(before: State, state: State, now: number): Asked | undefined {
     this.counts = counted.failed(this.counts, this.failuresSoFar(before, this.endOf(before, now)))
-    // The last one, since a question that a reconnect cut short was asked again.
-    const index = this.asked.reduce(
-      (last, { failures }, index) => (index >= this.lastAsked && failures === this.counts.failures ? index : last),
-      -1
-    )
-    if (index >= 0) this.lastAsked = index + 1
-    const asked = this.asked[index]
+    const asked = this.askedFor(state)
     if (asked !== undefined) asked.isTaken = true
     return asked
   }

@@ -88,7 +88,12 @@ class Run implements Observed {
       }).pipe(Effect.supervised(this.census), Scope.extend(this.owner))
     )
     this.seen = this.state
-    this.reference = new Reference(options, this.peer.asked, (before) => this.isFailed(before), this.seen)
+    this.reference = new Reference(
+      options,
+      (state) => this.peer.askedFor(state),
+      (before) => this.isFailed(before),
+      this.seen
+    )
     this.fork(Stream.runForEach(Stream.drop(this.service.state.changes, 1), (state) => this.published(state)))
     this.fork(
       Stream.runForEach(this.service.protocol.changes, (protocol) =>
@@ -408,6 +413,7 @@ class Run implements Observed {
     if (state._tag === "Stopped" || (state._tag === "Disconnecting" && state.uses > 0)) this.stopped += 1
     if (state._tag === "Exhausted") this.exhausted += 1
     this.failures = this.countFailures(before, state)
+    if (state._tag === "Waiting" || state._tag === "Exhausted") this.peer.ledTo(state)
     this.passed(before, state)
     if (state._tag === "Connected" && state.protocol.attempt !== undefined) {
       state.protocol.attempt.establishedAt = state.connectedAt
