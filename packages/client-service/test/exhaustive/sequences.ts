@@ -30,6 +30,6 @@ export const stateOf = (model: Model): string => {
   const { attemptUntil, closingUntil, drainUntil, failures, isRejected, overdue, renewAt, retryAt, tag, up, uses } =
     model
   const until = closingUntil === undefined ? "closed" : Math.sign(closingUntil - (tag === "Waiting" ? retryAt : 0))
-  const isDue = [attemptUntil, renewAt, drainUntil].map((at) => at !== undefined)
+  const isDue = [attemptUntil, renewAt, drainUntil].map((at) => at !== undefined).concat(model.isTurnedAway)
   return [tag, up, uses, ...isDue, isRejected, until, overdue, failures].join()
 }

@@ -162,6 +162,8 @@ export interface Model extends Counts {
   readonly uses: number
   /** Until when they may do so although the service stops. */
   readonly drainUntil: number | undefined
+  /** Whether a stop that lets them has turned everybody away, until a start admits them again. */
+  readonly isTurnedAway: boolean
   /** How long the service waits for the connection that is closing. */
   readonly closingUntil: number | undefined
   /** How many are closing that the service waits for no more. */
@@ -190,6 +192,7 @@ export const initial: Model = {
   up: undefined,
   uses: 0,
   drainUntil: undefined,
+  isTurnedAway: false,
   closingUntil: undefined,
   overdue: 0,
   attempts: 0,
@@ -235,7 +238,7 @@ export const after = (model: Model, event: Event): Model => {
   switch (event) {
     case "start":
       if (commanded.start(model.tag, false) === "Connecting" && !isRunning(model.tag)) return goOn(start(model))
-      return model.tag === "Disconnecting" ? enter(model, "Restarting") : model
+      return model.tag === "Disconnecting" ? enter({ ...model, isTurnedAway: false }, "Restarting") : model
     case "stop":
       return stop(model)
     case "reconnect":
@@ -278,7 +281,7 @@ export const wait = (model: Model): Model => {
   const result =
     model.tag === "Connected"
       ? `protocol ${model.attempts}`
-      : model.tag === "Stopped" || (model.tag === "Disconnecting" && model.drainUntil !== undefined)
+      : model.tag === "Stopped" || (model.tag === "Disconnecting" && model.isTurnedAway)
         ? "ServiceStopped"
         : model.tag === "Exhausted"
           ? "RetriesExhausted"
@@ -358,11 +361,12 @@ const stop = (model: Model): Model => {
   if (model.tag === "Disconnecting") return stopping
   // Those who use the connection may go on for a while, and nobody else is let in.
   const drainUntil = model.drainUntil ?? model.now + drainTimeout
-  if (model.uses > 0) return resolve(enter({ ...stopping, drainUntil }, tag), "ServiceStopped")
+  if (model.uses > 0) return resolve(enter({ ...stopping, drainUntil, isTurnedAway: true }, tag), "ServiceStopped")
   return goOn(enter({ ...close(over(stopping)), isRejected: false }, tag))
 }
 
-const stopped = (model: Model): Model => resolve(enter({ ...model, stops: 0 }, "Stopped"), "ServiceStopped")
+const stopped = (model: Model): Model =>
+  resolve(enter({ ...model, stops: 0, isTurnedAway: false }, "Stopped"), "ServiceStopped")
 
 /** Does what has waited for the connection to close. */
 const goOn = (model: Model): Model => {
