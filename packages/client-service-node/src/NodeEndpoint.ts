@@ -9,6 +9,7 @@ import type * as Tls from "node:tls"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
 import * as Endpoint from "effect-client-service/Endpoint"
 import type * as Transport from "effect-client-service/Transport"
 import type { WebSocketError } from "effect-client-service/WebSocketError"
@@ -218,9 +219,12 @@ export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transpor
  * @category constructors
  * @throws InvalidOption
  */
-export const tls = <E = never, R = never>(
+export function tls<E = never, R = never>(
   options: TlsOptions<E, R>
-): Endpoint.Endpoint<TlsTransport, ConnectError | E, Exclude<R, Scope.Scope>> => {
+): Endpoint.Endpoint<TlsTransport, ConnectError | Types.NoInfer<E>, Exclude<Types.NoInfer<R>, Scope.Scope>>
+export function tls<E, R>(
+  options: TlsOptions<E, R>
+): Endpoint.Endpoint<TlsTransport, ConnectError | E, Exclude<R, Scope.Scope>> {
   const where = "NodeEndpoint.tls"
   const ALPNProtocols =
     options.ALPNProtocols === undefined ? {} : { ALPNProtocols: alpnProtocols(where, options.ALPNProtocols) }
@@ -319,14 +323,23 @@ export type Headers = Readonly<Record<string, string>>
  * @category constructors
  * @throws InvalidOption as `Endpoint.webSocket`, `tcp` and `tls` do, and if HTTP does not allow a header
  */
-export const webSocket = <E = never, R = never, EH = never, RH = never, EP = never, RP = never, ET = never, RT = never>(
+// What is not given would be inferred from what the caller does with the endpoint.
+export function webSocket<E = never, R = never, EH = never, RH = never, EP = never, RP = never, ET = never, RT = never>(
+  url: string | Effect.Effect<string, E, R>,
+  options?: WebSocketOptions<EH, RH, EP, RP, ET, RT>
+): Endpoint.Endpoint<
+  Transport.WebSocketTransport,
+  E | Types.NoInfer<EH> | Types.NoInfer<EP> | Types.NoInfer<ET> | WebSocketError | Transport.TransportError,
+  Exclude<R | Types.NoInfer<RH> | Types.NoInfer<RP> | Types.NoInfer<RT>, Scope.Scope>
+>
+export function webSocket<E, R, EH, RH, EP, RP, ET, RT>(
   url: string | Effect.Effect<string, E, R>,
   options: WebSocketOptions<EH, RH, EP, RP, ET, RT> = {}
 ): Endpoint.Endpoint<
   Transport.WebSocketTransport,
   E | EH | EP | ET | WebSocketError | Transport.TransportError,
   Exclude<R | RH | RP | RT, Scope.Scope>
-> => {
+> {
   const where = "NodeEndpoint.webSocket"
   return webSocketEndpoint(where, url, options, {
     ip: ipSettings(where, options),

@@ -1,6 +1,13 @@
+import type { Socket } from "@effect/platform"
 import { describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Data, Effect, type Scope } from "effect"
-import { Endpoint, type EndpointsFailed, type Transport, type WebSocketError } from "effect-client-service"
+import { Context, Data, Effect, type Layer, type Scope } from "effect"
+import {
+  ClientService,
+  Endpoint,
+  type EndpointsFailed,
+  type Transport,
+  type WebSocketError
+} from "effect-client-service"
 import { type ConnectError, NodeEndpoint } from "effect-client-service-node"
 
 class Unauthorized extends Data.TaggedError("Unauthorized") {}
@@ -49,6 +56,24 @@ describe("webSocket", () => {
       url: Effect.Effect<string, E, R>
     ) => Endpoint.Endpoint<Transport.WebSocketTransport, E | WebSocketErrors, Exclude<R, Scope.Scope>>
     expectTypeOf(feed).toEqualTypeOf<Feed>()
+  })
+})
+
+describe("an endpoint that is written into the options of a service", () => {
+  class Feed extends ClientService.Tag("test/Feed")<Feed, Transport.Transport, WebSocketErrors>() {}
+  class Broker extends ClientService.Tag("test/Broker")<Broker, Transport.Transport, ConnectError.ConnectError>() {}
+
+  it("needs no more than it is given", () => {
+    const url = Effect.map(Locator, ({ url }) => url)
+    expectTypeOf(Feed.layer({ endpoint: NodeEndpoint.webSocket(url, { name: "feed" }) })).toEqualTypeOf<
+      Layer.Layer<Feed, never, Locator>
+    >()
+    expectTypeOf(Feed.layer({ endpoint: Endpoint.webSocket(url, { name: "feed" }) })).toEqualTypeOf<
+      Layer.Layer<Feed, never, Locator | Socket.WebSocketConstructor>
+    >()
+    expectTypeOf(Broker.layer({ endpoint: NodeEndpoint.tls({ host: "127.0.0.1", port: 1 }) })).toEqualTypeOf<
+      Layer.Layer<Broker>
+    >()
   })
 })
 

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
 import type { EndpointsFailed } from "./EndpointsFailed.js"
 import { failover as connectFailover } from "./internal/endpoints/failover.js"
 import { race } from "./internal/endpoints/happyEyeballs.js"
@@ -423,14 +424,23 @@ export type Protocols = string | ReadonlyArray<string>
  * @throws InvalidOption if a URL that is given as text is not one of `ws:` or `wss:` without a fragment, a protocol is not a
  * token of HTTP or is there twice, the name is empty, or `receiveBuffer` is not a positive integer
  */
-export const webSocket = <E = never, R = never, EP = never, RP = never>(
+// What is not given would be inferred from what the caller does with the endpoint.
+export function webSocket<E = never, R = never, EP = never, RP = never>(
+  url: string | Effect.Effect<string, E, R>,
+  options?: WebSocketOptions<EP, RP>
+): Endpoint<
+  WebSocketTransport,
+  E | Types.NoInfer<EP> | WebSocketError | TransportError,
+  Exclude<R | Types.NoInfer<RP>, Scope.Scope> | Socket.WebSocketConstructor
+>
+export function webSocket<E, R, EP, RP>(
   url: string | Effect.Effect<string, E, R>,
   options?: WebSocketOptions<EP, RP>
 ): Endpoint<
   WebSocketTransport,
   E | EP | WebSocketError | TransportError,
   Exclude<R | RP, Scope.Scope> | Socket.WebSocketConstructor
-> => {
+> {
   const where = "Endpoint.webSocket"
   const known =
     typeof url === "string"

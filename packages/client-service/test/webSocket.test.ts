@@ -450,16 +450,15 @@ describe("webSocket", () => {
   type Feed = ReturnType<typeof Endpoint.webSocket>
   type Act = (service: Pick<ClientService.ClientService<unknown>, "stop" | "reconnect">) => Effect.Effect<unknown>
   const heartbeat = { probe: () => Effect.never, interval: "1 second", timeout: "1 second" } as const
-  const second = TestClock.adjust("1 second")
   const plain = (endpoint: Feed) => ClientService.make({ endpoint })
   const aging = (endpoint: Feed) => ClientService.make({ endpoint, maxAge: "1 minute" })
   const probing = (endpoint: Feed) => ClientService.make({ endpoint, heartbeat })
 
   for (const [code, what, make, act] of [
-    [4001, "stop", plain, (service) => service.stop],
+    [4001, "stop", plain, (service) => Effect.fork(service.stop)],
     [4002, "reconnect", plain, (service) => service.reconnect],
     [4002, "maxAge", aging, () => TestClock.adjust("1 minute")],
-    [3000, "a dead heartbeat", probing, () => second.pipe(Effect.zipRight(settle), Effect.zipRight(second))]
+    [3000, "a dead heartbeat", probing, () => TestClock.adjust("2 seconds")]
   ] satisfies ReadonlyArray<readonly [number, string, typeof plain | typeof probing, Act]>) {
     it.scoped(`closes with the code that is chosen for ${what}`, () =>
       Effect.gen(function* () {
@@ -469,7 +468,7 @@ describe("webSocket", () => {
         const webSocket = yield* platform.made
         webSocket.open()
         yield* service.whenConnected()
-        yield* Effect.fork(act(service))
+        yield* act(service)
         yield* settle
         if (what === "maxAge") {
           const successor = yield* platform.made
@@ -477,7 +476,7 @@ describe("webSocket", () => {
           yield* settle
           yield* Effect.addFinalizer(() => Effect.sync(() => successor.closed(1000)))
         }
-        yield* Effect.repeatN(settle, 4)
+        yield* settle
         expect(webSocket.closes).toEqual([code])
         webSocket.closed(code)
       })
