@@ -37,6 +37,9 @@ describe("options", () => {
     ["name", () => NodeEndpoint.tcp({ host, port, name: "" })],
     ["path", () => NodeEndpoint.unix({ path: "" })],
     ["servername", () => NodeEndpoint.tls({ host, port, servername: "10.0.0.1" })],
+    ["lookupTimeout", () => NodeEndpoint.tcp({ host, port, lookupTimeout: 0 })],
+    // @ts-expect-error: it is no function
+    ["checkServerIdentity", () => NodeEndpoint.tls({ host, port, checkServerIdentity: "fingerprint" })],
     ["ALPNProtocols", () => NodeEndpoint.tls({ host, port, ALPNProtocols: ["h2", ""] })],
     ["ALPNProtocols", () => NodeEndpoint.tls({ host, port, ALPNProtocols: ["x".repeat(256)] })]
   ])("refuses a bad %s", (option, make) => {

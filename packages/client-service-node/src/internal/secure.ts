@@ -33,7 +33,8 @@ export const secureOptions = <E, R>(
   const { ca, cert, checkServerIdentity, key, passphrase, servername } = settings
   const options: Tls.ConnectionOptions = { rejectUnauthorized: settings.rejectUnauthorized ?? true }
   if (servername !== undefined) options.servername = serverName(where, servername)
-  if (checkServerIdentity !== undefined) options.checkServerIdentity = checked(checkServerIdentity)
+  if (checkServerIdentity !== undefined)
+    options.checkServerIdentity = checked(Validate.callback(where, "checkServerIdentity", checkServerIdentity))
   const contextOf = (material: Material): Tls.ConnectionOptions => ({
     ...options,
     secureContext: secureContext(settings, material)
