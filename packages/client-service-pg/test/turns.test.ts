@@ -223,13 +223,16 @@ describeWithServer("a turn", (test) => {
         "SET SESSION AUTHORIZATION pg_monitor; SET TimeZone = 'Asia/Tokyo'",
         "SELECT session_user, current_setting('TimeZone')"
       ],
-      ["CREATE TEMP TABLE mine (n serial)", "SELECT to_regclass('mine'), to_regclass('of_all')"],
+      ["CREATE TEMP TABLE mine (n serial)", "SELECT to_regclass('mine') AS mine, to_regclass('of_all') AS of_all"],
       ["CREATE TEMP TABLE mine AS SELECT 1 AS n", "SELECT to_regclass('mine')"],
       ["CREATE TEMP VIEW mine AS SELECT 1 AS n", "SELECT to_regclass('mine')"],
       ["CREATE TEMP SEQUENCE mine", "SELECT to_regclass('mine')"],
       ["PREPARE mine AS SELECT 1", "SELECT name FROM pg_prepared_statements"],
       ["DECLARE mine CURSOR WITH HOLD FOR SELECT 1", "SELECT name FROM pg_cursors WHERE is_holdable"],
-      ["DISCARD TEMP; CREATE TEMP TABLE of_all ()", "SELECT to_regclass('of_all')"]
+      [
+        "CREATE TEMP TABLE mine (); DROP TABLE mine",
+        "SELECT to_regclass('mine') AS mine, to_regclass('of_all') AS of_all"
+      ]
     ] as const) {
       test(`as ${change}`, (server) =>
         Effect.gen(function* () {
@@ -248,15 +251,16 @@ describeWithServer("a turn", (test) => {
         }))
     }
 
-    for (const change of ["DISCARD ALL", "UNLISTEN *", "DEALLOCATE ALL"]) {
+    for (const change of ["DISCARD ALL", "UNLISTEN *", "DEALLOCATE ALL", "DISCARD TEMP", "DROP TABLE of_all"]) {
       test(`by the loss of the connection, as ${change}`, (server) =>
         Effect.gen(function* () {
-          const pg = yield* start(server)
+          const pg = yield* start(server, { prepare: (connection) => connection.query("CREATE TEMP TABLE of_all ()") })
           const heard = yield* hear(pg, "spent")
           yield* Effect.exit(withClient(pg, (client) => client.query(change)))
           yield* heard.until(isGap("Reconnected"))
           yield* pg.query("NOTIFY spent, 'still there'")
           yield* heard.until(isPayload("still there"))
+          yield* pg.query("SELECT FROM of_all")
           expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
         }))
     }

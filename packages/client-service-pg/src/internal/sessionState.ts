@@ -30,7 +30,8 @@ export const observe = ({ connection }: Client): (() => Change) => {
 
 const spending: ReadonlySet<string> = new Set(["UNLISTEN", "DISCARD ALL", "DEALLOCATE ALL"])
 
-const changing = /^(SET|RESET|PREPARE|DEALLOCATE|DECLARE CURSOR|DISCARD .*|CREATE (TABLE|VIEW|SEQUENCE)( AS)?)$/
+const changing =
+  /^(SET|RESET|PREPARE|DEALLOCATE|DECLARE CURSOR|DISCARD .*|(CREATE|DROP) (TABLE|VIEW|SEQUENCE)( AS)?|CLOSE CURSOR.*)$/
 
 /** What a session has of its own: by kind, names and what they stand for. */
 export type SessionState = ReadonlyMap<Kind, ReadonlyMap<string, string>>
@@ -53,7 +54,7 @@ export const read = async (client: Client): Promise<SessionState> => {
   return state
 }
 
-/** Has a session be as it was. */
+/** Has a session be as it was, or fails if what is gone can't be brought back. */
 export const restore = async (client: Client, before: SessionState): Promise<void> => {
   const after = await read(client)
   const statements: Array<string> = []
@@ -65,8 +66,11 @@ export const restore = async (client: Client, before: SessionState): Promise<voi
       if (was === undefined) statements.push(remove(kind, name))
       else if (was !== value) statements.push(setting(name, was))
     }
-    if (kind !== "setting") continue
-    for (const [name, value] of old ?? []) if (!now?.has(name)) statements.push(setting(name, value))
+    for (const [name, value] of old ?? []) {
+      if (now?.has(name)) continue
+      if (kind !== "setting") throw new Error(`The ${kind} ${name} is gone, which others rely on`)
+      statements.push(setting(name, value))
+    }
   }
   if (statements.length > 0) await client.query(statements.join("; "))
 }
