@@ -56,6 +56,8 @@ export interface PgConnection {
    */
   readonly prepared: () => void
   /** @internal */
+  readonly isOnOneSession: (client: Client) => Promise<boolean>
+  /** @internal */
   readonly openOwn: (
     signal: ConnectionSignal<PgError>,
     linger: Duration.Duration

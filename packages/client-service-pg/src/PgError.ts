@@ -19,6 +19,7 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
  *   session was over (`57P01`, `57P02`, `57P04`, `57P05`, `25P03`, `25P04`).
  * - `Query`: the server refused a statement, with any other SQLSTATE.
  * - `OpenTransaction`: whoever had the connection for a turn has left a transaction open at its end, which was rolled back.
+ * - `NotHeard`: what is listened to is not heard, since a pooler lends another session of the server for each transaction.
  * - `RolledBack`: a transaction was to be committed, and the server rolled it back, since a statement of it had failed.
  *
  * @since 0.1.0
@@ -34,6 +35,7 @@ export type Reason =
   | "Query"
   | "OpenTransaction"
   | "RolledBack"
+  | "NotHeard"
 
 /**
  * An attempt to connect failed, a connection was lost, or a statement was refused.
@@ -104,6 +106,7 @@ const meanings: Record<Reason, string> = {
   Unavailable: "the server takes no connection now",
   Terminated: "the server ended the connection",
   Query: "the server refused the statement",
+  NotHeard: "a pooler of transactions is in between, through which nothing is heard of what is listened to",
   RolledBack: "the transaction had failed, and was rolled back",
   OpenTransaction: "a transaction was left open, and is rolled back",
   Refused: "nothing accepts connections there; is the server running, and is this its address?",

@@ -5,11 +5,20 @@ import * as chromium from "./chromium.js"
 import * as debian from "./debian.js"
 import * as mosquitto from "./mosquitto.js"
 import * as nats from "./nats.js"
+import * as pgbouncer from "./pgbouncer.js"
 import * as postgres from "./postgres.js"
 import * as rabbitmq from "./rabbitmq.js"
 import * as redis from "./redis.js"
 
-const all = [chromium.wanted, mosquitto.wanted, nats.wanted, postgres.wanted, rabbitmq.wanted, redis.wanted]
+const all = [
+  chromium.wanted,
+  mosquitto.wanted,
+  nats.wanted,
+  pgbouncer.wanted,
+  postgres.wanted,
+  rabbitmq.wanted,
+  redis.wanted
+]
 
 export const install = (): Promise<debian.Installed<string>> =>
   debian.install({

@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { escapeIdentifier } from "pg"
 import type { PgConnection } from "../PgConnection.js"
-import type { PgError } from "../PgError.js"
+import { PgError } from "../PgError.js"
 import { Gap, Notification, type PgEvent } from "../PgEvent.js"
 
 /** Somebody who listens to a channel, on one connection after the other. */
@@ -41,7 +41,14 @@ export class Channels {
         return subscriptions
       }),
       () => Effect.sync(() => this.#subscriptions.delete(connection))
-    ).pipe(Effect.flatMap((subscriptions) => subscriptions.add([...this.#listeners])))
+    ).pipe(
+      Effect.flatMap((subscriptions) => subscriptions.add([...this.#listeners])),
+      // Statements do all the same, and those who listen are told.
+      Effect.catchIf(
+        ({ reason }) => reason === "NotHeard",
+        () => Effect.void
+      )
+    )
 
   /** What a listener hears on a connection, after a beginning that comes as soon as it can hear. */
   readonly events = (
@@ -57,6 +64,8 @@ class Subscriptions {
   readonly #connection: PgConnection
   readonly #inboxes = new Map<Listener, Inbox>()
   readonly #listening = new Set<string>()
+  /** Whether this connection hears, once somebody has listened. */
+  #isHeard: boolean | undefined
 
   constructor(connection: PgConnection) {
     this.#connection = connection
@@ -91,6 +100,10 @@ class Subscriptions {
     return Stream.unwrap(Effect.map(arriving, (arriving) => Stream.concat(beginning, arriving)))
   }
 
+  #notHeard(): PgError {
+    return new PgError({ reason: "NotHeard", address: this.#connection.address })
+  }
+
   // When its turn comes, more may want to listen, or fewer: all of them take one step.
   readonly #reconcile: Effect.Effect<void, PgError> = Effect.suspend(() =>
     this.#connection.asOwner(async (client) => {
@@ -101,8 +114,11 @@ class Subscriptions {
         ...added.map((channel) => `LISTEN ${escapeIdentifier(channel)}`),
         ...removed.map((channel) => `UNLISTEN ${escapeIdentifier(channel)}`)
       ]
+      if (wanted.size > 0 && this.#isHeard === false) throw this.#notHeard()
       if (statements.length === 0) return
       await client.query(statements.join("; "))
+      if (added.length > 0) this.#isHeard ??= await this.#connection.isOnOneSession(client)
+      if (added.length > 0 && !this.#isHeard) throw this.#notHeard()
       for (const channel of added) this.#listening.add(channel)
       for (const channel of removed) this.#listening.delete(channel)
     })

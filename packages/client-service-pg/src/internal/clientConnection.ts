@@ -135,6 +135,23 @@ export class ClientConnection implements PgConnection {
 
   readonly asOwner = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> => this.#inTurn(f, () => {})
 
+  /** Whether all statements are run by one process of the server, as they are not behind a pooler of transactions. */
+  readonly isOnOneSession = async (client: Client): Promise<boolean> => {
+    const process = await processOf(client)
+    // A pooler makes up what it is called.
+    if (process === Reflect.get(client, "processID")) return true
+    // One that lends its connections for a transaction at a time lends another the one that was free.
+    const other = new Client(this.#config)
+    other.on("error", () => {})
+    try {
+      await other.connect()
+      await other.query("BEGIN")
+      return (await processOf(other)) !== process && (await processOf(client)) === process
+    } finally {
+      void other.end().catch(() => {})
+    }
+  }
+
   readonly prepared = (): void => {
     this.#isPrepared = true
   }
@@ -315,3 +332,8 @@ const within = (millis: number, settled: Promise<void> | undefined): Promise<voi
 
 const askedAgain = ({ address, cause, code, reason }: PgError): PgError =>
   new PgError({ address, cause, code, reason, isAskedAgain: true })
+
+const processOf = async (client: Client): Promise<number | undefined> => {
+  const { rows } = await client.query<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid")
+  return rows[0]?.pid
+}
