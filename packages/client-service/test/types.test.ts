@@ -872,10 +872,10 @@ describe("Endpoint", () => {
     type Own = WebSocketError.WebSocketError | Transport.TransportError
     const url: Effect.Effect<string, Unhealthy, Credentials | Scope.Scope> = Effect.die("unused")
     expectTypeOf(Endpoint.webSocket("ws://127.0.0.1")).toEqualTypeOf<
-      Endpoint.Endpoint<Transport.Transport, Own, Socket.WebSocketConstructor>
+      Endpoint.Endpoint<Transport.WebSocketTransport, Own, Socket.WebSocketConstructor>
     >()
     expectTypeOf(Endpoint.webSocket(url)).toEqualTypeOf<
-      Endpoint.Endpoint<Transport.Transport, Own | Unhealthy, Socket.WebSocketConstructor | Credentials>
+      Endpoint.Endpoint<Transport.WebSocketTransport, Own | Unhealthy, Socket.WebSocketConstructor | Credentials>
     >()
   })
 })

@@ -447,7 +447,7 @@ describe("webSocket", () => {
 
   const closeCodes = { stop: 4001, reconnect: 4002, heartbeat: 3000 }
 
-  type Feed = ReturnType<typeof Endpoint.webSocket>
+  type Feed = ReturnType<typeof Endpoint.webSocket<never, never, never, never>>
   type Act = (service: Pick<ClientService.ClientService<unknown>, "stop" | "reconnect">) => Effect.Effect<unknown>
   const heartbeat = { probe: () => Effect.never, interval: "1 second", timeout: "1 second" } as const
   const plain = (endpoint: Feed) => ClientService.make({ endpoint })
