@@ -110,7 +110,7 @@ class LiveWebSocket implements WebSocketTransport {
   }
 
   get messages(): WebSocketTransport["messages"] {
-    return Stream.map(this.#buffer.stream, (chunk) => (texts.has(chunk) ? decoder.decode(chunk) : chunk))
+    return Stream.map(this.#buffer.stream, (chunk) => (isText(chunk) ? decoder.decode(chunk) : chunk))
   }
 
   get subprotocol(): string {
@@ -147,7 +147,6 @@ class LiveWebSocket implements WebSocketTransport {
 
   #received(data: string | ArrayBuffer | Uint8Array): void {
     const chunk = typeof data === "string" ? encoder.encode(data) : asBytes(data)
-    if (typeof data === "string") texts.add(chunk)
     const overflow = this.#buffer.offer(chunk)
     if (overflow !== undefined) this.#settings.signal.lost(overflow)
   }
@@ -234,15 +233,22 @@ const asWs = (webSocket: unknown): Ws | undefined => (isWs(webSocket) ? webSocke
 const isWs = (webSocket: unknown): webSocket is Ws =>
   typeof propertyOf(webSocket, "terminate") === "function" && typeof propertyOf(webSocket, "once") === "function"
 
-const asBytes = (data: ArrayBuffer | Uint8Array): Uint8Array =>
-  data instanceof Uint8Array ? data : new Uint8Array(data)
+const asBytes = (data: ArrayBuffer | Uint8Array): Uint8Array => {
+  if (data instanceof Uint8Array) return data
+  const chunk = new Uint8Array(data)
+  binary.add(chunk)
+  return chunk
+}
+
+// The bytes of `ws` are Buffers, and the text that the encoder gives is not. Only what else is bytes is remembered, since
+// that takes longer than all else that is done with a small message.
+const isText = (chunk: Uint8Array): boolean => chunk.constructor === Uint8Array && !binary.has(chunk)
+
+const binary = new WeakSet<Uint8Array>()
 
 const encoder = new TextEncoder()
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
-
-/** The messages that came as text. */
-const texts = new WeakSet<Uint8Array>()
 
 // Also 1005, which stands for a close without a code.
 const isNormal = (code: number): boolean => code === 1000 || code === 1005
