@@ -323,7 +323,6 @@ export type Headers = Readonly<Record<string, string>>
  * @category constructors
  * @throws InvalidOption as `Endpoint.webSocket`, `tcp` and `tls` do, and if HTTP does not allow a header
  */
-// What is not given would be inferred from what the caller does with the endpoint.
 export function webSocket<E = never, R = never, EH = never, RH = never, EP = never, RP = never, ET = never, RT = never>(
   url: string | Effect.Effect<string, E, R>,
   options?: WebSocketOptions<EH, RH, EP, RP, ET, RT>
@@ -332,6 +331,7 @@ export function webSocket<E = never, R = never, EH = never, RH = never, EP = nev
   E | Types.NoInfer<EH> | Types.NoInfer<EP> | Types.NoInfer<ET> | WebSocketError | Transport.TransportError,
   Exclude<R | Types.NoInfer<RH> | Types.NoInfer<RP> | Types.NoInfer<RT>, Scope.Scope>
 >
+// Without `NoInfer`, what is not given would be inferred from what the caller does with the endpoint.
 export function webSocket<E, R, EH, RH, EP, RP, ET, RT>(
   url: string | Effect.Effect<string, E, R>,
   options: WebSocketOptions<EH, RH, EP, RP, ET, RT> = {}

@@ -392,8 +392,8 @@ export type Protocols = string | ReadonlyArray<string>
  *   be sent.
  * - `end` closes the WebSocket: there is no closing of one side alone.
  *
- * An attempt fails with a `WebSocketOpenError`, which has the reason as far as the platform tells. Any close is a loss, a clean one too, and its error a `WebSocketClosed`
- * with the code and the reason that the peer gave. A WebSocket can't push its peer back, so messages that are not read are
+ * An attempt fails with a `WebSocketOpenError`, which has the reason as far as the platform tells. Any close is a loss, a
+ * clean one too, and its error a `WebSocketClosed` with the code and the reason that the peer gave. A WebSocket can't push its peer back, so messages that are not read are
  * kept, up to `receiveBuffer` bytes; beyond that, `incoming` fails with a `TransportError` of reason `Overflow`
  * and the connection is lost. A message that waits behind another counts for 512 bytes more, as it takes that much memory.
  *
@@ -424,7 +424,6 @@ export type Protocols = string | ReadonlyArray<string>
  * @throws InvalidOption if a URL that is given as text is not one of `ws:` or `wss:` without a fragment, a protocol is not a
  * token of HTTP or is there twice, the name is empty, or `receiveBuffer` is not a positive integer
  */
-// What is not given would be inferred from what the caller does with the endpoint.
 export function webSocket<E = never, R = never, EP = never, RP = never>(
   url: string | Effect.Effect<string, E, R>,
   options?: WebSocketOptions<EP, RP>
@@ -433,6 +432,7 @@ export function webSocket<E = never, R = never, EP = never, RP = never>(
   E | Types.NoInfer<EP> | WebSocketError | TransportError,
   Exclude<R | Types.NoInfer<RP>, Scope.Scope> | Socket.WebSocketConstructor
 >
+// Without `NoInfer`, what is not given would be inferred from what the caller does with the endpoint.
 export function webSocket<E, R, EP, RP>(
   url: string | Effect.Effect<string, E, R>,
   options?: WebSocketOptions<EP, RP>
