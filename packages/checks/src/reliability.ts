@@ -12,7 +12,8 @@ import { fromRoot, none, root } from "./workspace.js"
  *     // Reported: socketio/socket.io#3236, redis/node-redis#2608
  *     it.scoped("a client that is closed leaves no timer", () =>
  *
- * and above the others just `// Failure 12`. Either line may go on in the next.
+ * and above the others just `// Failure 12`. Either line may go on in the next. A kind of failures of sockets is told
+ * likewise, by `// Kind 3:` and without a place where it was reported.
  */
 interface Failure {
   readonly number: number
@@ -41,6 +42,7 @@ const count = 57
 /** Checks that every failure has a test, and that the document lists them as they are. */
 export const checkReliability = async (report: Report): Promise<void> => {
   await report.check(`each of ${count} failures of other clients has a test`, () => none(readFailures().problems))
+  await report.check("each kind of failures of sockets is told once", () => none(readKinds().problems))
   await report.check("the table of failures is up to date (`npm run reliability` writes it)", () => {
     const text = readFileSync(document, "utf8")
     if (withTable(text) !== text) throw new Error(`  ${fromRoot(document)} is not what the tests say`)
@@ -50,25 +52,34 @@ export const checkReliability = async (report: Report): Promise<void> => {
 /** The tests of failures. */
 export const failureTests = (): ReadonlyArray<MarkedTest> => readFailures().failures.flatMap(({ tests }) => tests)
 
-/** Puts the table of the failures into the text of the document. */
+/** Puts the tables of the failures and of their kinds into the text of the document. */
 export const withTable = (text: string): string => {
-  const pattern = /(<!-- The table is written by .*? -->\n)[\s\S]*?(<!-- The end of the table -->\n)/
-  if (!pattern.test(text)) throw new Error(`${fromRoot(document)} has no place for the table`)
-  return text.replace(pattern, (_, begin, end) => `${begin}\n${table(readFailures().failures)}\n${end}`)
+  const failures = readFailures().failures.map(({ failure, number, reported, tests }) => [
+    String(number),
+    failure,
+    reported.map(link).join(", "),
+    links(tests)
+  ])
+  const kinds = readKinds().failures.map(({ failure, tests }) => [failure, links(tests)])
+  return [
+    ["table", ["", "what goes wrong", "reported at", "our test"], failures] as const,
+    ["table of kinds", ["what goes wrong", "our tests"], kinds] as const
+  ].reduce((text, [name, head, rows]) => {
+    const pattern = new RegExp(
+      `(<!-- The ${name} is written by .*? -->\\n)[\\s\\S]*?(<!-- The end of the ${name} -->\\n)`
+    )
+    if (!pattern.test(text)) throw new Error(`${fromRoot(document)} has no place for the ${name}`)
+    return text.replace(pattern, (_, begin, end) => `${begin}\n${table([head, ...rows])}\n${end}`)
+  }, text)
 }
 
+const links = (tests: ReadonlyArray<MarkedTest>): string =>
+  tests.map(({ file, title }) => `[${title}](${relative(join(document, ".."), file)})`).join("; ")
+
 // Aligned, as the formatter wants it.
-const table = (failures: ReadonlyArray<Failure>): string => {
-  const rows = [
-    ["", "what goes wrong", "reported at", "our test"],
-    ...failures.map(({ failure, number, reported, tests }) => [
-      String(number),
-      failure,
-      reported.map(link).join(", "),
-      tests.map(({ file, title }) => `[${title}](${relative(join(document, ".."), file)})`).join("; ")
-    ])
-  ].map((cells) => cells.map((cell) => cell.replaceAll("|", "\\|")))
-  const widths = [0, 1, 2, 3].map((column) => Math.max(3, ...rows.map((cells) => cells[column]?.length ?? 0)))
+const table = (cells: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const rows = cells.map((cells) => cells.map((cell) => cell.replaceAll("|", "\\|")))
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((cells) => cells[column]?.length ?? 0)))
   rows.splice(
     1,
     0,
@@ -87,9 +98,25 @@ const link = (place: string): string => {
   return file === null ? place : `[${place}](https://github.com/${file[2]})`
 }
 
+const readKinds = (): { readonly failures: ReadonlyArray<Failure>; readonly problems: ReadonlyArray<string> } => {
+  const problems: Array<string> = []
+  const marks = testFiles().flatMap((file) => marksOf("Kind", file, (problem) => problems.push(problem)))
+  const numbers = [...new Set(marks.map(({ number }) => number))].sort((a, b) => a - b)
+  const failures = numbers.map((number): Failure => {
+    const tests = marks.filter((mark) => mark.number === number)
+    const told = tests.filter(({ failure }) => failure !== "")
+    if (told.length !== 1) problems.push(`kind ${number} is told ${told.length} times`)
+    // One test for each title, of those that several endpoints have.
+    const titles = new Set<string>()
+    const distinct = tests.filter(({ title }) => !titles.has(title) && titles.add(title))
+    return { number, failure: told[0]?.failure ?? "", reported: [], tests: distinct }
+  })
+  return { failures, problems }
+}
+
 const readFailures = (): { readonly failures: ReadonlyArray<Failure>; readonly problems: ReadonlyArray<string> } => {
   const problems: Array<string> = []
-  const marks = testFiles().flatMap((file) => marksOf(file, (problem) => problems.push(problem)))
+  const marks = testFiles().flatMap((file) => marksOf("Failure", file, (problem) => problems.push(problem)))
   const failures = Array.from({ length: count }, (_, index): Failure => {
     const number = index + 1
     const tests = marks.filter((mark) => mark.number === number)
@@ -114,23 +141,25 @@ const testFiles = (): ReadonlyArray<string> =>
         .map((file) => join(directory, file))
     )
 
-const marksOf = (file: string, problem: (problem: string) => void): ReadonlyArray<Mark> => {
+const marksOf = (name: "Failure" | "Kind", file: string, problem: (problem: string) => void): ReadonlyArray<Mark> => {
   const text = readFileSync(file, "utf8")
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true)
-  const places = new Set([...text.matchAll(/^ *(\/\/ Failure\b)/gm)].map((match) => match.index + match[0].length))
+  const places = new Set(
+    [...text.matchAll(new RegExp(`^ *(// ${name} \\d)`, "gm"))].map((match) => match.index + match[0].indexOf("/"))
+  )
   const marks: Array<Mark> = []
   const visit = (node: ts.Node): void => {
     if (ts.isExpressionStatement(node)) {
       const comments = ts.getLeadingCommentRanges(text, node.getFullStart()) ?? []
-      const begin = comments.filter(({ end, pos }) => /^\/\/ Failure\b/.test(text.slice(pos, end))).at(-1)
+      const begin = comments.filter(({ end, pos }) => text.slice(pos, end).startsWith(`// ${name} `)).at(-1)
       const title = titleOf(node.expression)
       if (begin !== undefined && title !== undefined) {
         const lines = comments.filter(({ pos }) => pos >= begin.pos).map(({ end, pos }) => text.slice(pos + 3, end))
-        const mark = /^Failure (\d+)(?:: (.+) Reported: (.+))?$/.exec(lines.join(" "))
+        const mark = new RegExp(`^${name} (\\d+)(?:: (.+?)(?: Reported: (.+))?)?$`).exec(lines.join(" "))
         if (mark !== null) {
           const [, number, failure = "", reported = ""] = mark
           marks.push({ number: Number(number), failure, reported: reported.split(", "), file, title })
-          places.delete(begin.pos + "// Failure".length)
+          places.delete(begin.pos)
         }
       }
     }

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import * as Endpoint from "effect-client-service/Endpoint"
+import * as Incoming from "effect-client-service/Incoming"
 import type * as Transport from "effect-client-service/Transport"
 import type { WebSocketError } from "effect-client-service/WebSocketError"
 import * as Address from "effect-client-service-driver/Address"
@@ -301,6 +302,8 @@ export type Headers = Readonly<Record<string, string>>
  * no `WebSocketConstructor`: the WebSocket is that of `ws`, since Node.js 20 has none of its own. The connection is made as
  * `tcp` and `tls` make theirs: all addresses of a name are raced.
  *
+ * While nobody reads and `receiveBuffer` is full, the peer is pushed back.
+ *
  * The `WebSocketOpenError` of an attempt tells why it failed: its `cause` is the `ConnectError` of a connection that could
  * not be made; of an answer of HTTP it has the status, and the headers that tell when to come again and how to log in:
  * `retry-after`, `www-authenticate` and those of a rate limit.
@@ -348,7 +351,7 @@ export function webSocket<E, R, EH, RH, EP, RP, ET, RT>(
   })
 }
 
-interface Dial extends Omit<Settings, "signal"> {
+interface Dial extends Omit<Settings, "incoming"> {
   readonly connect: () => Net.Socket
 }
 
@@ -357,9 +360,9 @@ const dial =
   ({ connect, ...settings }: Dial) =>
   (signal: Endpoint.ConnectionSignal<ConnectError>): Effect.Effect<SocketTransport, ConnectError, Scope.Scope> =>
     // Not acquireRelease, whose finalizer restores the whole context of the attempt: closing needs none of it.
-    Effect.flatMap(Effect.scope, (scope) =>
+    Effect.flatMap(Effect.zip(Effect.scope, incomingOf(settings.linger, signal)), ([scope, incoming]) =>
       Effect.try({
-        try: () => new SocketTransport(connect(), { ...settings, signal }),
+        try: () => new SocketTransport(connect(), { ...settings, incoming }),
         catch: (error) => fromNodeError(error, settings.address)
       }).pipe(
         Effect.tap((transport) => Scope.addFinalizer(scope, transport.close)),
@@ -367,6 +370,10 @@ const dial =
         Effect.flatMap((transport) => transport.whenOpen)
       )
     )
+
+// Eight chunks of 64 KiB. To hold the socket back for each would cost a turn of the event loop each.
+const incomingOf = (linger: Duration.Duration, { lost }: Endpoint.ConnectionSignal<ConnectError>) =>
+  Incoming.make<ConnectError>({ lost, linger: Duration.toMillis(linger), capacity: 512 * 1024 })
 
 /** Connects by one socket to each address of a host, that is of a kind that is made for every attempt. */
 const overIp = <E, R>(

@@ -208,28 +208,25 @@ describe("losing the connection", () => {
     })
   )
 
-  it.scopedLive("is told of a clean close a turn of the event loop after it", () =>
+  it.scopedLive("is told of a clean close once the reader has acted on it", () =>
     Effect.gen(function* () {
       const server = yield* listen()
-      const sockets = yield* clientSockets
       const order: Array<string> = []
       const lost = yield* Deferred.make<void>()
-      yield* NodeEndpoint.tcp({ host, port: server.port }).connect({
+      const transport = yield* NodeEndpoint.tcp({ host, port: server.port }).connect({
         lost: () => {
           order.push("lost")
           Deferred.unsafeDone(lost, Effect.void)
         }
       })
-      for (const socket of sockets) {
-        socket.on("end", () => {
-          order.push("end")
-          process.nextTick(() => Promise.resolve().then(() => order.push("reader")))
-        })
-      }
+      yield* Stream.runDrain(transport.incoming).pipe(
+        Effect.zipRight(Effect.promise(() => Promise.resolve().then(() => order.push("reader")))),
+        Effect.fork
+      )
       const peer = yield* Queue.take(server.accepted)
       peer.end()
       yield* Deferred.await(lost)
-      expect(order).toEqual(["end", "reader", "lost"])
+      expect(order).toEqual(["reader", "lost"])
     })
   )
 
@@ -240,7 +237,7 @@ describe("losing the connection", () => {
       const transport = yield* connectOnce(NodeEndpoint.tcp({ host, port: server.port }))
       const peer = yield* Queue.take(server.accepted)
       peer.write("bye")
-      yield* Effect.repeat(turn, { until: () => sockets.every((socket) => socket.readableLength > 0) })
+      yield* Effect.repeat(turn, { until: () => sockets.every((socket) => socket.bytesRead > 0) })
       peer.resetAndDestroy()
       yield* Effect.repeat(turn, { until: () => sockets.every((socket) => socket.closed) })
       expect(yield* readText(transport, 3)).toBe("bye")
@@ -321,12 +318,11 @@ describe("closing", () => {
       const server = yield* listen((socket) => socket.end("unread"))
       const sockets = yield* clientSockets
       const service = yield* startService(NodeEndpoint.tcp({ host, port: server.port, linger: "1 hour" }), {
+        prepare: (transport) => readText(transport, 1),
         closeTimeout: "1 hour"
       })
       yield* service.whenConnected()
-      yield* Effect.repeat(turn, { until: () => sockets.every((socket) => socket.readableLength > 0) })
-      // The end follows the last bytes.
-      yield* Effect.repeatN(turn, 10)
+      yield* Effect.repeat(turn, { until: () => sockets.every((socket) => socket.readableEnded) })
       yield* service.stop
       expect(sockets.map((socket) => socket.destroyed)).toEqual([true])
     })

@@ -153,28 +153,6 @@ describe("NodeEndpoint.webSocket", () => {
     })
   )
 
-  it.scopedLive(
-    "a peer that sends more than receiveBuffer is dropped with an error that names it, and connected to again",
-    () =>
-      Effect.gen(function* () {
-        const server = yield* listen()
-        const { failures, service } = yield* start(
-          NodeEndpoint.webSocket(`ws://127.0.0.1:${server.port}`, { receiveBuffer: 100_000 })
-        )
-        const { closed, webSocket } = yield* Queue.take(server.accepted)
-        yield* service.whenConnected()
-        for (let sent = 0; sent < 1000; sent++) webSocket.send("")
-        expect(yield* Queue.take(failures)).toMatchObject({
-          _tag: "TransportError",
-          reason: "Overflow",
-          limit: 100_000
-        })
-        expect(yield* closed).toBe(1000)
-        yield* Queue.take(server.accepted)
-        yield* service.whenConnected()
-      })
-  )
-
   it.scopedLive("tells why a server can't be reached, and finds it when it is back", () =>
     Effect.gen(function* () {
       const first = yield* listen()

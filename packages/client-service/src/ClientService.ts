@@ -620,7 +620,7 @@ export function layer<Id, P, E, T, R1, R2, R3, R4, R5>(
 /**
  * A stream that goes on across connections: it runs the stream of `f` on each connection in turn, begun anew on every
  * one. What ends or fails with its connection is begun anew on the next; a failure of `f` on a connection that is up ends
- * the stream with that failure.
+ * the stream with that failure, a second later, since until then it may turn out that the connection is lost.
  *
  * With `gap`, the consumer is told of each change: what `gap` gives comes before the first element of every connection
  * but the first.

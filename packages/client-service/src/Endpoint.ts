@@ -315,8 +315,8 @@ export const lostWhen: {
  * every attempt.
  *
  * Any end of the socket is a loss, a clean one too. A `Socket` can't push its peer back, so what arrives and is not read
- * is kept, up to `receiveBuffer` bytes (16 MiB by default); beyond that, `incoming` fails with a `TransportError`
- * of reason `Overflow` and the connection is lost. A chunk that waits behind another counts for 512 bytes more, as it takes
+ * is kept, up to `receiveBuffer` bytes (16 MiB by default); beyond that, unless a reader waits for it, `incoming` fails with a
+ * `TransportError` of reason `Overflow` and the connection is lost. A chunk that waits behind another counts for 512 bytes more, as it takes
  * that much memory.
  *
  * @since 0.1.0
@@ -393,9 +393,15 @@ export type Protocols = string | ReadonlyArray<string>
  * - `end` closes the WebSocket: there is no closing of one side alone.
  *
  * An attempt fails with a `WebSocketOpenError`, which has the reason as far as the platform tells. Any close is a loss, a
- * clean one too, and its error a `WebSocketClosed` with the code and the reason that the peer gave. A WebSocket can't push its peer back, so messages that are not read are
- * kept, up to `receiveBuffer` bytes; beyond that, `incoming` fails with a `TransportError` of reason `Overflow`
- * and the connection is lost. A message that waits behind another counts for 512 bytes more, as it takes that much memory.
+ * clean one too, and its error a `WebSocketClosed` with the code and the reason that the peer gave. Messages that are not
+ * read are kept, up to `receiveBuffer` bytes. Beyond
+ * that the peer is pushed back by a WebSocket of `ws`; others can't, so `incoming` fails with a `TransportError` of reason
+ * `Overflow` and the connection is lost, unless a reader waits for the message. A message that waits behind another counts
+ * for 512 bytes more, as it takes that much memory.
+ *
+ * Closing waits a second for the peer to close as well, and then destroys a WebSocket that has a `terminate`, as those of
+ * `ws` and Bun have. Other platforms give no hold of the socket: that of a peer that is mute stays open until the system
+ * or the peer gives it up, one for each connection that was lost to its silence.
  *
  * @example
  * ```ts

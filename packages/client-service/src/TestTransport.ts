@@ -84,9 +84,9 @@ export interface TestTransportOptions {
  */
 export const make = (options?: TestTransportOptions): Effect.Effect<TestTransport> => {
   const capacity = Validate.integer("TestTransport.make", "capacity", options?.capacity ?? 64 * 1024, 1)
-  return Effect.sync(() => {
-    const toPeer = new Pipe(capacity)
-    const toTransport = new Pipe(capacity)
+  return Effect.map(Effect.clock, (clock) => {
+    const toPeer = new Pipe(capacity, clock)
+    const toTransport = new Pipe(capacity, clock)
     const read = Stream.runHead(toPeer.stream)
     return {
       transport: endOf(toTransport, toPeer, "peer"),
@@ -107,7 +107,7 @@ export const make = (options?: TestTransportOptions): Effect.Effect<TestTranspor
 
 const endOf = (incoming: Pipe, outgoing: Pipe, remote: string): Transport => ({
   incoming: incoming.stream,
-  write: (chunk) => outgoing.write(typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk.slice()),
+  write: (chunk) => outgoing.write(typeof chunk === "string" ? new TextEncoder().encode(chunk) : new Uint8Array(chunk)),
   end: outgoing.end,
   remote
 })

@@ -16,13 +16,19 @@ import type * as Stream from "effect/Stream"
  */
 export interface Transport {
   /**
-   * The bytes that the peer sends, ended by its clean close. It pulls: while nobody reads, the peer is pushed back. One
-   * consumer at a time; a later one goes on where an earlier one stopped.
+   * The bytes that the peer sends, ended by its clean close. It pulls: while nobody reads, the peer is pushed back. What
+   * came before the end is the reader's, who gets all of it, and the connection is lost when the reader has come to the
+   * end.
+   *
+   * One consumer at a time: another fails with the reason `Busy`, as each would take what is meant for the other. A later
+   * one goes on where an earlier one stopped.
    */
   readonly incoming: Stream.Stream<Uint8Array, TransportError>
   /**
    * Sends bytes, or text as UTF-8. Completes when they are accepted for sending, and waits as long as the send buffer
    * is full. Writes go out in the order in which they were begun.
+   *
+   * The caller keeps the array, and may use it again once the write is done.
    */
   readonly write: (chunk: Uint8Array | string) => Effect.Effect<void, TransportError>
   /**
@@ -57,12 +63,13 @@ export interface WebSocketTransport extends Transport {
  * - `Read`, `Write`: the operation failed; `cause` tells why.
  * - `Closed`: the transport is closed, or its sending side has ended.
  * - `Overflow`: the peer sent more than the receive buffer holds, on a transport that can't push back.
+ * - `Busy`: somebody else reads already.
  *
  * @since 0.1.0
  * @category errors
  */
 export class TransportError extends Data.TaggedError("TransportError")<{
-  readonly reason: "Read" | "Write" | "Closed" | "Overflow"
+  readonly reason: "Read" | "Write" | "Closed" | "Overflow" | "Busy"
   /** The bytes that the receive buffer holds, of an `Overflow`. */
   readonly limit?: number
   readonly cause?: unknown
@@ -77,5 +84,6 @@ const messages: Record<TransportError["reason"], string> = {
   Read: "reading from the connection failed",
   Write: "writing to the connection failed",
   Closed: "the connection is closed",
-  Overflow: "the peer sent more than the receive buffer holds"
+  Overflow: "the peer sent more than the receive buffer holds",
+  Busy: "somebody else reads from the connection already"
 }

@@ -36,6 +36,11 @@ export * as EndpointsFailed from "./EndpointsFailed.js"
 /**
  * @since 0.1.0
  */
+export * as Incoming from "./Incoming.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as InvalidOption from "./InvalidOption.js"
 
 /**

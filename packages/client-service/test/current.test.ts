@@ -40,7 +40,7 @@ describe("the current connection", () => {
   it.effect("is the same to those who wait, to those who look and to those who watch", () =>
     Effect.gen(function* () {
       const { current } = yield* make
-      const seen: Array<Option.Option<string>> = []
+      const seen: Array<Option.Option<string> | undefined> = []
       const watcher = yield* Effect.fork(
         Stream.runForEach(current.ref.changes, (protocol) => Effect.sync(() => seen.push(protocol)))
       )

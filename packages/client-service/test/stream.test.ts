@@ -195,6 +195,10 @@ describe("stream", () => {
           )
           const { feed } = yield* connect("a")
           yield* push(feed, 1)
+          // So long it may be that the connection is lost, and that it failed for that.
+          yield* TestClock.adjust("999 millis")
+          expect(fiber.unsafePoll()).toBeNull()
+          yield* TestClock.adjust("1 millis")
           expect(yield* Fiber.await(fiber)).toEqual(Exit.failCause(failure))
           expect(seen).toEqual([1])
           expect(log).toEqual(["a begins", "a ends"])
@@ -228,6 +232,7 @@ describe("stream", () => {
         const { fiber } = yield* collect(use(service))
         const { connection } = yield* connect("a")
         yield* reconnect(connection, "b")
+        yield* TestClock.adjust("1 second")
         expect(yield* Fiber.await(fiber)).toEqual(Exit.die("thrown"))
       })
     )

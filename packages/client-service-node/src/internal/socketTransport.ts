@@ -1,19 +1,17 @@
 import type * as Net from "node:net"
 import * as Tls from "node:tls"
-import * as Channel from "effect/Channel"
-import * as Chunk from "effect/Chunk"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
+import type * as Incoming from "effect-client-service/Incoming"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
 import { isCutOff } from "./cutOff.js"
 import type * as OpenSocket from "./openSocket.js"
 
 export interface Settings extends Omit<OpenSocket.Settings, "connect"> {
-  /** How long a close waits for the peer. */
+  /** How long a close waits for the peer, and a loss for the reader. */
   readonly linger: Duration.Duration
-  readonly signal: { readonly lost: (error?: ConnectError) => void }
+  readonly incoming: Incoming.Incoming<ConnectError>
 }
 
 /** What waits for its turn to write. */
@@ -21,11 +19,6 @@ interface Queued {
   readonly write: () => void
   readonly refuse: (refusal: TransportError) => void
 }
-
-// A pause for each chunk, of 64 KiB at most, would cost a turn of the event loop each.
-const maxArrivals = 8
-
-type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
 
 /**
  * A socket as a transport.
@@ -36,12 +29,8 @@ type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError
 export class SocketTransport implements Transport {
   readonly remote: string
   private phase: "opening" | "open" | "ended" | "closing" = "opening"
-  private isLost = false
-  private goodbye: NodeJS.Immediate | undefined
-  /** What has left the socket for the reader, and is not taken yet. */
-  private readonly arrivals: Array<Uint8Array> = []
+  private readonly received: Incoming.Incoming<ConnectError>
   private readonly openers = new Set<() => void>()
-  private readonly readers = new Set<() => void>()
   private readonly closers = new Set<() => void>()
   private readonly queue = new Set<Queued>()
 
@@ -50,10 +39,10 @@ export class SocketTransport implements Transport {
     private readonly settings: Settings
   ) {
     this.remote = settings.address
+    this.received = settings.incoming
+    this.received.from(socket)
     socket.on(settings.openEvent, () => this.opened())
-    // It flows from when a reader waits until enough has arrived.
-    socket.pause()
-    socket.on("data", (chunk) => this.arrived(chunk))
+    socket.on("data", (chunk) => this.received.offer(chunk))
     socket.on("drain", () => this.drained())
     socket.on("end", () => this.ended())
     socket.on("error", (error) => this.failed(error))
@@ -83,44 +72,9 @@ export class SocketTransport implements Transport {
     })
   }
 
-  // A chunk is taken by the fiber that reads, and not by the event that wakes it: an interruption in between loses none.
-  private readonly read = (): Incoming => {
-    if (this.phase === "closing") return this.endOfIncoming
-    const chunk = this.take()
-    // One at a time, since a consumer that stops within several would lose the rest.
-    if (chunk !== null) return Channel.flatMap(Channel.write(Chunk.of(chunk)), this.read)
-    return this.isReadOut ? this.endOfIncoming : Channel.flatMap(this.whenReadable, this.read)
+  get incoming(): Transport["incoming"] {
+    return this.received.stream
   }
-
-  get incoming(): Stream.Stream<Uint8Array, TransportError> {
-    return Stream.fromChannel(Channel.suspend(this.read))
-  }
-
-  // Also after an error: what came before it was sent before it.
-  private take(): Uint8Array | null {
-    const chunk = this.arrivals.shift() ?? this.takeFromSocket()
-    if (this.socket.readableEnded) this.ended()
-    else if (this.socket.closed) this.lostSoon()
-    return chunk
-  }
-
-  // What the socket gives by being read is an arrival as well, unless the socket is closed.
-  private takeFromSocket(): Uint8Array | null {
-    if (this.socket.readableLength === 0) return null
-    const chunk = this.socket.read()
-    this.arrivals.length = 0
-    return chunk
-  }
-
-  private readonly whenReadable: Effect.Effect<void> = Effect.async((resume) => {
-    const settle = () => resume(Effect.void)
-    if (this.isReadOut || this.arrivals.length > 0) return settle()
-    this.readers.add(settle)
-    this.socket.resume()
-    return Effect.sync(() => {
-      this.readers.delete(settle)
-    })
-  })
 
   /** What an end was that came without a goodbye. */
   private get cutOff(): ConnectError | undefined {
@@ -129,19 +83,9 @@ export class SocketTransport implements Transport {
     return fromNodeError(Object.assign(error, { code: "ERR_SSL_UNEXPECTED_EOF_WHILE_READING" }), this.settings.address)
   }
 
-  private get isReadOut(): boolean {
-    return this.phase === "ended" || this.phase === "closing" || this.socket.destroyed
-  }
-
-  private get endOfIncoming(): Incoming {
-    if (this.phase !== "ended") return Channel.fail(this.refusal("Read"))
-    const cause = this.cutOff
-    return cause === undefined ? Channel.void : Channel.fail(new TransportError({ reason: "Read", cause }))
-  }
-
   readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
     Effect.suspend(() => {
-      if (!this.isWritable) return this.refusal("Write")
+      if (!this.isWritable) return this.refused
       if (this.queue.size === 0 && !this.socket.writableNeedDrain) return this.accept(chunk)
       return this.inTurn((resume) => resume(this.accept(chunk)))
     })
@@ -156,7 +100,8 @@ export class SocketTransport implements Transport {
 
   private accept(chunk: Uint8Array | string): Effect.Effect<void> {
     try {
-      this.socket.write(chunk)
+      // The caller may use the array again, and the socket keeps what the system does not take at once.
+      this.socket.write(chunk instanceof Uint8Array ? Buffer.from(chunk) : chunk)
       return Effect.void
     } catch (defect) {
       return Effect.die(defect)
@@ -181,6 +126,11 @@ export class SocketTransport implements Transport {
     return this.phase === "open" && this.socket.writable
   }
 
+  // A turn later: callers that try again without a pause would starve those who are to learn of the end.
+  private get refused(): Effect.Effect<never, TransportError> {
+    return Effect.flatMap(turn, () => this.refusal("Write"))
+  }
+
   // A socket that is destroyed knows its error before it tells.
   private refusal(operation: "Read" | "Write"): TransportError {
     const cause = this.socket.errored
@@ -192,17 +142,8 @@ export class SocketTransport implements Transport {
   private opened(): void {
     if (this.phase !== "opening" || this.socket.destroyed) return
     this.phase = "open"
-    // A paused socket does not begin to read by itself, and would not notice an end.
-    this.socket.read(0)
     this.settings.tune(this.socket)
     wake(this.openers)
-  }
-
-  private arrived(chunk: Uint8Array): void {
-    if (this.phase === "closing") return
-    this.arrivals.push(chunk)
-    if (this.arrivals.length >= maxArrivals) this.socket.pause()
-    wake(this.readers)
   }
 
   private drained(): void {
@@ -216,43 +157,30 @@ export class SocketTransport implements Transport {
   }
 
   private ended(): void {
-    // The reader comes to the end only after what has arrived.
-    if (this.arrivals.length > 0) return
     if (this.phase === "open") this.phase = "ended"
     this.settle()
-    this.lostSoon()
+    const cause = this.cutOff
+    this.received.end(cause && new TransportError({ reason: "Read", cause }), cause)
   }
 
   private failed(error: Error): void {
-    const wasOpen = this.phase === "open" || this.phase === "ended"
     this.settle()
-    if (wasOpen) this.lost(fromNodeError(error, this.settings.address))
+    if (this.phase === "opening") return
+    // What it has read before the error was sent before it.
+    for (let chunk = this.socket.read(); chunk !== null; chunk = this.socket.read()) this.received.offer(chunk)
+    this.received.end(this.refusal("Read"), fromNodeError(error, this.settings.address))
   }
 
   private closed(): void {
     this.settle()
     wake(this.closers)
-    this.lostSoon()
+    if (this.phase !== "opening") this.received.end(this.refusal("Read"))
   }
 
   /** Lets everything that waits look again. */
   private settle(): void {
     wake(this.openers)
-    wake(this.readers)
     this.drained()
-  }
-
-  // A turn of the event loop later, in which the reader can act on the last bytes, such as a refusal to log in. They
-  // say more than that the connection is lost.
-  private lostSoon(): void {
-    if (this.phase === "opening" || this.phase === "closing" || this.isLost || this.arrivals.length > 0) return
-    this.goodbye ??= setImmediate(() => this.lost(this.cutOff))
-  }
-
-  private lost(error?: ConnectError): void {
-    if (this.isLost) return
-    this.isLost = true
-    this.settings.signal.lost(error)
   }
 
   /**
@@ -262,19 +190,17 @@ export class SocketTransport implements Transport {
     const { linger } = this.settings
     const { phase, socket } = this
     this.phase = "closing"
-    clearImmediate(this.goodbye)
     this.settle()
+    this.received.close()
     const isDone = phase === "opening" || (phase === "ended" && socket.writableLength === 0)
     if (isDone || socket.destroyed) {
       socket.destroy()
       return Effect.void
     }
     socket.end()
-    // An end of the incoming bytes is not noticed as long as there are unread ones.
-    socket.resume()
-    return this.whenClosed.pipe(
-      Effect.interruptible,
-      Effect.timeoutOption(linger),
+    // The event loop may have been held up meanwhile, and the peer's goodbye be in the socket.
+    const late = Effect.zipRight(Effect.sleep(linger), turn)
+    return Effect.raceFirst(Effect.interruptible(this.whenClosed), Effect.interruptible(late)).pipe(
       Effect.ensuring(Effect.sync(() => socket.destroy()))
     )
   })
@@ -290,6 +216,10 @@ export class SocketTransport implements Transport {
     })
   }
 }
+
+const turn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 const wake = (waiting: Set<() => void>): void => {
   for (const resume of [...waiting]) {

@@ -25,6 +25,9 @@ export const listen = (
     readonly port?: number
     /** Whether it agrees to WebSockets. Otherwise it wants the client to log in. */
     readonly accepts?: boolean
+    readonly onConnection?: (webSocket: WebSocket, request: Http.IncomingMessage) => void
+    /** Whether it compresses messages, if the client agrees. */
+    readonly compresses?: boolean
     readonly onMessage?: (webSocket: WebSocket, data: Buffer, isBinary: boolean) => void
     readonly onRequest?: Http.RequestListener
     readonly host?: string
@@ -39,7 +42,12 @@ export const listen = (
       const http = options.tls === undefined ? Http.createServer(onRequest) : Https.createServer(options.tls, onRequest)
       http.on("tlsClientError", () => {})
       const verifyClient = () => options.accepts ?? true
-      const server = new WebSocketServer({ server: http, verifyClient, ...options.options })
+      const server = new WebSocketServer({
+        server: http,
+        verifyClient,
+        perMessageDeflate: options.compresses ?? false,
+        ...options.options
+      })
       server.on("connection", (webSocket, request) => {
         const closed = Deferred.unsafeMake<number>(Effect.runSync(Effect.fiberId))
         webSocket.on("error", () => {})
@@ -47,6 +55,7 @@ export const listen = (
         webSocket.on("message", (data, isBinary) => {
           if (Buffer.isBuffer(data)) options.onMessage?.(webSocket, data, isBinary)
         })
+        options.onConnection?.(webSocket, request)
         Queue.unsafeOffer(accepted, { webSocket, request, closed: Deferred.await(closed) })
       })
       yield* Effect.async<void>((resume) => {

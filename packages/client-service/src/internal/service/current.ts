@@ -58,7 +58,8 @@ type Waiter<E> = (failure?: Effect.Effect<never, E>) => void
  * `established` is never behind. The `SubscriptionRef` is until a fiber has set it.
  */
 export class Current<P, E> {
-  readonly ref: SubscriptionRef.SubscriptionRef<Option.Option<P>>
+  /** Nothing in it is the end. */
+  readonly ref: SubscriptionRef.SubscriptionRef<Option.Option<P> | undefined>
   /** Asked for all the time, by fibers that mostly find a connection. */
   readonly whenConnected: Effect.Effect<P, EndError<E>>
   readonly #settings: Settings<P, E>
@@ -74,10 +75,13 @@ export class Current<P, E> {
   #impatient: Map<number, Set<Waiter<AttemptError<E> | EndError<E>>>> | undefined
 
   static make<P, E>(settings: Settings<P, E>): Effect.Effect<Current<P, E>> {
-    return Effect.map(SubscriptionRef.make(Option.none<P>()), (ref) => new Current(settings, ref))
+    return Effect.map(
+      SubscriptionRef.make<Option.Option<P> | undefined>(Option.none<P>()),
+      (ref) => new Current(settings, ref)
+    )
   }
 
-  constructor(settings: Settings<P, E>, ref: SubscriptionRef.SubscriptionRef<Option.Option<P>>) {
+  constructor(settings: Settings<P, E>, ref: Current<P, E>["ref"]) {
     this.#settings = settings
     this.ref = ref
     this.whenConnected = Effect.suspend(

@@ -7,10 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type * as SubscriptionRef from "effect/SubscriptionRef"
 import type * as Tracer from "effect/Tracer"
 import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../../ConnectionError.js"
-import type { ConnectionState } from "../../ConnectionState.js"
 import { isAwaited } from "../connection/attempt.js"
 import { Connection, type Settings as ConnectionSettings, type Observer } from "../connection/connection.js"
 import { isEstablished, type Phase } from "../connection/phase.js"
@@ -65,7 +63,7 @@ type Activity<R> = Effect.Effect<unknown, never, R>
 export class Loop<P, E, R> implements Record<Output, () => void> {
   readonly #settings: Settings<P, E, R>
   readonly #current: Current<P, E>
-  readonly #publisher: Publisher<P, E>
+  readonly publisher: Publisher<P, E>
   #fiber: Fiber.RuntimeFiber<void> | undefined
   #model: Model<P, E> = initial
   /** The attempt, or the connection that is up. */
@@ -85,15 +83,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   constructor(settings: Settings<P, E, R>, current: Current<P, E>) {
     this.#settings = settings
     this.#current = current
-    this.#publisher = new Publisher(() => this.#model.state, current, settings.journal)
+    this.publisher = new Publisher(() => this.#model.state, current, settings.journal)
   }
 
   get model(): Model<P, E> {
     return this.#model
-  }
-
-  get states(): Effect.Effect<SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>> {
-    return this.#publisher.states
   }
 
   // Uninterruptible, or a transition could remain unpublished.
@@ -102,7 +96,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       Effect.suspend(() => {
         if (this.#isShutDown) return Effect.void
         this.#dispatch("start", {})
-        return this.#publisher.publish
+        return this.publisher.publish
       })
     )
   }
@@ -118,7 +112,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       // Of one that was restarting, which `awaitClosed` has not begun.
       if (_tag === "Disconnecting") this.#stopping ??= Deferred.unsafeMake(FiberId.none)
       const stopped = this.#stopping === undefined ? Effect.void : Deferred.await(this.#stopping)
-      const publish = this.#publisher.publish
+      const publish = this.publisher.publish
       // Once more, since with the end of the owner Scope the loop is interrupted, maybe before it has published the last.
       return Effect.zipRight(publish, Effect.zipLeft(restore(Effect.zipRight(halted, stopped)), publish))
     })
@@ -128,7 +122,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return Effect.uninterruptible(
       Effect.suspend(() => {
         this.#dispatch("reconnect", this.#beforeReconnect)
-        return this.#publisher.publish
+        return this.publisher.publish
       })
     )
   }
@@ -140,7 +134,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       return Effect.zipRight(
         this.stop,
         Effect.suspend(() => (this.#fiber === undefined ? Effect.void : Fiber.interrupt(this.#fiber)))
-      )
+      ).pipe(Effect.zipRight(this.publisher.publish), Effect.zipRight(this.publisher.end))
     })
   }
 
@@ -163,14 +157,14 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   hasty(): void {
     const { journal } = this.#settings
     const entry = journal.onceOnly(this.#model, "the retry policy grants more than 100 attempts in a second")
-    if (entry !== undefined) this.#publisher.add(undefined, entry)
+    if (entry !== undefined) this.publisher.add(undefined, entry)
   }
 
   #dispatch<Name extends EventName>(name: Name, event: Events<P, E>[Name]): void {
     const before = this.#model
     const { model, outputs } = transition(before, name, event)
     this.#model = model
-    if (model !== before) this.#publisher.add(model.state, this.#settings.journal.transition(before, model))
+    if (model !== before) this.publisher.add(model.state, this.#settings.journal.transition(before, model))
     for (const output of outputs) this[output]()
   }
 
@@ -198,7 +192,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   // Publishes first: whoever has brought the loop here may have been held up before doing so.
   get #run(): Effect.Effect<void, never, R> {
-    return Effect.flatMap(this.#publisher.publish, () => {
+    return Effect.flatMap(this.publisher.publish, () => {
       const activity = this.#activity
       this.#activity = undefined
       if (activity === undefined) return Effect.void
@@ -224,7 +218,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   // What the table has it do. Public for `dispatch` alone.
 
   warn(): void {
-    this.#publisher.add(undefined, this.#settings.journal.always(this.#model, "already running"))
+    this.publisher.add(undefined, this.#settings.journal.always(this.#model, "already running"))
   }
 
   admit(): void {
@@ -378,9 +372,9 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       const { state } = this.#model
       const uses = this.#uses
       if (state._tag === "Disconnecting" && state.uses !== uses) this.#report("usesEnded", { uses })
-      if (!this.#isDraining) return this.#publisher.publish
+      if (!this.#isDraining) return this.publisher.publish
       const changed = () => this.#uses !== uses || !this.#isDraining
-      return this.#publisher.publish.pipe(
+      return this.publisher.publish.pipe(
         Effect.zipRight(within(fork, Number.POSITIVE_INFINITY, changed, changes)),
         Effect.zipRight(this.#drained)
       )

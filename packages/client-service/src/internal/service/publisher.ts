@@ -1,5 +1,7 @@
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ConnectionState } from "../../ConnectionState.js"
 import { type Entry, isLogged, type Journal } from "../telemetry/journal.js"
@@ -15,7 +17,9 @@ export class Publisher<P, E> {
   readonly #journal: Journal
   #unpublished: Array<{ readonly state: ConnectionState<P, E> | undefined; readonly entry: Entry }> = []
   #isPublishing = false
-  #states: SubscriptionRef.SubscriptionRef<ConnectionState<P, E>> | undefined
+  /** Nothing in it is the end. */
+  #states: SubscriptionRef.SubscriptionRef<ConnectionState<P, E> | undefined> | undefined
+  #isOver = false
 
   constructor(state: () => ConnectionState<P, E>, current: Current<P, E>, journal: Journal) {
     this.#state = state
@@ -27,13 +31,40 @@ export class Publisher<P, E> {
     this.#unpublished.push({ state, entry })
   }
 
-  /** The state and its changes. Most services have nobody who watches them, so it is made for the first who does. */
-  get states(): Effect.Effect<SubscriptionRef.SubscriptionRef<ConnectionState<P, E>>> {
+  /** The present state and those that follow, until the service is shut down. */
+  get states(): Stream.Stream<ConnectionState<P, E>> {
+    return this.#changes(this.#state, this.#watched)
+  }
+
+  /** The present protocol and those that follow, likewise. */
+  get protocols(): Stream.Stream<Option.Option<P>> {
+    return this.#changes(Option.none<P>, Effect.succeed(this.#current.ref))
+  }
+
+  /** Has those who watch come to the end. */
+  get end(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#isOver = true
+      const ended = SubscriptionRef.set(this.#current.ref, undefined)
+      return this.#states === undefined ? ended : Effect.zipRight(ended, SubscriptionRef.set(this.#states, undefined))
+    })
+  }
+
+  #changes<A>(last: () => A, ref: Effect.Effect<SubscriptionRef.SubscriptionRef<A | undefined>>): Stream.Stream<A> {
+    return Stream.suspend(() =>
+      this.#isOver
+        ? Stream.sync(last)
+        : Stream.takeWhile(Stream.unwrap(Effect.map(ref, ({ changes }) => changes)), (a): a is A => a !== undefined)
+    )
+  }
+
+  // Most services have nobody who watches them, so it is made for the first who does.
+  get #watched(): Effect.Effect<SubscriptionRef.SubscriptionRef<ConnectionState<P, E> | undefined>> {
     return Effect.suspend(() => {
       if (this.#states !== undefined) return Effect.succeed(this.#states)
       const state = this.#state()
-      return Effect.flatMap(SubscriptionRef.make(state), (made) => {
-        if (this.#states !== undefined || this.#state() !== state) return this.states
+      return Effect.flatMap(SubscriptionRef.make<ConnectionState<P, E> | undefined>(state), (made) => {
+        if (this.#states !== undefined || this.#state() !== state) return this.#watched
         // It begins with the present state, and those before are not to follow it.
         this.#unpublished = this.#unpublished.map(({ entry }) => ({ state: undefined, entry }))
         this.#states = made

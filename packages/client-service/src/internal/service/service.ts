@@ -7,7 +7,7 @@ import type * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from "../../ConnectionError.js"
 import type { ConnectionState } from "../../ConnectionState.js"
@@ -133,14 +133,14 @@ export class Service<P, E, R> extends Inspectable.Class {
   get state(): Subscribable.Subscribable<ConnectionState<P, E>> {
     return Subscribable.make({
       get: Effect.sync(() => this.#loop.model.state),
-      changes: Stream.unwrap(Effect.map(this.#loop.states, ({ changes }) => changes))
+      changes: this.#loop.publisher.states
     })
   }
 
   get protocol(): Subscribable.Subscribable<Option.Option<P>> {
     return Subscribable.make({
       get: Effect.sync(() => this.#current.protocol),
-      changes: this.#current.ref.changes
+      changes: this.#loop.publisher.protocols
     })
   }
 

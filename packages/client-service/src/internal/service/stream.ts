@@ -5,6 +5,7 @@ import * as Stream from "effect/Stream"
 import * as Take from "effect/Take"
 import type { ConnectionLost } from "../../ConnectionError.js"
 import { firstOf } from "../time/firstOf.js"
+import { deadline } from "../time/turn.js"
 import type { EndError } from "./current.js"
 
 /** What a stream needs of a service. */
@@ -37,8 +38,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
           Stream.runForEachChunk(f(protocol), (chunk) => Queue.offer(elements, Take.chunk(chunk)))
         ).pipe(
           Effect.exit,
-          Effect.zipLeft(turnOfEventLoop),
-          Effect.flatMap((exit) => (Exit.isFailure(exit) ? Effect.succeed(exit) : Effect.never))
+          Effect.flatMap((exit) => (Exit.isFailure(exit) ? Effect.as(deadline(patience), exit) : Effect.never))
         )
         return yield* firstOf(run, Effect.as(otherThan(service, protocol), Exit.void))
       })
@@ -56,12 +56,9 @@ export const subscribe = <P, E, A, E2, R, Gap>(
     })
   )
 
-// What fails because the connection is lost may do so before the loss is known: a socket tells of its end first, and only
-// then, so that a reader can act on the last bytes, that it is lost. It is not a matter of time, hence not of the Clock.
-const turnOfEventLoop = /* @__PURE__ */ Effect.async<void>((resume) => {
-  const timer = setTimeout(() => resume(Effect.void), 0)
-  return Effect.sync(() => clearTimeout(timer))
-})
+// What fails because the connection is lost may do so before the loss is known: a reader is told of the end first, so that it
+// can act on the last bytes, and has so many milliseconds to come to it.
+const patience = 1000
 
 // A connection that was replaced lives on for those who use it, so its end comes later than its successor.
 const otherThan = <P, E>(service: Source<P, E>, protocol: P): Effect.Effect<unknown, EndError<E>> =>

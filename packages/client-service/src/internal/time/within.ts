@@ -4,7 +4,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import type { Fork } from "../fork.js"
 import type { Changes } from "./changes.js"
-import { sleep } from "./sleep.js"
+import { deadline } from "./turn.js"
 import { wait } from "./wait.js"
 
 /**
@@ -42,7 +42,7 @@ export const endWithin = <A, E>(
 /** Has a callback called when so many milliseconds have passed, unless that is taken back. */
 export const after = (fork: Fork<never>, millis: number, callback: () => void): (() => void) => {
   if (millis === Number.POSITIVE_INFINITY) return () => {}
-  const timer = fork.now(sleep(millis))
+  const timer = fork.now(deadline(millis))
   timer.addObserver(callback)
   return () => {
     timer.removeObserver(callback)

@@ -1,3 +1,4 @@
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
@@ -9,14 +10,19 @@ type Waiting = (error?: TransportError) => void
 /** One direction of a transport in memory. A write waits while as much as its capacity is unread. */
 export class Pipe {
   readonly #capacity: number
-  readonly #buffer = new ReceiveBuffer(Number.POSITIVE_INFINITY)
+  readonly #buffer: ReceiveBuffer<never>
   /** In the order in which they began. */
   readonly #waiting = new Set<Waiting>()
   #unread = 0
   #closed: TransportError | undefined
 
-  constructor(capacity: number) {
+  constructor(capacity: number, clock: Clock.Clock) {
     this.#capacity = capacity
+    this.#buffer = new ReceiveBuffer(
+      { capacity: Number.POSITIVE_INFINITY, linger: 0, lost: () => {} },
+      clock,
+      () => true
+    )
   }
 
   get stream(): Stream.Stream<Uint8Array, TransportError> {

@@ -1,75 +1,150 @@
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
+import { deadline } from "../time/turn.js"
+
+/** Milliseconds that a reader has to come back where no option tells, and a peer to close as well. */
+export const linger = 1000
 
 /** What a chunk takes besides its bytes: a million empty messages are no less than many bytes. */
 const overhead = 512
 
-type Incoming = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
+/** What can still come of a source that is held back: what it has read at once, and the many messages in that. */
+const slack = 32 * 1024 * 1024
+
+/** What can be held back. */
+interface Source {
+  readonly pause: () => unknown
+  readonly resume: () => unknown
+}
+
+interface Settings<in E> {
+  readonly lost: (error?: E) => void
+  readonly linger: number
+  readonly capacity: number
+}
+
+/** In so many steps of the scheduler, a reader that has come to the end has acted on it, though others race or time it out. */
+const steps = 32
+
+type Read = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
 
 /**
- * Bytes that arrived and wait to be read, up to a limit, for sources that can't be pushed back.
+ * Bytes that arrived and wait to be read.
  *
  * There is one for each connection, most of the time empty: it holds no more than it needs to.
  */
-export class ReceiveBuffer {
-  readonly #capacity: number
+export class ReceiveBuffer<E> {
+  readonly #settings: Settings<E>
+  readonly #clock: Clock.Clock
+  /** Whether those who read from the first have begun. */
+  readonly #isInUse: () => boolean
+  #source: Source | undefined
   /** What has arrived since the reader came to its end of what had, in order. */
   #arrived: Array<Uint8Array> | undefined
   /** What the reader takes from, the first at the end. */
   #taken: Array<Uint8Array> | undefined
   #bytes = 0
-  #end: { readonly error: TransportError | undefined } | undefined
+  #limit: number
+  #isHeldBack = false
+  #isRead = false
+  /** When a reader was last heard of, or began to be waited for. */
+  #since: number | undefined
+  #end: { readonly error: TransportError | undefined; readonly loss: E | undefined } | undefined
+  /** Whether a reader has come to the end. */
+  #isReadOut = false
+  /** Whether there is nothing more to be told to the service. */
+  #isTold = false
+  #timer: Fiber.RuntimeFiber<void> | undefined
   #wake: (() => void) | undefined
 
-  constructor(capacity: number) {
-    this.#capacity = capacity
+  constructor(settings: Settings<E>, clock: Clock.Clock, isInUse: () => boolean) {
+    this.#settings = settings
+    this.#clock = clock
+    this.#isInUse = isInUse
+    this.#limit = settings.capacity
   }
 
-  /** Adds a chunk, or ends the stream with an `Overflow` and returns that. */
+  from(source: Source): void {
+    this.#source = source
+  }
+
   offer(chunk: Uint8Array): TransportError | undefined {
     if (this.#end !== undefined) return undefined
-    if (this.#bytes + this.#length * overhead + chunk.length > this.#capacity) {
-      this.#arrived = undefined
-      this.#taken = undefined
-      const overflow = new TransportError({ reason: "Overflow", limit: this.#capacity })
-      this.end(overflow)
-      return overflow
-    }
+    const weight = this.#bytes + this.#length * overhead + chunk.length
+    const isBounded = this.#source === undefined ? this.#length > 0 || this.#wake === undefined : this.#isHeldBack
+    if (isBounded && weight > this.#limit) return this.#overflow()
+    if (!this.#isInUse()) this.#since ??= this.#now()
     this.#arrived ??= []
     this.#arrived.push(chunk)
     this.#bytes += chunk.length
+    if (this.#source !== undefined && !this.#isHeldBack && weight >= this.#limit) {
+      this.#isHeldBack = true
+      this.#limit = weight + slack
+      this.#source.pause()
+    }
     this.#wake?.()
     return undefined
   }
 
-  /** Ends the stream, once what is buffered has been read. The first end counts. */
-  end(error?: TransportError): void {
-    this.#end ??= { error }
+  end(error?: TransportError, loss?: E): void {
+    if (this.#end !== undefined) return
+    this.#end = { error, loss }
+    if (this.#isRead) this.#since = this.#now()
+    this.#wake?.()
+    this.#awaitReader()
+  }
+
+  close(): void {
+    this.#isTold = true
+    this.#timer?.unsafeInterruptAsFork(FiberId.none)
+    this.#end ??= { error: new TransportError({ reason: "Closed" }), loss: undefined }
+    this.#letGo()
     this.#wake?.()
   }
 
   get stream(): Stream.Stream<Uint8Array, TransportError> {
-    const arrival = Effect.async<void>((resume) => {
+    return Stream.fromChannel(
+      Channel.suspend((): Read => {
+        if (this.#isRead) return Channel.fail(new TransportError({ reason: "Busy" }))
+        this.#isRead = true
+        return Channel.ensuring(
+          this.#read(),
+          Effect.sync(() => {
+            this.#isRead = false
+          })
+        )
+      })
+    )
+  }
+
+  readonly #read = (): Read => {
+    const chunk = this.#take()
+    // One at a time, since a consumer that stops within several would lose the rest.
+    if (chunk !== undefined) return Channel.flatMap(Channel.write(Chunk.of(chunk)), this.#read)
+    if (this.#end === undefined) return Channel.flatMap(Channel.fromEffect(this.#arrival), this.#read)
+    this.#readOut()
+    return this.#end.error === undefined ? Channel.void : Channel.fail(this.#end.error)
+  }
+
+  // A chunk is taken by the fiber that reads, and not by what wakes it: an interruption in between loses none.
+  get #arrival(): Effect.Effect<void> {
+    return Effect.async((resume) => {
       if (this.#length > 0 || this.#end !== undefined) return resume(Effect.void)
       this.#wake = () => {
         this.#wake = undefined
         resume(Effect.void)
       }
+      this.#letGo()
       return Effect.sync(() => {
         this.#wake = undefined
       })
     })
-    const read = (): Incoming => {
-      const chunk = this.#take()
-      // One at a time, since a consumer that stops within several would lose the rest.
-      if (chunk !== undefined) return Channel.flatMap(Channel.write(Chunk.of(chunk)), read)
-      if (this.#end === undefined) return Channel.flatMap(Channel.fromEffect(arrival), read)
-      return this.#end.error === undefined ? Channel.void : Channel.fail(this.#end.error)
-    }
-    return Stream.fromChannel(Channel.suspend(read))
   }
 
   #take(): Uint8Array | undefined {
@@ -79,11 +154,62 @@ export class ReceiveBuffer {
       this.#arrived = undefined
     }
     const chunk = this.#taken?.pop()
-    if (chunk !== undefined) this.#bytes -= chunk.length
+    if (chunk === undefined) return undefined
+    this.#bytes -= chunk.length
+    this.#since = this.#now()
     return chunk
+  }
+
+  #letGo(): void {
+    if (!this.#isHeldBack) return
+    this.#isHeldBack = false
+    this.#limit = this.#settings.capacity
+    this.#source?.resume()
+  }
+
+  #overflow(): TransportError {
+    this.#arrived = undefined
+    this.#taken = undefined
+    const overflow = new TransportError({ reason: "Overflow", limit: this.#settings.capacity })
+    this.#isTold = true
+    this.end(overflow)
+    return overflow
+  }
+
+  // By steps, and not by a turn of the event loop: callers that try again without a pause might starve that.
+  #readOut(): void {
+    if (this.#isReadOut || this.#isTold) return
+    this.#isReadOut = true
+    this.#schedule(Effect.repeatN(Effect.yieldNow(), steps), () => this.#tell())
+  }
+
+  /** Tells of the loss when the reader has had the time that it gets. */
+  #awaitReader(): void {
+    if (this.#isTold) return
+    const { linger } = this.#settings
+    // The clock may have been set back.
+    const left = this.#since === undefined ? 0 : Math.min(linger, this.#since + linger - this.#now())
+    if (left > 0) this.#schedule(deadline(left), () => this.#awaitReader())
+    else this.#tell()
+  }
+
+  #tell(): void {
+    if (this.#isTold) return
+    this.#isTold = true
+    this.#timer?.unsafeInterruptAsFork(FiberId.none)
+    this.#settings.lost(this.#end?.loss)
+  }
+
+  #schedule(wait: Effect.Effect<void>, f: () => void): void {
+    this.#timer?.unsafeInterruptAsFork(FiberId.none)
+    this.#timer = Effect.runFork(Effect.withClock(Effect.zipRight(wait, Effect.sync(f)), this.#clock))
   }
 
   get #length(): number {
     return (this.#arrived?.length ?? 0) + (this.#taken?.length ?? 0)
+  }
+
+  #now(): number {
+    return this.#clock.unsafeCurrentTimeMillis()
   }
 }

@@ -3,13 +3,15 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import * as Incoming from "../../Incoming.js"
 import { type Transport, TransportError } from "../../Transport.js"
 import { makeFork } from "../fork.js"
 import { Changes } from "../time/changes.js"
 import { firstOf } from "../time/firstOf.js"
+import { turn } from "../time/turn.js"
 import { within } from "../time/within.js"
-import { ReceiveBuffer } from "./receiveBuffer.js"
+import { linger } from "./receiveBuffer.js"
 
 /**
  * Runs the socket in the Scope of the connection, and gives its transport once it is open.
@@ -22,7 +24,8 @@ export const socketTransport = (
 ): Effect.Effect<Transport, Socket.SocketError | TransportError, Scope.Scope> =>
   Effect.gen(function* () {
     const opened = yield* Deferred.make<void, Socket.SocketError | TransportError>()
-    const buffer = new ReceiveBuffer(capacity)
+    const { lost } = signal
+    const buffer = yield* Incoming.make({ capacity, linger, lost })
     const fork = yield* makeFork<never>()
     const closing = new Changes()
     let isClosed = false
@@ -30,16 +33,15 @@ export const socketTransport = (
 
     const receive = (data: Uint8Array) => {
       const overflow = buffer.offer(data)
-      if (overflow !== undefined) signal.lost(overflow)
+      if (overflow !== undefined) lost(overflow)
     }
 
     const ended = (exit: Exit.Exit<void, Socket.SocketError>) => {
       isClosed = true
       closing.notify()
       const error = Exit.isFailure(exit) ? lossOf(exit.cause) : undefined
-      buffer.end(Socket.isSocketError(error) ? new TransportError({ reason: "Read", cause: error }) : error)
+      buffer.end(Socket.isSocketError(error) ? new TransportError({ reason: "Read", cause: error }) : error, error)
       Deferred.unsafeDone(opened, Effect.fail(error ?? new TransportError({ reason: "Closed" })))
-      signal.lost(error)
     }
 
     const write = yield* socket.writer
@@ -51,9 +53,9 @@ export const socketTransport = (
       Effect.suspend(
         (): Effect.Effect<void, TransportError | Socket.SocketError> =>
           isClosed || isEnding
-            ? new TransportError({ reason: "Closed" })
+            ? Effect.zipRight(turn, new TransportError({ reason: "Closed" }))
             : // A Socket has a write wait for the next connection, which comes with another transport.
-              firstOf(write(chunk), Effect.interruptible(closed))
+              firstOf(write(chunk instanceof Uint8Array ? new Uint8Array(chunk) : chunk), Effect.interruptible(closed))
       ).pipe(
         // A `send` that throws, as that of a WebSocket may, is a defect of the Socket.
         Effect.sandbox,
@@ -67,6 +69,12 @@ export const socketTransport = (
       Effect.onExit((exit) => Effect.sync(() => ended(exit))),
       Effect.interruptible,
       Effect.forkScoped
+    )
+    yield* Effect.flatMap(Effect.scope, (scope) =>
+      Scope.addFinalizer(
+        scope,
+        Effect.sync(() => buffer.close())
+      )
     )
     yield* Deferred.await(opened)
 

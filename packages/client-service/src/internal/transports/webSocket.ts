@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Incoming from "../../Incoming.js"
 import { TransportError, type WebSocketTransport } from "../../Transport.js"
 import {
   WebSocketClosed,
@@ -12,7 +13,10 @@ import {
 } from "../../WebSocketError.js"
 import { replaced } from "../connection/phase.js"
 import { sleep } from "../time/sleep.js"
-import { ReceiveBuffer } from "./receiveBuffer.js"
+import { deadline, nextTurn, turn } from "../time/turn.js"
+import { linger } from "./receiveBuffer.js"
+
+type Received = Incoming.Incoming<WebSocketError | TransportError>
 
 /** By what closes a WebSocket. */
 export interface CloseCodes {
@@ -28,7 +32,7 @@ export interface Settings {
   /** Bytes. */
   readonly receiveBuffer: number
   readonly closeCodes: CloseCodes
-  readonly signal: { readonly lost: (error: WebSocketError | TransportError) => void }
+  readonly signal: { readonly lost: (error?: WebSocketError | TransportError) => void }
 }
 
 /**
@@ -42,16 +46,19 @@ export const webSocketTransport = (
   construct: () => globalThis.WebSocket,
   settings: Settings
 ): Effect.Effect<WebSocketTransport, WebSocketError | TransportError, Scope.Scope> =>
-  Effect.flatMap(Effect.scope, (scope) =>
-    Effect.try({
-      try: () => new LiveWebSocket(construct(), settings),
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const { receiveBuffer: capacity, signal } = settings
+    const incoming = yield* Incoming.make({ capacity, linger, lost: signal.lost })
+    return yield* Effect.try({
+      try: () => new LiveWebSocket(construct(), settings, incoming),
       catch: (error) => new WebSocketOpenError({ endpoint: settings.endpoint, ...refusalOf(error) })
     }).pipe(
       Effect.tap((webSocket) => Scope.addFinalizerExit(scope, (exit) => webSocket.close(exit))),
       Effect.uninterruptible,
       Effect.flatMap((webSocket) => webSocket.opened)
     )
-  )
+  })
 
 /**
  * There is one for each connection, and connections are many: what is of no more use is let go of, and Effects and
@@ -60,7 +67,7 @@ export const webSocketTransport = (
 class LiveWebSocket implements WebSocketTransport {
   readonly #webSocket: globalThis.WebSocket
   readonly #settings: Settings
-  readonly #buffer: ReceiveBuffer
+  readonly #buffer: Received
   #phase: "opening" | "open" | WebSocketError = "opening"
   #told: Told = { reason: "Failed" }
   /** The socket below a WebSocket of `ws`. */
@@ -69,14 +76,15 @@ class LiveWebSocket implements WebSocketTransport {
   /** Who waits for the WebSocket to open or to close. */
   #wake: (() => void) | undefined
 
-  constructor(webSocket: globalThis.WebSocket, settings: Settings) {
+  constructor(webSocket: globalThis.WebSocket, settings: Settings, incoming: Received) {
     this.#webSocket = webSocket
     this.#settings = settings
-    this.#buffer = new ReceiveBuffer(settings.receiveBuffer)
+    this.#buffer = incoming
+    const ws = asWs(webSocket)
     // As Blobs, which are the default of browsers, messages could only be read one after the other.
     webSocket.binaryType = "arraybuffer"
-    const ws = asWs(webSocket)
     if (ws !== undefined) {
+      incoming.from(ws)
       // It would copy each message into an ArrayBuffer, which takes longer than all else that is done with a small one.
       ws.binaryType = "nodebuffer"
       ws.once("upgrade", ({ socket }) => {
@@ -85,11 +93,7 @@ class LiveWebSocket implements WebSocketTransport {
     }
     webSocket.addEventListener("open", () => this.#opened(), { once: true })
     webSocket.addEventListener("message", ({ data }) => this.#received(data))
-    // Always followed by a close, though `ws` may wait for the peer to close as well.
-    webSocket.addEventListener("error", (event) => {
-      this.#told = toldBy(event)
-      terminate(webSocket)
-    })
+    webSocket.addEventListener("error", (event) => this.#failed(event))
     webSocket.addEventListener("close", ({ code, reason }) => this.#closed(code, reason))
   }
 
@@ -120,7 +124,7 @@ class LiveWebSocket implements WebSocketTransport {
   readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
     Effect.suspend(() => {
       this.#cork()
-      return this.#whileOpen(() => this.#webSocket.send(chunk)) ?? this.#drained
+      return this.#whileOpen(() => this.#webSocket.send(this.#kept(chunk))) ?? this.#drained
     })
 
   get end(): Effect.Effect<void, TransportError> {
@@ -130,13 +134,14 @@ class LiveWebSocket implements WebSocketTransport {
   /** Closes the WebSocket, and waits until it is closed; but not for long, as the peer may be gone. */
   close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const isClosed = () => this.#webSocket.readyState === CLOSED
-      this.#buffer.end(new TransportError({ reason: "Closed" }))
-      if (isClosed()) return Effect.void
+      this.#buffer.close()
+      if (this.#isClosed) return Effect.void
       this.#webSocket.close(this.#settings.closeCodes[endOf(exit)] ?? 1000)
       // Interruptible, as a finalizer is not, or the race could not end the one that loses.
-      const closed = Effect.interruptible(this.#when(isClosed))
-      return Effect.map(Effect.raceFirst(closed, Effect.interruptible(sleep(linger))), () => terminate(this.#webSocket))
+      const closed = Effect.interruptible(this.#when(() => this.#isClosed))
+      return Effect.map(Effect.raceFirst(closed, Effect.interruptible(deadline(linger))), () =>
+        terminate(this.#webSocket)
+      )
     })
   }
 
@@ -151,14 +156,35 @@ class LiveWebSocket implements WebSocketTransport {
     if (overflow !== undefined) this.#settings.signal.lost(overflow)
   }
 
+  // Mostly there is a close in the same turn, which tells more. Some platforms have none at all, and `ws` waits for the peer.
+  #failed(event: unknown): void {
+    this.#told = toldBy(event)
+    terminate(this.#webSocket)
+    nextTurn(() => {
+      if (this.#isClosed) return
+      this.#closed(abnormal, "")
+      this.#webSocket.close()
+    })
+  }
+
   #closed(code: number, reason: string): void {
-    const { endpoint, signal } = this.#settings
+    if (this.#isClosed) return
+    const { endpoint } = this.#settings
     const { detail } = this.#told
-    const closed = new WebSocketClosed({ endpoint, code, reason, detail })
-    this.#buffer.end(isNormal(code) ? undefined : new TransportError({ reason: "Read", cause: closed }))
+    const closed = new WebSocketClosed({ endpoint, code: code || abnormal, reason, detail })
     this.#phase = this.#phase === "open" ? closed : new WebSocketOpenError({ endpoint, ...this.#told })
     this.#wake?.()
-    signal.lost(this.#phase)
+    this.#buffer.end(isNormal(code) ? undefined : new TransportError({ reason: "Read", cause: closed }), this.#phase)
+  }
+
+  // Remembered, since not every platform has it in `readyState`.
+  get #isClosed(): boolean {
+    return typeof this.#phase !== "string"
+  }
+
+  // The caller may use the array again, which `ws` would read later in order to compress it.
+  #kept(chunk: Uint8Array | string): Uint8Array | string {
+    return typeof chunk !== "string" && this.#webSocket.extensions ? new Uint8Array(chunk) : chunk
   }
 
   // Sent one by one, each message would cost a system call, which takes longer than all else that is done with a small
@@ -189,8 +215,8 @@ class LiveWebSocket implements WebSocketTransport {
   }
 
   /** Does something that needs an open WebSocket, and gives the error if it can't be done. */
-  #whileOpen(f: () => void): TransportError | undefined {
-    if (this.#webSocket.readyState !== OPEN) return new TransportError({ reason: "Closed" })
+  #whileOpen(f: () => void): Effect.Effect<never, TransportError> | undefined {
+    if (this.#isClosed || this.#webSocket.readyState !== OPEN) return closed
     try {
       f()
       return undefined
@@ -202,16 +228,21 @@ class LiveWebSocket implements WebSocketTransport {
   // No event tells that a WebSocket has sent what it was given.
   get #drained(): Effect.Effect<void, TransportError> {
     if (this.#webSocket.bufferedAmount <= sendBuffer) return Effect.void
-    if (this.#webSocket.readyState !== OPEN) return new TransportError({ reason: "Closed" })
+    if (this.#isClosed || this.#webSocket.readyState !== OPEN) return closed
     return Effect.flatMap(sleep(10), () => this.#drained)
   }
 }
 
 const OPEN = 1
-const CLOSED = 3
 
-/** Milliseconds that the peer has to close as well. */
-const linger = 1000
+/** The code of a close that has none of its own. Deno has 0 for it. */
+const abnormal = 1006
+
+// A turn later: callers that try again without a pause would starve those who are to learn of the close.
+const closed: Effect.Effect<never, TransportError> = /* @__PURE__ */ Effect.zipRight(
+  turn,
+  /* @__PURE__ */ Effect.suspend(() => new TransportError({ reason: "Closed" }))
+)
 
 /** Bytes that wait to be sent, above which a write waits. */
 const sendBuffer = 1024 * 1024
@@ -221,6 +252,8 @@ interface Ws {
   binaryType: "arraybuffer" | "nodebuffer"
   readonly once: (event: "upgrade", listener: (response: { readonly socket: Corkable }) => void) => unknown
   readonly terminate: () => void
+  readonly pause: () => void
+  readonly resume: () => void
 }
 
 interface Corkable {

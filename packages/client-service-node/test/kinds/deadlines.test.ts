@@ -1,0 +1,61 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Logger, LogLevel, Stream } from "effect"
+import { ClientService } from "effect-client-service"
+import { peers } from "../support/peers.js"
+import { turns } from "../support/turns.js"
+
+/** Holds the event loop up, as a long computation does. */
+const compute = (millis: number) => {
+  const end = performance.now() + millis
+  while (performance.now() < end) {}
+}
+
+for (const [name, makePeer] of Object.entries(peers)) {
+  describe(`a deadline over ${name} is not judged before the socket was looked at`, () => {
+    // Kind 7: An answer is in the socket in time, and counts as none, since the event loop was held up.
+    it.scopedLive("an answer to the heartbeat that came while the event loop was held up counts", () =>
+      Effect.gen(function* () {
+        let answers = 0
+        const endpoint = yield* makePeer((peer) => {
+          peer.receive(() => {
+            answers += 1
+            peer.send("pong")
+            // Once that is in the socket of the other.
+            setImmediate(compute, 200)
+          })
+        })
+        const service = yield* ClientService.make({
+          endpoint,
+          heartbeat: {
+            probe: ({ incoming, write }) => Effect.zipRight(write("ping"), Stream.runHead(incoming)),
+            interval: 1,
+            timeout: 150
+          }
+        })
+        yield* service.start
+        const first = yield* service.whenConnected()
+        yield* Effect.repeat(turns(1), { until: () => answers >= 4 })
+        expect(yield* service.whenConnected()).toBe(first)
+      }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+    )
+
+    // Kind 7
+    it.scopedLive("a greeting that prepare waits for counts, though connectTimeout has passed", () =>
+      Effect.gen(function* () {
+        const endpoint = yield* makePeer((peer) => {
+          peer.receive(() => {
+            peer.send("welcome")
+            setImmediate(compute, 300)
+          })
+        })
+        const service = yield* ClientService.make({
+          endpoint,
+          prepare: ({ incoming, write }) => Effect.zipRight(write("hello"), Stream.runHead(incoming)),
+          connectTimeout: 250
+        })
+        yield* service.start
+        yield* service.whenConnected({ failAfterFailures: 1 })
+      }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+    )
+  })
+}

@@ -1,0 +1,123 @@
+/**
+ * What a connection has received and nobody has read yet, for endpoints of your own that give a `Transport`.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import { AttemptStatus } from "./internal/connection/attemptStatus.js"
+import { ReceiveBuffer } from "./internal/transports/receiveBuffer.js"
+import type { TransportError } from "./Transport.js"
+
+/**
+ * The receiving side of one connection. What has arrived before its end is the reader's: it gets that, in order, and then
+ * the end; and the connection is lost when the reader has come to the end, or does not come back within `linger`. Where
+ * nobody reads, nor is `protocol` or `prepare` still to begin with that, it is lost at the end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Incoming<in E = never> {
+  /**
+   * The `incoming` of the `Transport`. It has one consumer at a time, and fails for another with a `TransportError` of
+   * reason `Busy`; a later one goes on where an earlier one stopped.
+   */
+  readonly stream: Stream.Stream<Uint8Array, TransportError>
+  /**
+   * From now on what has arrived comes from something that can be held back, which is done when there is as much as
+   * `capacity`, until a reader waits.
+   */
+  readonly from: (source: Source) => void
+  /**
+   * Takes what has arrived. If that is more than there is room for, the stream ends with the `Overflow` that this gives, of
+   * which the service is yet to be told.
+   */
+  readonly offer: (chunk: Uint8Array) => TransportError | undefined
+  /**
+   * Nothing more arrives. The reader comes to the error, or to a clean end; and the service is told of the loss, with that
+   * of its own. The first end counts.
+   */
+  readonly end: (error?: TransportError, loss?: E) => void
+  /** The service closes the connection: the stream ends with `Closed`, and nothing is told any more. */
+  readonly close: () => void
+}
+
+/**
+ * What can be held back, as a socket of Node.js can.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Source {
+  readonly pause: () => unknown
+  readonly resume: () => unknown
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<in E> {
+  /** Tells the service of the loss: that of the `ConnectionSignal`. */
+  readonly lost: (error?: E) => void
+  /** How many milliseconds a reader has to come back. */
+  readonly linger: number
+  /**
+   * How many bytes are kept. A chunk that waits behind another counts for 512 more. What is beyond ends the stream, unless
+   * somebody waits for it, or it comes of a `Source`.
+   */
+  readonly capacity: number
+}
+
+/**
+ * Makes the receiving side of a connection.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Endpoint, Incoming, type Transport } from "effect-client-service"
+ *
+ * interface Pipe {
+ *   readonly onData: (listener: (chunk: Uint8Array) => void) => void
+ *   readonly onEnd: (listener: () => void) => void
+ *   readonly send: (chunk: Uint8Array | string) => Effect.Effect<void, Transport.TransportError>
+ *   readonly close: Effect.Effect<void>
+ * }
+ * declare const openPipe: Effect.Effect<Pipe, Error>
+ *
+ * const pipe = Endpoint.make({
+ *   name: "pipe",
+ *   connect: (signal: Endpoint.ConnectionSignal<Transport.TransportError>) =>
+ *     Effect.gen(function* () {
+ *       const opened = yield* Effect.acquireRelease(openPipe, ({ close }) => close)
+ *       const incoming = yield* Incoming.make<Transport.TransportError>({
+ *         lost: signal.lost,
+ *         linger: 1000,
+ *         capacity: 1024 * 1024
+ *       })
+ *       opened.onData((chunk) => {
+ *         const overflow = incoming.offer(chunk)
+ *         if (overflow !== undefined) signal.lost(overflow)
+ *       })
+ *       opened.onEnd(() => incoming.end())
+ *       yield* Effect.addFinalizer(() => Effect.sync(() => incoming.close()))
+ *       const transport: Transport.Transport = {
+ *         incoming: incoming.stream,
+ *         write: opened.send,
+ *         end: opened.close,
+ *         remote: "pipe"
+ *       }
+ *       return transport
+ *     })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E = never>(options: Options<E>): Effect.Effect<Incoming<E>> =>
+  Effect.zipWith(
+    Effect.clock,
+    AttemptStatus,
+    (clock, attempt) => new ReceiveBuffer(options, clock, () => attempt.isEstablished)
+  )

@@ -1,0 +1,179 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
+import { ClientService, RetryPolicy, TestEndpoint, type Transport } from "effect-client-service"
+import { awaitState, settle } from "../support/fixture.js"
+import { memoryPeers } from "../support/memoryPeers.js"
+import { withTimers } from "../support/timers.js"
+
+const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk)
+
+/** Reads as one who takes 100 milliseconds for each message. */
+const readSlowly = (transport: Transport.Transport, seen: Array<string>, millis = 100) =>
+  Stream.runForEach(transport.incoming, (chunk) =>
+    Effect.zipRight(
+      Effect.sleep(millis),
+      Effect.sync(() => seen.push(text(chunk)))
+    )
+  )
+
+const next = ({ incoming }: Transport.Transport) => Effect.map(Stream.runHead(incoming), Option.map(text))
+
+for (const [name, makePeer] of Object.entries(memoryPeers)) {
+  describe(`what was received over ${name} before the loss is the application's`, () => {
+    for (const how of ["end", "fail"] as const) {
+      it.scoped(`a reader that is slow gets all that came before the ${how}, then that, and only then the loss`, () =>
+        Effect.gen(function* () {
+          const peer = yield* makePeer()
+          const messages = Array.from({ length: 50 }, (_, i) => `${i}`)
+          const seen: Array<string> = []
+          const reading = yield* Effect.fork(Effect.exit(readSlowly(peer.transport, seen)))
+          yield* settle
+          yield* peer.receive(...messages)
+          yield* peer[how]
+          yield* TestClock.adjust(4999)
+          expect([seen.length, peer.losses.length]).toEqual([49, 0])
+          yield* TestClock.adjust(1)
+          yield* settle
+          expect(seen).toEqual(messages)
+          expect(Exit.isSuccess(yield* Fiber.join(reading))).toBe(how === "end")
+          expect(peer.losses).toHaveLength(1)
+        })
+      )
+    }
+
+    // Kind 1: What was received is thrown away when the connection is lost, or before whoever read it could act on it.
+    it.scoped("one that has read has a second to come back, be it for the rest or for the end", () =>
+      Effect.gen(function* () {
+        for (const unread of [["last words"], []]) {
+          const peer = yield* makePeer()
+          yield* peer.receive("first", ...unread)
+          expect(yield* next(peer.transport)).toEqual(Option.some("first"))
+          yield* TestClock.adjust(500)
+          yield* peer.end
+          yield* TestClock.adjust(499)
+          expect(peer.losses).toHaveLength(0)
+          if (unread.length > 0) expect(yield* next(peer.transport)).toEqual(Option.some("last words"))
+          else yield* TestClock.adjust(1)
+          yield* TestClock.adjust(unread.length > 0 ? 999 : 0)
+          yield* settle
+          expect(peer.losses).toHaveLength(unread.length > 0 ? 0 : 1)
+          yield* TestClock.adjust(1)
+          yield* settle
+          expect(peer.losses).toHaveLength(1)
+        }
+      })
+    )
+
+    // Kind 1
+    it.scoped("one that stays away, or has read long ago, does not hold the loss back", () =>
+      Effect.gen(function* () {
+        const busy = yield* makePeer()
+        yield* Effect.fork(readSlowly(busy.transport, [], 60_000))
+        yield* settle
+        yield* busy.receive("takes a minute")
+        yield* settle
+        yield* busy.end
+        yield* TestClock.adjust(999)
+        expect(busy.losses).toHaveLength(0)
+        yield* TestClock.adjust(1)
+        yield* settle
+        expect(busy.losses).toHaveLength(1)
+
+        const idle = yield* makePeer()
+        yield* idle.receive("answer")
+        yield* next(idle.transport)
+        yield* TestClock.adjust(1000)
+        yield* idle.end
+        yield* settle
+        expect(idle.losses).toHaveLength(1)
+      })
+    )
+
+    // Kind 1
+    it.scoped("where nobody reads, the loss is known at once", () =>
+      Effect.gen(function* () {
+        const peer = yield* makePeer()
+        yield* peer.receive("unread")
+        yield* peer.end
+        yield* settle
+        expect(peer.losses).toHaveLength(1)
+      })
+    )
+
+    // Kind 1
+    it.scoped("closing tells of no loss, and leaves no timer", () =>
+      withTimers((timers) =>
+        Effect.gen(function* () {
+          const peer = yield* makePeer()
+          yield* peer.receive("first", "unread")
+          yield* next(peer.transport)
+          yield* peer.end
+          yield* settle
+          expect([peer.losses.length, timers.pending()]).toEqual([0, 1])
+          yield* Scope.close(peer.scope, Exit.void)
+          yield* settle
+          expect([peer.losses.length, timers.pending()]).toEqual([0, 0])
+        })
+      )
+    )
+
+    // Kind 1
+    it.scoped("callers that write again without a pause do not hold up the reader", () =>
+      Effect.gen(function* () {
+        const peer = yield* makePeer()
+        const seen: Array<string> = []
+        yield* Effect.fork(readSlowly(peer.transport, seen, 1))
+        yield* settle
+        yield* peer.receive("1", "2", "3")
+        yield* peer.end
+        let refusals = 0
+        const writing = yield* peer.transport.write("?").pipe(
+          Effect.tapError(() =>
+            Effect.sync(() => {
+              refusals += 1
+            })
+          ),
+          Effect.retry({ until: () => peer.losses.length > 0 }),
+          Effect.exit,
+          Effect.fork
+        )
+        yield* TestClock.adjust(3)
+        yield* Fiber.join(writing)
+        expect(seen).toEqual(["1", "2", "3"])
+        // As many as there were turns, and not as many as there is time for.
+        expect(refusals).toBeLessThan(1000)
+      })
+    )
+  })
+}
+
+describe("a stream that fails because of the loss ends nothing", () => {
+  for (const steps of [0, 1, 10, 1000, 100_000]) {
+    it.scoped(`with ${steps} steps between its failure and the loss`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<string, string>()
+        const service = yield* ClientService.make({
+          endpoint: server.endpoint,
+          retryPolicy: RetryPolicy.fromFunction(() => "1 second")
+        })
+        yield* service.start
+        const seen: Array<string> = []
+        const consumer = yield* ClientService.stream(service, (name) =>
+          name === "a" ? Stream.fail("reset") : Stream.concat(Stream.make(name), Stream.never)
+        ).pipe(
+          Stream.runForEach((element) => Effect.sync(() => seen.push(element))),
+          Effect.fork
+        )
+        const connection = yield* server.accept("a")
+        yield* settle
+        yield* Effect.repeatN(Effect.yieldNow(), steps)
+        yield* connection.drop()
+        yield* awaitState(service, "Waiting")
+        yield* TestClock.adjust("1 second")
+        yield* server.accept("b")
+        yield* settle
+        expect([consumer.unsafePoll(), seen]).toEqual([null, ["b"]])
+      })
+    )
+  }
+})
