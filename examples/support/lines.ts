@@ -43,7 +43,8 @@ export const make = (
             reply.startsWith("-") ? new Rejected({ reason: reply.slice(1) }) : Effect.succeed(reply)
           )
     }
-    const hangUp = Effect.suspend(() => {
+    // Not at the end of what is read: a `use` is to fail with ConnectionLost, which comes between that and this.
+    yield* Effect.addFinalizer(() => {
       isOpen = false
       return Effect.forEach(asked.splice(0), (question) => Deferred.fail(question, closed))
     })
@@ -55,7 +56,6 @@ export const make = (
       // Nobody reads on, and nobody else would notice.
       Effect.catchTag("LineTooLong", (error) => Effect.sync(() => signal.lost(error))),
       Effect.ignore,
-      Effect.ensuring(hangUp),
       Effect.forkScoped
     )
 

@@ -35,7 +35,7 @@ describe("examples", () => {
         .split("\n")
         .filter((line) => /^(rate|change|lost):/.test(line))
         .map((line) => line.replace(/127\.0\.0\.1:\d+/g, "there"))
-      const lost = "lost: tcp://there: the connection was lost: there: the peer broke the connection off (ECONNRESET)"
+      const lost = "lost: tcp://there: the connection was lost: reading from the connection failed: read ECONNRESET"
       expect(lines).toEqual(["rate: 1.25", "change: 1.25", "change: 1.26", "change: 1.27", lost, "rate: 1.25"])
       expect(program.stderr.text()).toBe("")
     })
