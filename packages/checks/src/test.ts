@@ -2,6 +2,7 @@
 // their summary and the totals are what remains on the screen.
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import * as everything from "test-servers/everything"
@@ -25,9 +26,11 @@ report.finish()
 
 async function runTests(): Promise<void> {
   const file = join(temporaryDirectory(), "results.json")
+  // More than there are processors, since many tests wait for servers and for other programs.
+  const workers = Math.ceil(1.5 * availableParallelism())
   const { status } = spawnSync(
     join(root, "node_modules/.bin/vitest"),
-    ["run", "--maxWorkers=100%", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`],
+    ["run", `--maxWorkers=${workers}`, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"] }
   )
   const results: VitestResults | undefined = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined

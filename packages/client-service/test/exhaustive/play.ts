@@ -99,12 +99,9 @@ class Player {
     this.drain()
     while (this.hung.length > 0) this.perform("close")
     this.drain()
-    const watchers = [...this.jobs]
-    for (const fiber of watchers) this.fork(fiber.interruptAsFork(fiber.id()))
-    this.drain()
     const isOver = this.service.toString().includes('"Stopped"')
-    const rest = { isOver, watchers: watchers.length, jobs: this.jobs.size, fibers: this.census.size }
-    const none = { isOver: true, watchers: 1, jobs: 0, fibers: 0, closes: this.opened.length, sleeping: 0 }
+    const rest = { isOver, jobs: this.jobs.size, fibers: this.census.size }
+    const none = { isOver: true, jobs: 0, fibers: 0, closes: this.opened.length, sleeping: 0 }
     const wrong = difference(none, { ...rest, closes: this.closes, sleeping: this.clock.sleeping })
     return wrong === undefined ? undefined : `after ${events.join(", ")}, and the end of the owner Scope: ${wrong}`
   }
