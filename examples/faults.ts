@@ -22,7 +22,7 @@ const test = Effect.gen(function* () {
 
   // The answer is cut off in the middle.
   yield* proxy.set(FaultProxy.close({ after: 3, direction: "ToClient" }))
-  yield* Console.log((yield* Effect.flip(ask)).message)
+  yield* Console.log((yield* Effect.flip(ask))._tag)
 
   // Nobody listens. Whoever asks gets the answer once the server is there again.
   yield* proxy.set(FaultProxy.refuse)

@@ -88,7 +88,7 @@ describe("examples", () => {
       ]
     ],
     ["websocket.ts", ['{"tick":1}', '{"tick":2}', '"missed some"', '{"tick":3}', '{"tick":4}']],
-    ["faults.ts", ["+hello", "the connection is closed"]]
+    ["faults.ts", ["+hello", "ConnectionLost"]]
   ] as const) {
     it.scopedLive(`${file} ends, having said what it should`, () =>
       Effect.gen(function* () {
