@@ -16,7 +16,8 @@ export type Resume<A> = (exit: Exit.Exit<A, RedisError | ConnectionLost>) => voi
  * asked for in one turn of the event loop in one write.
  */
 export class Calls {
-  readonly #client: RedisClientType
+  /** A client whose options have all that those of a call have: to copy them is much faster than to add one. */
+  readonly #template: RedisClientType
   readonly #errorOf: (error: unknown) => RedisError
   readonly #waiting = new Set<() => void>()
   #places: number
@@ -25,7 +26,7 @@ export class Calls {
 
   constructor(client: RedisClientType, places: number, errorOf: (error: unknown) => RedisError, name: string) {
     this.#name = name
-    this.#client = client
+    this.#template = client.withAbortSignal(new Unsent())
     this.#places = places
     this.#errorOf = errorOf
   }
@@ -71,7 +72,7 @@ export class Calls {
       resume(Exit.fail(this.#failureOf(error)))
     }
     try {
-      f(this.#client.withAbortSignal(unsent)).then((value) => {
+      f(this.#template.withCommandOptions({ timeout: 0, abortSignal: unsent })).then((value) => {
         this.#free()
         resume(Exit.succeed(value))
       }, failed)
