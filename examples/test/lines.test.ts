@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import type { Transport } from "effect-client-service"
 import * as Lines from "../support/lines.js"
 
@@ -8,6 +8,7 @@ const over = (questions: number, texts: Stream.Stream<string>) =>
   Effect.gen(function* () {
     const losses: Array<unknown> = []
     const asked = yield* Effect.makeLatch()
+    const isLost = yield* Effect.makeLatch()
     let sent = 0
     const transport: Transport.Transport = {
       incoming: Stream.map(Stream.concat(Stream.execute(asked.await), texts), (text) => Buffer.from(text)),
@@ -18,8 +19,13 @@ const over = (questions: number, texts: Stream.Stream<string>) =>
       end: Effect.void,
       remote: "test"
     }
-    const lines = yield* Lines.make(transport, { lost: (error) => losses.push(error) })
-    return { lines, losses }
+    const lines = yield* Lines.make(transport, {
+      lost: (error) => {
+        losses.push(error)
+        isLost.unsafeOpen()
+      }
+    })
+    return { lines, losses, isLost }
   })
 
 describe("Lines", () => {
@@ -46,10 +52,14 @@ describe("Lines", () => {
           return "x".repeat(1024)
         })
       )
-      const { lines, losses } = yield* over(1, Stream.rechunk(endless, 1))
-      expect(yield* Effect.flip(lines.ask("hello"))).toMatchObject({ reason: "Closed" })
+      const connection = yield* Scope.make()
+      const { isLost, lines, losses } = yield* Scope.extend(over(1, Stream.rechunk(endless, 1)), connection)
+      const asking = yield* Effect.fork(Effect.flip(lines.ask("hello")))
+      yield* isLost.await
       expect(losses).toEqual([new Lines.LineTooLong()])
       expect(sent).toBeLessThanOrEqual(66 * 1024)
+      yield* Scope.close(connection, Exit.void)
+      expect(yield* Fiber.join(asking)).toMatchObject({ reason: "Closed" })
       expect(yield* Effect.flip(lines.ask("again"))).toMatchObject({ reason: "Closed" })
     })
   )
