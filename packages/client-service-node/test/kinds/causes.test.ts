@@ -87,6 +87,7 @@ describe("the cause is told: of a WebSocket that could not be opened", () => {
     )
   }
 
+  // Kind 10: An attempt fails, and nothing tells why.
   it.scopedLive("Connection, if the server breaks off before it answers", () =>
     Effect.gen(function* () {
       const { port } = yield* listen((socket) => socket.once("data", () => socket.resetAndDestroy()))
@@ -94,6 +95,7 @@ describe("the cause is told: of a WebSocket that could not be opened", () => {
     })
   )
 
+  // Kind 10
   it.scopedLive("Connection with the cause, of a certificate that is not accepted and a name that there is not", () =>
     Effect.gen(function* () {
       const authority = yield* makeAuthority()

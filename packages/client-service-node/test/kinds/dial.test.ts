@@ -13,6 +13,7 @@ const host = "two.example"
 const url = (port: number) => `ws://${host}:${port}`
 
 describe("a WebSocket dials as tcp does", () => {
+  // Kind 9: What one endpoint knows of slow and dead addresses, another of the same library does not.
   it.scoped("an address that answers nothing does not hold up the next", () =>
     Effect.gen(function* () {
       const port = yield* blackHole("127.0.0.2")
@@ -31,6 +32,7 @@ describe("a WebSocket dials as tcp does", () => {
     })
   )
 
+  // Kind 9
   it.scoped("an address that answers late is not given up when another refuses", () =>
     Effect.gen(function* () {
       const port = yield* blackHole("127.0.0.2")
@@ -50,6 +52,7 @@ describe("a WebSocket dials as tcp does", () => {
     })
   )
 
+  // Kind 9
   it.scopedLive("all addresses are tried, in turn and at once when one fails, and all are told", () =>
     Effect.gen(function* () {
       const port = yield* closedPort
@@ -78,6 +81,7 @@ describe("a WebSocket dials as tcp does", () => {
     })
   )
 
+  // Kind 9
   it.scoped("the race is until the end of the TLS handshake", () =>
     Effect.gen(function* () {
       const authority = yield* makeAuthority()

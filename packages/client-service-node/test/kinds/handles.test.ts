@@ -25,6 +25,7 @@ const connected = (server: WebSocketServer.Server, options?: NodeEndpoint.WebSoc
   })
 
 describe("the handles of a WebSocket", () => {
+  // Kind 13: What the socket can do can not be asked for.
   it.scopedLive("tls: an authority, a certificate of its own, or no check", () =>
     Effect.gen(function* () {
       const [servers, clients] = yield* Effect.all([makeAuthority(), makeAuthority("Clients")])
@@ -66,6 +67,7 @@ describe("the handles of a WebSocket", () => {
     )
   }
 
+  // Kind 13
   it.scopedLive("perMessageDeflate: whether compression is offered, and how", () =>
     Effect.gen(function* () {
       const server = yield* WebSocketServer.listen()
@@ -79,6 +81,7 @@ describe("the handles of a WebSocket", () => {
     })
   )
 
+  // Kind 13
   it.scopedLive("ping: a server without a pong is lost, and closed with the code for a dead heartbeat", () =>
     Effect.gen(function* () {
       const server = yield* WebSocketServer.listen({ options: { autoPong: false } })
@@ -94,6 +97,7 @@ describe("the handles of a WebSocket", () => {
     })
   )
 
+  // Kind 13
   it.scopedLive("ping: a server that answers is kept", () =>
     Effect.gen(function* () {
       const server = yield* WebSocketServer.listen()
@@ -169,6 +173,7 @@ describe("the handles of TLS", () => {
       })
   )
 
+  // Kind 13
   it.scopedLive("ca, cert, key and passphrase: made at every attempt, so that what is renewed needs no restart", () =>
     Effect.gen(function* () {
       const [servers, old, renewed] = yield* Effect.all([makeAuthority(), makeAuthority("Old"), makeAuthority("New")])
@@ -211,6 +216,7 @@ describe("the handles of TLS", () => {
       })
   )
 
+  // Kind 13
   it.scopedLive("the application protocol that was agreed on is on the transport", () =>
     Effect.gen(function* () {
       const { ca, port } = yield* serve({ ALPNProtocols: ["mqtt", "amqp"] })

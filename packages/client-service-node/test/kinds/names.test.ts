@@ -33,6 +33,7 @@ describe("names are checked, and normalised", () => {
     )
   }
 
+  // Kind 12: The name of a host goes out as it was written, and the system or the peer takes it for another.
   it.scopedLive("a dot at the end has the name looked up as a whole, if it is one of the DNS", () =>
     Effect.gen(function* () {
       const { port } = yield* listen(echo)
@@ -46,6 +47,7 @@ describe("names are checked, and normalised", () => {
     })
   )
 
+  // Kind 12
   it.scopedLive("an address may have the brackets of a URL", () =>
     Effect.gen(function* () {
       const { port } = yield* listen(echo, { host: "::1" })
@@ -83,6 +85,7 @@ describe("names are checked, and normalised", () => {
     )
   }
 
+  // Kind 12
   it("a path is refused that would end at a NUL", () => {
     const refusal = expect.objectContaining({ _tag: "InvalidOption" })
     expect(() => NodeEndpoint.unix({ path: "/run/x\0y" })).toThrow(refusal)

@@ -17,6 +17,7 @@ const isTaken = (port: number): boolean =>
   readFileSync("/proc/net/tcp", "utf8").includes(`:${port.toString(16).toUpperCase().padStart(4, "0")} `)
 
 describe("who is at the other end: a connection of a socket to itself", () => {
+  // Kind 2: A client connects to itself, on a port of its own machine where nobody listens.
   it.scopedLive("is refused by tcp, and its port is free for the server", () =>
     Effect.gen(function* () {
       const port = yield* closedPort
@@ -29,6 +30,7 @@ describe("who is at the other end: a connection of a socket to itself", () => {
     })
   )
 
+  // Kind 2
   it.scopedLive("is refused by tls, before the handshake", () =>
     Effect.gen(function* () {
       const port = yield* closedPort
@@ -53,6 +55,7 @@ describe("who is at the other end: a connection of a socket to itself", () => {
     )
   }
 
+  // Kind 2
   it.scopedLive("is refused for one address of a name, and the next is tried", () =>
     Effect.gen(function* () {
       const { accepted, port } = yield* listen(() => {}, { host: "127.0.0.2" })
@@ -65,6 +68,7 @@ describe("who is at the other end: a connection of a socket to itself", () => {
     })
   )
 
+  // Kind 2
   it.scopedLive("is none of a service that waits for its server, which comes", () =>
     Effect.gen(function* () {
       const port = yield* closedPort
@@ -77,6 +81,7 @@ describe("who is at the other end: a connection of a socket to itself", () => {
     })
   )
 
+  // Kind 2
   it.scopedLive("is none of FaultProxy, whose client is told", () =>
     Effect.gen(function* () {
       const port = yield* closedPort
