@@ -1,9 +1,10 @@
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
-import { ConnectionLost } from "effect-client-service/ConnectionError"
+import type * as Scope from "effect/Scope"
+import type { ConnectionLost } from "effect-client-service/ConnectionError"
+import type { ConnectionSignal } from "effect-client-service/Endpoint"
+import * as OwnConnection from "effect-client-service-driver/OwnConnection"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
@@ -30,32 +31,19 @@ export const inTransaction = <A, E, R>(
   prepare: (own: PgConnection) => Effect.Effect<unknown, PgError, Scope.Scope>,
   f: (transaction: Transaction) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | PgError | ConnectionLost, R> =>
-  Effect.acquireUseRelease(
-    Scope.make(),
-    (scope) =>
+  OwnConnection.use(
+    service,
+    (signal: ConnectionSignal<PgError>) => Effect.tap(connection.openOwn(signal, linger), prepare),
+    (own) =>
       Effect.gen(function* () {
-        const lost = yield* Deferred.make<never, ConnectionLost>()
-        const signal = {
-          lost: (cause?: PgError) => Deferred.unsafeDone(lost, Effect.fail(new ConnectionLost({ service, cause })))
-        }
-        const own = yield* Scope.extend(Effect.tap(connection.openOwn(signal, linger), prepare), scope)
-        const all = Effect.gen(function* () {
-          yield* own.query(begin)
-          const value = yield* f(on(own))
-          const { command } = yield* own.query("COMMIT")
-          // That is what the server does to one that has failed, and answers OK.
-          if (command !== "COMMIT") return yield* new PgError({ reason: "RolledBack", address: own.address })
-          return value
-        })
-        return yield* Effect.raceFirst(all, Deferred.await(lost)).pipe(
-          // What it asked fails when the connection is lost, and may do so first.
-          Effect.catchAllCause((cause) =>
-            Effect.flatMap(Deferred.isDone(lost), (isLost) => (isLost ? Deferred.await(lost) : Effect.failCause(cause)))
-          )
-        )
-      }),
-    // The server rolls back what is left.
-    (scope, exit) => Scope.close(scope, exit)
+        yield* own.query(begin)
+        const value = yield* f(on(own))
+        const { command } = yield* own.query("COMMIT")
+        // That is what the server does to one that has failed, and answers OK.
+        if (command !== "COMMIT") return yield* new PgError({ reason: "RolledBack", address: own.address })
+        return value
+      })
+    // The server rolls back what is left when the connection closes.
   )
 
 const linger = Duration.seconds(1)
