@@ -55,7 +55,9 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
 const start = (file: string, args: ReadonlyArray<string>, env: Readonly<Record<string, string>>): Child => {
   const { FORCE_COLOR: _force, NO_COLOR: _no, ...inherited } = process.env
-  return spawn(process.execPath, ["--import", "tsx", `examples/${file}`, ...args], {
+  // Compiled (test/build.ts), since a program starts three times as fast then.
+  const compiled = `examples/build/${file.replace(/\.ts$/, ".js")}`
+  return spawn(process.execPath, ["--conditions=compiled", compiled, ...args], {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
     env: { ...inherited, ...env },
     stdio: ["pipe", "pipe", "pipe"]

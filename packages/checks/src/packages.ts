@@ -13,48 +13,52 @@ import { availableParallelism } from "node:os"
 import { dirname, join, normalize } from "node:path"
 import { Effect } from "effect"
 import { checkBundles } from "./bundles.js"
-import { installByLine, installLines, readmes } from "./installLines.js"
+import { installByLine, installLines, readmes, specsOf } from "./installLines.js"
 import { linkProblems } from "./links.js"
-import { type Packed, pack } from "./packing.js"
+import { build, type Packed, pack } from "./packing.js"
 import type { Report } from "./Report.js"
 import { fromRoot, none, type Package, publishedPackages, root, run, runBin, temporaryDirectory } from "./workspace.js"
 
 /**
  * Checks each package as its users get it: packs it, looks into the tarball, and installs it with npm in an empty project
- * outside the workspace by the line of its README, where a program is compiled and run. Every other line of a README that
- * installs something is run in a project of its own.
+ * outside the workspace by the line of its README, where a program runs. Every other line of a README that installs
+ * something is run in a project of its own.
  */
 export const checkPackages = async (report: Report): Promise<void> => {
   const directory = temporaryDirectory()
   const packages = publishedPackages()
   const packed = new Map<string, Packed>()
-  for (const pkg of packages) {
-    const { name } = pkg.manifest
-    await report.check(`${name} packs`, async () => void packed.set(name, await pack(pkg, directory)))
-  }
-  const [workspace = "", ...ofPackages] = readmes()
-  const others = [...installLines(workspace), ...ofPackages.flatMap((readme) => installLines(readme).slice(1))]
-  const consumer = (pkg: Package) => checkPackage(report, pkg, packed, join(directory, "consumers", pkg.manifest.name))
+  await report.check("the packages build", () => build(packages))
+  await concurrently(
+    packages.map((pkg) => async () => {
+      const { name } = pkg.manifest
+      await report.check(`${name} packs`, async () => void packed.set(name, await pack(pkg, directory)))
+    })
+  )
   await report.check("every README has a line that installs what it tells about", () =>
     none(readmes().flatMap((readme) => (installLines(readme).length === 0 ? [`${fromRoot(readme)} has none`] : [])))
   )
-  const tasks = [
-    ...packages.map((pkg) => () => consumer(pkg)),
+
+  const [workspace = "", ...ofPackages] = readmes()
+  const others = [...installLines(workspace), ...ofPackages.flatMap((readme) => installLines(readme).slice(1))]
+  await concurrently([
+    ...[packages.filter(hasTypesOfNode), packages.filter((pkg) => !hasTypesOfNode(pkg))].map(
+      (consumed, index) => () => checkConsumers(report, consumed, packed, join(directory, `consumers${index}`))
+    ),
+    ...packages.map((pkg) => () => checkContent(report, pkg, packed)),
     ...others.map(({ line, readme }, index) => async () => {
       const project = join(directory, "lines", String(index))
       await report.check(`${fromRoot(readme)}: ${line}`, () => installByLine({ line, readme }, packed, project))
     })
-  ]
-  const run = (task: () => Promise<void>) => Effect.promise(task)
-  await Effect.runPromise(Effect.forEach(tasks, run, { concurrency: availableParallelism(), discard: true }))
+  ])
 }
 
-const checkPackage = async (
-  report: Report,
-  pkg: Package,
-  packed: ReadonlyMap<string, Packed>,
-  project: string
-): Promise<void> => {
+const concurrently = (tasks: ReadonlyArray<() => Promise<void>>): Promise<void> =>
+  Effect.runPromise(
+    Effect.forEach(tasks, (task) => Effect.promise(task), { concurrency: availableParallelism(), discard: true })
+  )
+
+const checkContent = async (report: Report, pkg: Package, packed: ReadonlyMap<string, Packed>): Promise<void> => {
   const { name } = pkg.manifest
   const own = packed.get(name)
   if (own === undefined) return
@@ -68,32 +72,55 @@ const checkPackage = async (
     const options = ["--profile", "esm-only", "--no-color", "--no-emoji", "--entrypoints", ...entryPoints]
     await runBin("attw", [own.tarball, ...options], root)
   })
+}
 
-  const [line] = installLines(join(pkg.directory, "README.md"))
-  if (line === undefined) return
-  const isInstalled = await report.check(`${name} installs by the line of its README`, () =>
-    installByLine(line, packed, project)
+/**
+ * Compiles programs that use these packages in one project, which takes much less than one for each, and runs each where
+ * only what the line of its package's README installs is there.
+ */
+const checkConsumers = async (
+  report: Report,
+  packages: ReadonlyArray<Package>,
+  packed: ReadonlyMap<string, Packed>,
+  project: string
+): Promise<void> => {
+  const names = packages.map(({ manifest }) => manifest.name).join(", ")
+  const lines = packages.flatMap(({ directory }) => installLines(join(directory, "README.md")).slice(0, 1))
+  const together = [...new Set(lines.flatMap(({ line }) => specsOf(line)))].join(" ")
+  const isInstalled = await report.check(`${names} install beside each other`, () =>
+    installByLine({ readme: join(root, "README.md"), line: `npm install ${together}` }, packed, project)
   )
   if (!isInstalled) return
-  writeConsumer(pkg, project)
+  writeProject(packages, project)
   // The declarations are the same in both, and to check those of libraries takes most of the time.
   const resolutions = [
     ["nodenext", "nodenext", "false"],
     ["bundler", "esnext", "true"]
   ] as const
-  await Promise.all(
-    resolutions.map(([resolution, module, skipLibCheck]) => {
-      const options = ["--module", module, "--moduleResolution", resolution, "--skipLibCheck", skipLibCheck]
-      return report.check(`${name} compiles in a consumer (moduleResolution ${resolution})`, () =>
-        compile(project, packed.keys(), options, `out/${resolution}`)
-      )
+  for (const [resolution, module, skipLibCheck] of resolutions) {
+    const options = ["--module", module, "--moduleResolution", resolution, "--skipLibCheck", skipLibCheck]
+    await report.check(`${names} compile in a consumer (moduleResolution ${resolution})`, () =>
+      compile(project, packed.keys(), options, `out/${resolution}`)
+    )
+  }
+  for (const pkg of packages) {
+    const { name } = pkg.manifest
+    const [line] = installLines(join(pkg.directory, "README.md"))
+    if (line === undefined) continue
+    const own = join(project, "own", name)
+    const isInstalled = await report.check(`${name} installs by the line of its README`, () =>
+      installByLine(line, packed, own)
+    )
+    if (!isInstalled) continue
+    await report.check(`${name} runs in a consumer`, async () => {
+      const manifest: object = JSON.parse(readFileSync(join(own, "package.json"), "utf8"))
+      writeFileSync(join(own, "package.json"), JSON.stringify({ ...manifest, type: "module" }))
+      cpSync(join(project, "out/nodenext", name), join(own, "out"), { recursive: true })
+      for (const file of readdirSync(join(own, "out")))
+        await run("node", ["--unhandled-rejections=strict", join("out", file)], own)
     })
-  )
-  await report.check(`${name} runs in a consumer`, async () => {
-    for (const file of readdirSync(join(project, "out/nodenext")))
-      await run("node", ["--unhandled-rejections=strict", join("out/nodenext", file)], project)
-  })
-  await checkBundles(report, pkg, project)
+    await checkBundles(report, pkg, own)
+  }
 }
 
 const contentProblems = ({ directory, modules }: Package, content: string): ReadonlyArray<string> => {
@@ -137,20 +164,37 @@ const mapProblems = (content: string, file: string): ReadonlyArray<string> => {
     .map((source) => `${file} is a map of ${source}, which is not there`)
 }
 
-const writeConsumer = ({ directory, manifest: { name }, modules }: Package, project: string): void => {
-  cpSync(join(root, "packages/checks/consumer", name), project, { recursive: true })
+const typesOfNode = ({ directory }: Package): string => join(directory, "node_modules/@types/node")
+
+const hasTypesOfNode = (pkg: Package): boolean => existsSync(typesOfNode(pkg))
+
+const writeProject = (packages: ReadonlyArray<Package>, project: string): void => {
   const manifest: object = JSON.parse(readFileSync(join(project, "package.json"), "utf8"))
   writeFileSync(join(project, "package.json"), JSON.stringify({ ...manifest, type: "module" }))
-  const types = join(directory, "node_modules/@types/node")
-  const hasNode = existsSync(types)
-  if (hasNode) {
+  const [types] = packages.filter(hasTypesOfNode).map(typesOfNode)
+  if (types !== undefined) {
     mkdirSync(join(project, "node_modules/@types"), { recursive: true })
     rmSync(join(project, "node_modules/@types/node"), { recursive: true, force: true })
     symlinkSync(realpathSync(types), join(project, "node_modules/@types/node"))
   }
+  for (const pkg of packages) writeConsumer(pkg, join(project, pkg.manifest.name))
+  const compilerOptions = {
+    target: "ES2022",
+    lib: ["ES2022", "DOM", "DOM.Iterable"],
+    types: types === undefined ? [] : ["node"],
+    rootDir: ".",
+    strict: true,
+    exactOptionalPropertyTypes: true
+  }
+  const include = packages.map(({ manifest }) => `${manifest.name}/*.ts`)
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include }))
+}
+
+const writeConsumer = ({ directory, manifest: { name }, modules }: Package, into: string): void => {
+  cpSync(join(root, "packages/checks/consumer", name), into, { recursive: true })
   const named = modules.filter((module) => module !== "index")
   writeFileSync(
-    join(project, "paths.ts"),
+    join(into, "paths.ts"),
     [
       `import * as All from "${name}"`,
       ...named.map((module) => `import * as ${module} from "${name}/${module}"`),
@@ -164,7 +208,7 @@ const writeConsumer = ({ directory, manifest: { name }, modules }: Package, proj
     .filter((file) => file.endsWith(".ts"))
     .map((file) => file.replace(/\.ts$/, ""))
   writeFileSync(
-    join(project, "internal.ts"),
+    join(into, "internal.ts"),
     [
       "export {}",
       'const codeOf = (error: unknown) => (error instanceof Error && "code" in error ? error.code : error)',
@@ -177,14 +221,6 @@ const writeConsumer = ({ directory, manifest: { name }, modules }: Package, proj
       ])
     ].join("\n")
   )
-  const compilerOptions = {
-    target: "ES2022",
-    lib: ["ES2022", "DOM", "DOM.Iterable"],
-    types: hasNode ? ["node"] : [],
-    strict: true,
-    exactOptionalPropertyTypes: true
-  }
-  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }))
 }
 
 // The declarations of libraries are checked, since ours are among them; what is wrong in those of others is not ours.

@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
-import { type Package, readManifest, root, run } from "./workspace.js"
+import { type Package, readManifest, root, run, runBin } from "./workspace.js"
 
 /** A package as it is published. */
 export interface Packed {
@@ -9,9 +9,17 @@ export interface Packed {
   readonly content: string
 }
 
+/** Builds packages, as `pack` takes them. */
+export const build = async (packages: ReadonlyArray<Package>): Promise<void> => {
+  await runBin("tsc", ["-b", ...packages.map(({ directory }) => join(directory, "tsconfig.src.json"))], root)
+}
+
+/** Packs a package that is built. */
 export const pack = async ({ directory, manifest }: Package, into: string): Promise<Packed> => {
   const { packageManager = "pnpm" } = readManifest(root)
-  await run("npx", ["--yes", packageManager, "pack", "--pack-destination", into], directory)
+  await run("npx", ["--yes", packageManager, "pack", "--pack-destination", into], directory, {
+    environment: { CLIENT_SERVICE_BUILT: "1" }
+  })
   const tarball = join(into, `${manifest.name}-${manifest.version}.tgz`)
   const content = join(into, "content", manifest.name)
   mkdirSync(content, { recursive: true })

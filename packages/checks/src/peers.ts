@@ -167,7 +167,7 @@ function packagesToInstall(): ReadonlyArray<string> {
 
 async function attempt(name: string, args: ReadonlyArray<string>, directory: string) {
   try {
-    return { hasPassed: true, output: await run(name, args, directory, 900_000) }
+    return { hasPassed: true, output: await run(name, args, directory, { timeoutMillis: 900_000 }) }
   } catch (error) {
     return { hasPassed: false, output: error instanceof Error ? error.message : String(error) }
   }

@@ -1,5 +1,7 @@
 // Runs in a package that is about to be packed: builds it afresh, so that nothing of an earlier build gets published, and
 // puts the licence and the changelog of the whole beside it. With the argument `undo`, takes those away again.
+//
+// The checks build all packages at once before they pack them, and say so in the environment.
 import { copyFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { root, runBin } from "./workspace.js"
@@ -11,8 +13,10 @@ if (process.argv[2] === "undo") {
 } else {
   if (!process.env["npm_config_user_agent"]?.startsWith("pnpm/"))
     throw new Error("Pack and publish with pnpm: no other client puts the exports of publishConfig into the package.")
-  rmSync("dist", { recursive: true, force: true })
-  rmSync("build/src.tsbuildinfo", { force: true })
-  await runBin("tsc", ["-b", "tsconfig.src.json"], process.cwd())
+  if (process.env["CLIENT_SERVICE_BUILT"] === undefined) {
+    rmSync("dist", { recursive: true, force: true })
+    rmSync("build/src.tsbuildinfo", { force: true })
+    await runBin("tsc", ["-b", "tsconfig.src.json"], process.cwd())
+  }
   for (const file of shared) copyFileSync(join(root, file), file)
 }

@@ -40,11 +40,16 @@ export const run = (
   command: string,
   args: ReadonlyArray<string>,
   cwd: string,
-  timeoutMillis = 180_000
+  options: { readonly timeoutMillis?: number; readonly environment?: Readonly<Record<string, string>> } = {}
 ): Promise<string> =>
   new Promise((resolve, reject) => {
     let output = ""
-    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMillis })
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...options.environment },
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: options.timeoutMillis ?? 300_000
+    })
     child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text))
     child.on("error", reject)
