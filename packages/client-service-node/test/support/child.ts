@@ -31,14 +31,12 @@ export const run = (
   Effect.acquireRelease(
     Effect.gen(function* () {
       const exited = yield* Deferred.make<Exited>()
-      const child = spawn(
-        process.execPath,
-        ["--import", "tsx", join(import.meta.dirname, "../fixtures", fixture), ...args],
-        {
-          env: { ...process.env, ...env },
-          stdio: ["ignore", "pipe", "pipe"]
-        }
-      )
+      // Compiled (build.ts), since a program starts three times as fast then.
+      const compiled = join(import.meta.dirname, "../../build/test/test/fixtures", fixture.replace(/\.ts$/, ".js"))
+      const child = spawn(process.execPath, ["--conditions=compiled", compiled, ...args], {
+        env: { ...process.env, ...env },
+        stdio: ["ignore", "pipe", "pipe"]
+      })
       child.on("exit", (code, signal) => Deferred.unsafeDone(exited, Effect.succeed({ code, signal })))
 
       let errors = ""
