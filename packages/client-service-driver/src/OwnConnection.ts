@@ -5,6 +5,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { ConnectionLost } from "effect-client-service/ConnectionError"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
@@ -12,6 +13,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 /**
  * Opens a connection, runs an Effect with it, and closes it in the end. If the connection is lost before, fails with a
  * `ConnectionLost` of the service, whose cause is what the signal was told, whatever the Effect has failed with for that.
+ * The Effect is interrupted then, also where the caller can't be, and not waited for.
  *
  * @since 0.1.0
  * @category running
@@ -30,12 +32,36 @@ export const use = <Connection, E, A, E2, R>(
           lost: (cause) => Deferred.unsafeDone(lost, Effect.fail(new ConnectionLost({ service, cause })))
         }
         const connection = yield* Scope.extend(open(signal), scope)
-        return yield* Effect.raceFirst(f(connection), Deferred.await(lost)).pipe(
-          // What it asked fails when the connection is lost, and may do so first.
-          Effect.catchAllCause((cause) =>
-            Effect.flatMap(Deferred.isDone(lost), (isLost) => (isLost ? Deferred.await(lost) : Effect.failCause(cause)))
-          )
-        )
+        return yield* untilLost(f(connection), lost)
       }),
     (scope, exit) => Scope.close(scope, exit)
+  )
+
+// No race of Effect's: interrupted between the making of its fibers and their start, it waits for them for ever, and it
+// waits for one that can't be interrupted.
+const untilLost = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  lost: Deferred.Deferred<never, ConnectionLost>
+): Effect.Effect<A, E | ConnectionLost, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<A, E | ConnectionLost>()
+      const fiber = yield* Effect.forkDaemon(Effect.interruptible(self))
+      fiber.addObserver((exit) => Deferred.unsafeDone(ended, exit))
+      const loss = yield* Effect.forkDaemon(Deferred.complete(ended, Effect.interruptible(Deferred.await(lost))))
+      const isLost = Deferred.isDone(lost)
+      return yield* restore(Deferred.await(ended)).pipe(
+        // What it asked fails when the connection is lost, and may do so first.
+        Effect.catchAllCause((cause) =>
+          Effect.if(isLost, { onTrue: () => Deferred.await(lost), onFalse: () => Effect.failCause(cause) })
+        ),
+        Effect.zipLeft(fiber.inheritAll),
+        Effect.ensuring(
+          Effect.zipRight(
+            Fiber.interruptFork(loss),
+            Effect.if(isLost, { onTrue: () => Fiber.interruptFork(fiber), onFalse: () => Fiber.interrupt(fiber) })
+          )
+        )
+      )
+    })
   )
