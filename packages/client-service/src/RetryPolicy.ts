@@ -251,14 +251,14 @@ const valid = <A>(
       ConfigError.InvalidData(error instanceof InvalidOption.InvalidOption ? path(error) : [], String(error))
   })
 
-// A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are.
+// A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are, and at least one where there is any.
 const fromDelays = (
   initial: number,
   next: (failures: number, previous: number) => Effect.Effect<number>
 ): RetryPolicy<unknown> =>
   Schedule.makeWithState(initial, (now, failure: ConnectionFailure<unknown>, previous) =>
     Effect.map(next(failure.failures, previous), (delay) => {
-      const millis = Math.round(delay)
+      const millis = delay > 0 ? Math.max(1, Math.round(delay)) : 0
       return [millis, Duration.millis(millis), ScheduleDecision.continueWith(ScheduleInterval.after(now + millis))]
     })
   )

@@ -58,19 +58,10 @@ describe("fromFunction", () => {
     ).toEqual([millis])
   })
 
-  it("rounds a delay to whole milliseconds", () => {
-    expect(
-      run(
-        RetryPolicy.fromFunction((failures) => failures + 0.4),
-        1
-      )
-    ).toEqual([1])
-    expect(
-      run(
-        RetryPolicy.fromFunction((failures) => failures + 0.6),
-        1
-      )
-    ).toEqual([2])
+  it("rounds a delay to whole milliseconds, and none away", () => {
+    const delays = [0, 0.2, 0.7, 1.4, 1.6]
+    const policy = RetryPolicy.fromFunction((failures) => delays[failures - 1] ?? 0)
+    expect(run(policy, 5)).toEqual([0, 1, 1, 1, 2])
   })
 
   it.each<[Duration.DurationInput, string]>([
