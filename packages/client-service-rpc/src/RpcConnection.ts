@@ -167,6 +167,7 @@ export interface ProtocolOptions {
  * - `ServiceStopped` or `RetriesExhausted`: the service is stopped or has given up. The call was not sent.
  * - `NotConnected`: there was no connection within `maxWait`; its `state` is what the service was doing. The call was not
  *   sent.
+ * - `CallInterrupted`: the server interrupted the call, as one does that is stopped.
  *
  * A call with `discard: true` completes when the server has answered it.
  *

@@ -1,5 +1,5 @@
 /**
- * What loses a connection that carries `@effect/rpc`.
+ * What loses a connection that carries `@effect/rpc`, and what ends a call on it.
  *
  * @since 0.1.0
  */
@@ -31,6 +31,19 @@ export class MalformedResponse extends Data.TaggedError("MalformedResponse")<{
 }> {
   override get message(): string {
     return messages[this.reason]
+  }
+}
+
+/**
+ * The server has interrupted the call, as one does that is stopped. It may have run a part of it. The `cause` of a
+ * `RpcClientError`; the connection itself may live on.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CallInterrupted extends Data.TaggedError("CallInterrupted") {
+  override get message(): string {
+    return "the server interrupted the call"
   }
 }
 

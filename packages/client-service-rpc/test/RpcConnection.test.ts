@@ -12,6 +12,7 @@ import {
   Fiber,
   Layer,
   Schedule,
+  type Schema,
   Scope,
   Stream,
   Supervisor,
@@ -565,6 +566,65 @@ describe("a call", () => {
       for (const call of calls) expect(yield* Fiber.join(call)).toEqual(Exit.die("boom"))
       yield* settle
       expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  const interrupt = { _tag: "Interrupt", fiberId: { _tag: "None" } } as const
+  it.scoped.each<[string, Schema.CauseEncoded<never, never>]>([
+    ["at once", interrupt],
+    ["with what it had begun", { _tag: "Parallel", left: interrupt, right: { _tag: "Empty" } }],
+    ["after what it had begun", { _tag: "Sequential", left: interrupt, right: interrupt }]
+  ])("fails if the server interrupts it, as one does that is stopped: %s", ([, cause]) =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const calls = [client.Double({ n: 1 }), client.Double({ n: 1 }, { discard: true })]
+      for (const call of calls) {
+        const failed = yield* Effect.fork(causeOf(call))
+        const { id: requestId } = yield* peer.request
+        yield* peer.send({ _tag: "Exit", requestId, exit: { _tag: "Failure", cause } })
+        expect(yield* Fiber.join(failed)).toBeInstanceOf(RpcConnectionError.CallInterrupted)
+      }
+      const later = yield* Effect.fork(client.Double({ n: 2 }))
+      yield* peer.answer(yield* peer.request, 4)
+      expect(yield* Fiber.join(later)).toBe(4)
+      expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  it.scoped("ends its stream with an error if the server interrupts it, after what came in the same bytes", () =>
+    Effect.gen(function* () {
+      const { client, connect } = yield* makeFixture()
+      const peer = yield* connect
+      const ticks: Array<number> = []
+      const end = yield* Effect.fork(
+        causeOf(Stream.runForEach(client.Ticks(), (tick) => Effect.sync(() => ticks.push(tick))))
+      )
+      const { id: requestId } = yield* peer.request
+      const chunk = { _tag: "Chunk", requestId, values: [1, 2] }
+      const exit = { _tag: "Exit", requestId, exit: { _tag: "Failure", cause: interrupt } }
+      yield* peer.sendText(`${JSON.stringify(chunk)}\n${JSON.stringify(exit)}\n`)
+      expect(yield* Fiber.join(end)).toBeInstanceOf(RpcConnectionError.CallInterrupted)
+      expect(ticks).toEqual([1, 2])
+    })
+  )
+
+  it.scoped("ends, though its connection is lost in any moment of the answer", () =>
+    Effect.gen(function* () {
+      const ends = new Set<unknown>()
+      for (let steps = 0; steps < 40; steps++) {
+        const { client, connect } = yield* makeFixture()
+        const peer = yield* connect
+        const call = yield* Effect.fork(Effect.exit(client.Double({ n: 1 })))
+        yield* peer.answer(yield* peer.request, 2)
+        yield* Effect.repeatN(Effect.yieldNow(), steps)
+        yield* peer.drop()
+        yield* settle
+        const end = call.unsafePoll()
+        expect([steps, end]).not.toEqual([steps, null])
+        ends.add((yield* Fiber.join(call))._tag)
+      }
+      expect(ends).toEqual(new Set(["Failure", "Success"]))
     })
   )
 

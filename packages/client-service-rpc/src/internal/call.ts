@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { TransportError } from "effect-client-service/Transport"
+import { CallInterrupted } from "../RpcConnectionError.js"
 import type { Delivery, Recipient } from "./deliveries.js"
 import type { Outgoing } from "./outbox.js"
 
@@ -15,10 +16,12 @@ export class NotEncodable {
 }
 
 /** What a call that is run is rejected with. */
-export type CallError = TransportError | NotEncodable
+export type CallError = TransportError | CallInterrupted | NotEncodable
 
 export const callErrorOf = (error: unknown): CallError =>
-  error instanceof TransportError || error instanceof NotEncodable ? error : new NotEncodable(error)
+  error instanceof TransportError || error instanceof CallInterrupted || error instanceof NotEncodable
+    ? error
+    : new NotEncodable(error)
 
 /** The connection of a call. */
 interface Line {
@@ -82,8 +85,8 @@ export class Call implements Recipient {
     this.#answered()
   }
 
-  /** The connection has closed. */
-  failed(error: TransportError): void {
+  /** The connection has closed, or the server has stopped. */
+  failed(error: TransportError | CallInterrupted): void {
     this.#failed(error)
   }
 

@@ -8,7 +8,7 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import { type Transport, TransportError } from "effect-client-service/Transport"
-import { MalformedResponse, type RpcConnectionError } from "../RpcConnectionError.js"
+import { CallInterrupted, MalformedResponse, type RpcConnectionError } from "../RpcConnectionError.js"
 import type { Call } from "./call.js"
 import { deliver, type Fork, type Parcel } from "./deliveries.js"
 import { Outbox, type Outgoing } from "./outbox.js"
@@ -126,16 +126,24 @@ export class Exchange {
       const messages = this.#decode(bytes)
       if (messages instanceof MalformedResponse) return messages
       const parcels: Array<Parcel> = []
-      const handOut = Effect.sync(() => deliver(parcels, this.#fork))
+      const interrupted: Array<Call> = []
+      // In one step, so that who is interrupted has what came before that.
+      const handOut = Effect.sync(() => {
+        deliver(parcels, this.#fork)
+        for (const call of interrupted) call.failed(new CallInterrupted())
+      })
       for (const message of messages) {
         if (!isResponse(message)) {
           return Effect.zipRight(handOut, new MalformedResponse({ reason: "Unexpected" }))
         }
-        this.#route(message, parcels)
+        this.#route(message, parcels, interrupted)
       }
+      // To the end: who is answered waits for that alone, and the connection may be lost meanwhile.
       // The client interrupts what still sends a call that it has the answer of, which costs more than to let that end
       // first. A stream may take its time, and goes on to be watched over.
-      return parcels.every(({ response }) => response._tag === "Exit") ? Effect.zipRight(whenSent, handOut) : handOut
+      return parcels.every(({ response }) => response._tag === "Exit")
+        ? Effect.uninterruptible(Effect.zipRight(whenSent, handOut))
+        : handOut
     })
   }
 
@@ -149,7 +157,7 @@ export class Exchange {
     }
   }
 
-  #route(response: Response, parcels: Array<Parcel>): void {
+  #route(response: Response, parcels: Array<Parcel>, interrupted: Array<Call>): void {
     switch (response._tag) {
       case "Chunk": {
         const call = this.#calls.get(response.requestId)
@@ -160,6 +168,10 @@ export class Exchange {
         const call = this.#calls.get(response.requestId)
         if (call === undefined) return
         this.#calls.delete(response.requestId)
+        if (isInterruption(response.exit)) {
+          interrupted.push(call)
+          return
+        }
         call.answered()
         parcels.push({ call, response })
         return
@@ -193,6 +205,23 @@ const isResponse = (message: unknown): message is Response => {
     default:
       return false
   }
+}
+
+// The caller would be interrupted, though nobody has asked for that.
+const isInterruption = (exit: unknown): boolean => {
+  const tags = tagsOf(Predicate.hasProperty(exit, "cause") ? exit.cause : undefined)
+  return tags.has("Interrupt") && !tags.has("Fail") && !tags.has("Die")
+}
+
+const tagsOf = (cause: unknown): ReadonlySet<unknown> => {
+  const tags = new Set<unknown>()
+  const causes = [cause]
+  for (let cause = causes.pop(); cause !== undefined; cause = causes.pop()) {
+    if (Predicate.hasProperty(cause, "_tag")) tags.add(cause._tag)
+    if (Predicate.hasProperty(cause, "left")) causes.push(cause.left)
+    if (Predicate.hasProperty(cause, "right")) causes.push(cause.right)
+  }
+  return tags
 }
 
 const isAnswer = (message: object): boolean =>
