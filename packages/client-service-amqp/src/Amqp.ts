@@ -407,8 +407,10 @@ const send = (
   publication: Publication
 ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> =>
   Effect.clockWith((clock) => {
-    const until = clock.unsafeCurrentTimeMillis() + Duration.toMillis(maxWait)
-    const left = () => ({ maxWait: Math.max(0, until - clock.unsafeCurrentTimeMillis()) })
+    // Not the wall clock, which somebody may set.
+    const now = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
+    const until = now() + Duration.toMillis(maxWait)
+    const left = () => ({ maxWait: Math.max(0, until - now()) })
     let isSent = false
     const onSent = (): void => {
       isSent = true

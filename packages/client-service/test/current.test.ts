@@ -8,6 +8,7 @@ import { Current } from "../src/internal/service/current.js"
 import { Changes } from "../src/internal/time/changes.js"
 import { held } from "./failures/support.js"
 import { settle } from "./support/fixture.js"
+import { day, withWallClock } from "./support/wallClock.js"
 
 const make = Effect.gen(function* () {
   const counts = { waiting: 0 }
@@ -333,4 +334,32 @@ describe("users", () => {
       expect(yield* Effect.forEach(results, Effect.flip)).toMatchObject([{ _tag: "ConnectionLost" }])
     })
   )
+})
+
+describe("a wait that has a limit", () => {
+  for (const [direction, millis] of [
+    ["back", -day],
+    ["ahead", day]
+  ] as const) {
+    // Kind 6
+    it.effect(
+      `goes on for what is left when a connection was lost before the waiter looked, the clock ${direction}`,
+      () =>
+        withWallClock((wallClock) =>
+          Effect.gen(function* () {
+            const { current } = yield* make
+            const use = yield* Effect.fork(current.use(Effect.succeed, 10_000))
+            yield* TestClock.adjust("4 seconds")
+            wallClock.ahead = millis
+            const first = established("first")
+            current.set(first)
+            current.leave(first)
+            yield* TestClock.adjust("5999 millis")
+            expect(use.unsafePoll()).toBeNull()
+            yield* TestClock.adjust("1 millis")
+            expect(yield* Effect.flip(Fiber.join(use))).toMatchObject({ _tag: "NotConnected" })
+          })
+        )
+    )
+  }
 })

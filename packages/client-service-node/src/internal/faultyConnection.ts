@@ -45,7 +45,7 @@ export class FaultyConnection {
     rules: BothRules,
     onClosed: () => void
   ) {
-    const now = () => clock.unsafeCurrentTimeMillis()
+    const now = () => this.now
     const cut = (by: Cut["by"]) => (by === "Reset" ? this.reset() : this.close())
     this.toServer = new Pipe(client, server, rules.toServer, { now, cut })
     this.toClient = new Pipe(server, client, rules.toClient, { now, cut })
@@ -113,8 +113,13 @@ export class FaultyConnection {
     return this.sockets.every((socket) => socket.closed)
   }
 
+  // Not the wall clock, which somebody may set.
+  private get now(): number {
+    return Number(this.clock.unsafeCurrentTimeNanos() / 1_000_000n)
+  }
+
   private advance(): number {
-    const now = this.clock.unsafeCurrentTimeMillis()
+    const { now } = this
     return Math.min(this.toServer.advance(now), this.toClient.advance(now))
   }
 }

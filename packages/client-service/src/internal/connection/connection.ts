@@ -14,6 +14,7 @@ import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout
 import type { ConnectionSignal } from "../../Endpoint.js"
 import type { Fork } from "../fork.js"
 import type { Changes } from "../time/changes.js"
+import { monotonic } from "../time/monotonic.js"
 import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
 import { AttemptStatus, type Status } from "./attemptStatus.js"
@@ -103,9 +104,7 @@ export class Connection<P, E, R> {
     return Effect.suspend(() => {
       const phase = this.#phase
       if (phase._tag !== "Attempting") return Effect.succeed(true)
-      // The clock may have been set back.
-      const elapsed = Math.max(0, this.#now() - phase.since)
-      const left = Duration.toMillis(this.#settings.connectTimeout) - elapsed
+      const left = phase.since + Duration.toMillis(this.#settings.connectTimeout) - this.#now()
       return this.#within(Math.min(left, millis), () => this.#phase._tag !== "Attempting")
     })
   }
@@ -171,9 +170,7 @@ export class Connection<P, E, R> {
   /** How much of `closeTimeout` is left to a connection that is closing, in milliseconds. */
   get closeTimeLeft(): number {
     if (this.#phase._tag !== "Closing") return 0
-    // The clock may have been set back.
-    const elapsed = Math.max(0, this.#now() - this.#phase.since)
-    return Math.max(0, this.#settings.closeTimeout - elapsed)
+    return Math.max(0, this.#phase.since + this.#settings.closeTimeout - this.#now())
   }
 
   // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
@@ -222,7 +219,7 @@ export class Connection<P, E, R> {
   }
 
   #now(): number {
-    return this.#settings.clock.unsafeCurrentTimeMillis()
+    return monotonic(this.#settings.clock)
   }
 
   #within(millis: number, holds: () => boolean): Effect.Effect<boolean> {

@@ -5,7 +5,7 @@ import type { AttemptError, ConnectionError } from "../../ConnectionError.js"
 import type { Users } from "./use.js"
 
 /**
- * What becomes of an attempt, and of the connection that comes of it. `since` is by the clock, in milliseconds.
+ * What becomes of an attempt, and of the connection that comes of it. `since` is by `monotonic`, in milliseconds.
  *
  * - `Attempting`: it connects, makes the protocol and prepares it.
  * - `Ready`: it has succeeded, and the service has not taken it up yet.

@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Supervisor from "effect/Supervisor"
 import type { ConnectionSignal, Endpoint } from "../../Endpoint.js"
 import { type EndpointRule, EndpointRuleBroken } from "../../EndpointRuleBroken.js"
+import { monotonic } from "../time/monotonic.js"
 
 export interface Settings<A, E, R, R2, R3> {
   readonly endpoint: Endpoint<A, E, R>
@@ -121,9 +122,9 @@ export const checkEndpoint = <A, E, R, R2, R3>(
     let took = 0
     const connectFirst = Effect.gen(function* () {
       history.push("a first connection")
-      const began = realClock.unsafeCurrentTimeMillis()
+      const began = monotonic(realClock)
       const first = yield* settled("Connects", yield* begin)
-      took = realClock.unsafeCurrentTimeMillis() - began
+      took = monotonic(realClock) - began
       yield* checkUp("StaysUp", first)
       yield* close(first.attempt)
       yield* released

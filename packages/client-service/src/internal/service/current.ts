@@ -16,6 +16,7 @@ import type { ConnectionState } from "../../ConnectionState.js"
 import type { Established } from "../connection/phase.js"
 import type { AsyncUse } from "../connection/use.js"
 import type { Fork } from "../fork.js"
+import { monotonic } from "../time/monotonic.js"
 import { type Pending, wait } from "../time/wait.js"
 import { after } from "../time/within.js"
 
@@ -240,9 +241,8 @@ export class Current<P, E> {
 
   #untilLate(millis: number): Limit<NotConnected<E> | EndError<E>> {
     const { clock, fork, name, state } = this.#settings
-    const until = clock.unsafeCurrentTimeMillis() + millis
-    // The clock may be set back.
-    const left = () => Math.min(millis, until - clock.unsafeCurrentTimeMillis())
+    const until = monotonic(clock) + millis
+    const left = () => until - monotonic(clock)
     const late = Effect.suspend(
       () => new NotConnected<E>({ service: name, state: state(), maxWait: Duration.millis(millis) })
     )

@@ -15,6 +15,7 @@ import { isEstablished, type Phase } from "../connection/phase.js"
 import type { Journal } from "../telemetry/journal.js"
 import type { Metrics } from "../telemetry/metrics.js"
 import type { AttemptSpans } from "../telemetry/spans.js"
+import { monotonic } from "../time/monotonic.js"
 import { sleep } from "../time/sleep.js"
 import { within } from "../time/within.js"
 import type { Current } from "./current.js"
@@ -74,6 +75,10 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   readonly #open = new Set<Connection<P, E, R>>()
   #activity: Activity<R> | undefined
   #isReporting = false
+  /** When the connection came up. */
+  #upSince = 0
+  /** When the delay is over. */
+  #retryDue = 0
   /** When the attempt is begun anew. */
   #reopenAt = Number.POSITIVE_INFINITY
   /** Completed when the stop under way is. */
@@ -236,6 +241,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   handOut(): void {
+    this.#upSince = this.#now()
     const established = this.#connection?.established
     if (established !== undefined) this.#current.set(established)
   }
@@ -258,11 +264,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   sleep(): void {
-    const { state } = this.#model
-    if (state._tag !== "Waiting") return
-    const { delay, retryAt } = state
-    // The delay counts from the failure, and the policy may have taken its time. The clock may have been set back.
-    const left = Effect.suspend(() => sleep(Math.min(Duration.toMillis(delay), retryAt - this.#now())))
+    // The delay counts from the failure, and the policy may have taken its time.
+    const left = Effect.suspend(() => sleep(this.#retryDue - this.#now()))
     this.#begin(Effect.map(left, () => this.#report("delayOver", {})))
   }
 
@@ -311,13 +314,14 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   #attempt(connection: Connection<P, E, R>): Activity<R> {
     return Effect.gen(this, function* () {
+      const timeout = Duration.toMillis(this.#settings.connectTimeout)
       yield* connection.settled(this.#reopenAt - this.#now())
-      if (connection.phase._tag === "Attempting" && this.#now() >= this.#reopenAt) {
+      if (connection.phase._tag === "Attempting" && this.#reopenAt <= connection.phase.since + timeout) {
         return this.#report("reconnect", this.#beforeReconnect)
       }
       const exit = connection.establish(this.#model.generation + 1)
       if (Exit.isSuccess(exit)) {
-        return this.#report("succeeded", { protocol: exit.value.protocol, now: this.#now() })
+        return this.#report("succeeded", { protocol: exit.value.protocol, now: this.#wallClock })
       }
       connection.close()
       yield* this.#closed()
@@ -336,7 +340,10 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   #judge(name: "failed" | "lost"): Activity<R> {
     const failure = this.#failure
     if (failure === undefined) return Effect.void
-    return Effect.map(this.#settings.retries.next(failure), (retry) => this.#report(name, { ...failure, retry }))
+    return Effect.map(this.#settings.retries.next(failure), (retry) => {
+      if (Option.isSome(retry)) this.#retryDue = retry.value.due
+      this.#report(name, { ...failure, retry })
+    })
   }
 
   // Until the next connection is prepared, the present one serves as ever. Its loss takes over.
@@ -353,7 +360,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         if (Exit.isSuccess(exit)) {
           this.#takeUp(successor)
           const { protocol } = exit.value
-          this.#report("replaced", { protocol, failures: this.#failuresSoFar, now: this.#now() })
+          this.#report("replaced", { protocol, failures: this.#failuresSoFar, now: this.#wallClock })
           return connection.retire(closeTimeout, undefined)
         }
         successor.close()
@@ -469,10 +476,16 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   get #failuresSoFar(): number {
-    return failuresSoFar(this.#model, this.#now(), this.#settings.resetAfter)
+    return failuresSoFar(this.#model, this.#now() - this.#upSince, this.#settings.resetAfter)
   }
 
+  /** To measure by. */
   #now(): number {
+    return monotonic(this.#settings.clock)
+  }
+
+  /** To show. */
+  get #wallClock(): number {
     return this.#settings.clock.unsafeCurrentTimeMillis()
   }
 }

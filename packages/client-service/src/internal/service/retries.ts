@@ -10,6 +10,7 @@ import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { ConnectionError } from "../../ConnectionError.js"
 import type { ConnectionFailure, RetryPolicy } from "../../RetryPolicy.js"
 import type { Fork } from "../fork.js"
+import { monotonic } from "../time/monotonic.js"
 import { endWithin } from "../time/within.js"
 import { defaultPolicy } from "./retryOption.js"
 import type { Retry } from "./table.js"
@@ -24,6 +25,12 @@ export interface Settings<E, R> {
   readonly onBroken: (cause: Cause.Cause<unknown>) => Effect.Effect<void>
   /** Is told that the policy grants more attempts than anybody can have meant. */
   readonly onHasty: () => void
+}
+
+/** What a policy grants, which is shown by the wall clock, and waited for by `monotonic`. */
+export interface Granted extends Retry {
+  /** When the delay is over. */
+  readonly due: number
 }
 
 /**
@@ -46,7 +53,7 @@ export class Retries<E, R> {
   }
 
   /** Asks for the next retry: none if the policy is done. */
-  next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+  next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Granted>> {
     return Effect.uninterruptibleMask((restore) => {
       const { clock, fork, policy, timeout } = this.#settings
       // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
@@ -64,25 +71,25 @@ export class Retries<E, R> {
     })
   }
 
-  #take({ retry, state }: Answer): Option.Option<Retry> {
+  #take({ retry, state }: Answer): Option.Option<Granted> {
     this.#state = state
     return retry
   }
 
-  #byDefault(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Retry>> {
+  #byDefault(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Granted>> {
     const { clock } = this.#settings
     return step(defaultPolicy, failure, defaultPolicy.initial, clock).pipe(
       Effect.map(({ retry }) => retry),
       // It draws from the caller's Random, which may die too.
-      Effect.catchAllCause(() => Effect.sync(() => Option.some(retryAfter(clock.unsafeCurrentTimeMillis(), 1000))))
+      Effect.catchAllCause(() => Effect.sync(() => Option.some(grantFromNow(clock)(1000))))
     )
   }
 
   // A schedule such as `Schedule.forever` has no delay at all, which is hardly what was meant.
-  #count(retry: Option.Option<Retry>): Option.Option<Retry> {
+  #count(retry: Option.Option<Granted>): Option.Option<Granted> {
     if (Option.isNone(retry)) return retry
-    const now = this.#settings.clock.unsafeCurrentTimeMillis()
-    if (Math.abs(now - this.#countedSince) >= 1000) {
+    const now = monotonic(this.#settings.clock)
+    if (now - this.#countedSince >= 1000) {
       this.#countedSince = now
       this.#granted = 0
     }
@@ -103,7 +110,7 @@ const patiently = <A>(fork: Fork<never>, asking: Fiber.RuntimeFiber<A>, timeout:
 
 interface Answer {
   readonly state: unknown
-  readonly retry: Option.Option<Retry>
+  readonly retry: Option.Option<Granted>
 }
 
 const step = <E, R>(
@@ -112,12 +119,12 @@ const step = <E, R>(
   state: unknown,
   clock: Clock.Clock
 ): Effect.Effect<Answer, never, R> => {
+  // A schedule may be one of the calendar.
   const now = clock.unsafeCurrentTimeMillis()
+  const grant = grantFromNow(clock)
   return Effect.map(policy.step(now, failure, state), ([state, , decision]) => ({
     state,
-    retry: ScheduleDecision.isDone(decision)
-      ? Option.none()
-      : Option.some(retryAfter(now, delayOf(decision.intervals, now)))
+    retry: ScheduleDecision.isDone(decision) ? Option.none() : Option.some(grant(delayOf(decision.intervals, now)))
   }))
 }
 
@@ -134,4 +141,9 @@ const delayOf = (intervals: ScheduleIntervals.Intervals, now: number): number =>
 const hasBegun = (intervals: ScheduleIntervals.Intervals, start: number, now: number): boolean =>
   start <= now && (start % 1000 === 0 || ScheduleIntervals.end(intervals) < Number.POSITIVE_INFINITY)
 
-const retryAfter = (now: number, millis: number): Retry => ({ delay: Duration.millis(millis), retryAt: now + millis })
+/** Gives what grants a delay that counts from now. */
+const grantFromNow = (clock: Clock.Clock): ((millis: number) => Granted) => {
+  const now = clock.unsafeCurrentTimeMillis()
+  const since = monotonic(clock)
+  return (millis) => ({ delay: Duration.millis(millis), retryAt: now + millis, due: since + millis })
+}

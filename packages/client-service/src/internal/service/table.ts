@@ -110,10 +110,10 @@ export const transition = <P, E, Name extends EventName>(
 }
 
 /**
- * The failures in a row before a connection that ends now: none if it has stayed up for `resetAfter`.
+ * The failures in a row before a connection ends that has been up for so many milliseconds: none if that is `resetAfter`.
  */
-export const failuresSoFar = (model: Model<unknown, unknown>, now: number, resetAfter: number): number =>
-  model.state._tag === "Connected" && now - model.state.connectedAt >= resetAfter ? 0 : model.failures
+export const failuresSoFar = (model: Model<unknown, unknown>, uptime: number, resetAfter: number): number =>
+  model.state._tag === "Connected" && uptime >= resetAfter ? 0 : model.failures
 
 /** An attempt younger than this, in milliseconds, is not begun anew. */
 export const youth = 1000

@@ -5,6 +5,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as LogLevel from "effect/LogLevel"
 import type { Model } from "../service/table.js"
+import { monotonic } from "../time/monotonic.js"
 import type { Source } from "./source.js"
 
 export interface Entry {
@@ -80,7 +81,7 @@ export class Journal {
 
   /** A warning, or an entry for debugging if there was a warning within the last minute. */
   #warning(model: Model<unknown, unknown>, message: () => string, cause: Cause.Cause<unknown> | undefined): Entry {
-    const now = this.#source.clock.unsafeCurrentTimeMillis()
+    const now = monotonic(this.#source.clock)
     if (now < this.#quietUntil) {
       this.#suppressed += 1
       return { level: LogLevel.Debug, model, message, cause }

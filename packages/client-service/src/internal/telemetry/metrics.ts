@@ -22,7 +22,7 @@ export class Metrics {
     this.#labels = name === undefined ? labels : [...labels, MetricLabel.make("service", name)]
   }
 
-  /** Counts what the change of a connection's phase means. `now` is by the clock, in milliseconds. */
+  /** Counts what the change of a connection's phase means. `now` is by `monotonic`, in milliseconds. */
   changed(before: Phase<unknown, unknown>, after: Phase<unknown, unknown>, now: number): void {
     if (isPending(before)) {
       if (isEstablished(after)) this.#connected(now - before.since)

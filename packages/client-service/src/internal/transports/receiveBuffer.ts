@@ -6,6 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
+import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
 
 /** Milliseconds that a reader has to come back where no option tells, and a peer to close as well. */
@@ -187,8 +188,7 @@ export class ReceiveBuffer<E> {
   #awaitReader(): void {
     if (this.#isTold) return
     const { linger } = this.#settings
-    // The clock may have been set back.
-    const left = this.#since === undefined ? 0 : Math.min(linger, this.#since + linger - this.#now())
+    const left = this.#since === undefined ? 0 : this.#since + linger - this.#now()
     if (left > 0) this.#schedule(deadline(left), () => this.#awaitReader())
     else this.#tell()
   }
@@ -210,6 +210,6 @@ export class ReceiveBuffer<E> {
   }
 
   #now(): number {
-    return this.#clock.unsafeCurrentTimeMillis()
+    return monotonic(this.#clock)
   }
 }
