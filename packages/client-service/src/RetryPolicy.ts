@@ -24,15 +24,21 @@ import * as Validate from "./internal/options.js"
 import { whileInput } from "./internal/service/whileInput.js"
 
 /**
- * What a policy is told of a failed attempt or a lost connection. `failures` is how many there have been in a row: 1
- * for the first.
+ * What a policy is told of a failed attempt or a lost connection.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ConnectionFailure<out E> {
+  /** How many there have been in a row: 1 for the first. */
   readonly failures: number
   readonly cause: Cause.Cause<E>
+  /**
+   * How long that row has gone on: from when the connection was lost or, if it began with an attempt, from when that attempt
+   * was begun, until this failure. Zero for a loss that is the first. A connection that was lost before `resetAfter` is within
+   * the row, with the time that it was up. It is not measured by the wall clock, which somebody may set.
+   */
+  readonly elapsed: Duration.Duration
 }
 
 /**
@@ -78,7 +84,7 @@ export interface Options<in E, out R = never> {
  * @category constructors
  */
 export const fromFunction = (f: (failures: number) => Duration.DurationInput): RetryPolicy<unknown> =>
-  stateless((failures) => Effect.sync(() => delayMillis("RetryPolicy.fromFunction", "delay", f(failures))))
+  stateless(({ failures }) => Effect.sync(() => delayMillis("RetryPolicy.fromFunction", "delay", f(failures))))
 
 /**
  * Twisted's `backoffPolicy`: waits for `min(initialDelay * factor ** (failures - 1), maxDelay)`, and a jitter on top.
@@ -106,7 +112,9 @@ export const backoff = (options?: {
     factor: options?.factor ?? 1.5
   })
   const jitter = options?.jitter ?? Random.nextRange(0, 1000)
-  return stateless((failures) => Effect.map(jitter, (jitter) => delay(failures) + delayMillis(where, "jitter", jitter)))
+  return stateless(({ failures }) =>
+    Effect.map(jitter, (jitter) => delay(failures) + delayMillis(where, "jitter", jitter))
+  )
 }
 
 /**
@@ -130,7 +138,30 @@ export const fullJitter = (options?: {
     maxDelay: options?.maxDelay ?? "30 seconds",
     factor: options?.factor ?? 2
   })
-  return stateless((failures) => Random.nextRange(0, bound(failures)))
+  return stateless(({ failures }) => Random.nextRange(0, bound(failures)))
+}
+
+/**
+ * Waits for a time that is uniform from 0 to `elapsed`, which is how long the connection has been away: from 0 to
+ * `initialDelay` while that is longer, and to `maxDelay` at most. So a service is away for twice as long as its server at
+ * most, and on average for much less, however long that is; and services that lost their server at the same time stay as
+ * spread as the outage is long.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const proportional = (options?: {
+  /** The upper bound of the first delays, or `maxDelay` if that is shorter. More than zero. Default 500 milliseconds. */
+  readonly initialDelay?: Duration.DurationInput | undefined
+  /** The longest delay. More than zero. Default 30 seconds. */
+  readonly maxDelay?: Duration.DurationInput | undefined
+}): RetryPolicy<unknown> => {
+  const where = "RetryPolicy.proportional"
+  const initialDelay = Validate.positiveDuration(where, "initialDelay", options?.initialDelay ?? "500 millis")
+  const maxDelay = Validate.positiveDuration(where, "maxDelay", options?.maxDelay ?? "30 seconds")
+  const { initial, max } = bounds(where, { initialDelay, maxDelay })
+  return stateless(({ elapsed }) => Random.nextRange(0, Math.min(Math.max(initial, Duration.toMillis(elapsed)), max)))
 }
 
 /**
@@ -251,19 +282,21 @@ const valid = <A>(
       ConfigError.InvalidData(error instanceof InvalidOption.InvalidOption ? path(error) : [], String(error))
   })
 
-// A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are, and at least one where there is any.
+// A schedule that never ends. Delays are whole milliseconds, which is as fine as timers are, and one at least where there
+// is any.
 const fromDelays = (
   initial: number,
-  next: (failures: number, previous: number) => Effect.Effect<number>
+  next: (failure: ConnectionFailure<unknown>, previous: number) => Effect.Effect<number>
 ): RetryPolicy<unknown> =>
   Schedule.makeWithState(initial, (now, failure: ConnectionFailure<unknown>, previous) =>
-    Effect.map(next(failure.failures, previous), (delay) => {
+    Effect.map(next(failure, previous), (delay) => {
       const millis = delay > 0 ? Math.max(1, Math.round(delay)) : 0
       return [millis, Duration.millis(millis), ScheduleDecision.continueWith(ScheduleInterval.after(now + millis))]
     })
   )
 
-const stateless = (delay: (failures: number) => Effect.Effect<number>): RetryPolicy<unknown> => fromDelays(0, delay)
+const stateless = (delay: (failure: ConnectionFailure<unknown>) => Effect.Effect<number>): RetryPolicy<unknown> =>
+  fromDelays(0, delay)
 
 interface Bounds {
   readonly initialDelay: Duration.DurationInput

@@ -1,10 +1,23 @@
 import { describe, expect, it } from "@effect/vitest"
-import { type Clock, Duration, Effect, Exit, Random, Schedule, type Scope, TestClock } from "effect"
+import {
+  Cause,
+  type Clock,
+  Duration,
+  Effect,
+  Exit,
+  Random,
+  Schedule,
+  ScheduleDecision,
+  ScheduleIntervals,
+  type Scope,
+  TestClock
+} from "effect"
 import { ClientService, Endpoint, InvalidOption, RetryPolicy, TestEndpoint } from "effect-client-service"
 import * as fc from "fast-check"
-import { awaitState } from "./support/fixture.js"
+import { awaitState, settle } from "./support/fixture.js"
 import { withLogs } from "./support/logs.js"
 import { delaysAt, delaysOf } from "./support/steps.js"
+import { day, withWallClock } from "./support/wallClock.js"
 
 const seeded = (seed: number) => Effect.withRandom(Random.make(seed))
 
@@ -217,6 +230,147 @@ describe("fullJitter", () => {
   })
 })
 
+describe("proportional", () => {
+  const delayAfter = (options: Parameters<typeof RetryPolicy.proportional>[0], elapsed: number, seed: number) => {
+    const policy = RetryPolicy.proportional(options)
+    const failure = { failures: 7, cause: Cause.fail("refused"), elapsed: Duration.millis(elapsed) }
+    return Effect.runSync(
+      seeded(seed)(
+        Effect.map(policy.step(1000, failure, policy.initial), ([, , decision]) =>
+          ScheduleDecision.isDone(decision) ? Number.NaN : ScheduleIntervals.start(decision.intervals) - 1000
+        )
+      )
+    )
+  }
+
+  it.each<[string, Parameters<typeof RetryPolicy.proportional>[0], number, number]>([
+    ["half a second at first", {}, 0, 500],
+    ["half a second while it has been away for less", {}, 400, 500],
+    ["the time that it has been away", {}, 7000, 7000],
+    ["30 seconds at most", {}, 600_000, 30_000],
+    ["initialDelay at first", { initialDelay: "2 seconds" }, 10, 2000],
+    ["maxDelay at most", { maxDelay: "4 seconds" }, 7000, 4000],
+    ["maxDelay, though initialDelay is longer", { initialDelay: "9 seconds", maxDelay: "4 seconds" }, 0, 4000]
+  ])("is uniform from zero to %s", (_, options, elapsed, bound) => {
+    const delays = Array.from({ length: 2000 }, (_, seed) => delayAfter(options, elapsed, seed))
+    expect(min(delays)).toBeGreaterThanOrEqual(0)
+    expect(max(delays)).toBeLessThanOrEqual(bound)
+    for (const count of tenths(delays, bound)) {
+      expect(count).toBeGreaterThan(140)
+      expect(count).toBeLessThan(260)
+    }
+  })
+
+  for (const option of ["initialDelay", "maxDelay"] as const) {
+    it(`refuses ${option} of zero, from which nothing would grow`, () => {
+      expect(() => RetryPolicy.proportional({ [option]: 0 })).toThrow(
+        `RetryPolicy.proportional: ${option} must be a duration of more than zero, got 0`
+      )
+    })
+  }
+})
+
+describe("what a policy is told of the time", () => {
+  const make = Effect.gen(function* () {
+    const elapsed: Array<number> = []
+    const server = yield* TestEndpoint.make<string, string>()
+    const service = yield* ClientService.make({
+      endpoint: server.endpoint,
+      connectTimeout: "20 seconds",
+      retryPolicy: Schedule.spaced("1 second").pipe(
+        Schedule.whileInput((failure: RetryPolicy.ConnectionFailure<unknown>) => {
+          elapsed.push(Duration.toMillis(failure.elapsed))
+          return true
+        })
+      )
+    })
+    yield* service.start
+    return { elapsed, server, service }
+  })
+
+  it.scoped("counts from when the first attempt of a row began", () =>
+    Effect.gen(function* () {
+      const { elapsed, server } = yield* make
+      yield* TestClock.adjust("3 seconds")
+      yield* server.refuse("refused")
+      yield* TestClock.adjust("1 second")
+      // This one times out.
+      yield* TestClock.adjust("20 seconds")
+      yield* TestClock.adjust("1 second")
+      yield* server.refuse("refused")
+      yield* settle
+      expect(elapsed).toEqual([3000, 24_000, 25_000])
+    })
+  )
+
+  it.scoped("counts from the loss of a connection, and anew after each that was stable", () =>
+    Effect.gen(function* () {
+      const { elapsed, server } = yield* make
+      for (const uptime of ["1 minute", "1 hour"] as const) {
+        const connection = yield* server.accept("protocol")
+        yield* TestClock.adjust(uptime)
+        yield* connection.drop()
+        yield* TestClock.adjust("3 seconds")
+        yield* server.refuse("refused")
+        yield* TestClock.adjust("1 second")
+      }
+      expect(elapsed).toEqual([0, 3000, 0, 3000])
+    })
+  )
+
+  it.scoped("goes on over a connection that is lost early", () =>
+    Effect.gen(function* () {
+      const { elapsed, server } = yield* make
+      yield* server.refuse("refused")
+      yield* TestClock.adjust("1 second")
+      const young = yield* server.accept("protocol")
+      yield* TestClock.adjust("4 seconds")
+      yield* young.drop()
+      yield* settle
+      expect(elapsed).toEqual([0, 5000])
+    })
+  )
+
+  it.scoped("counts from the first attempt to replace a connection, where that fails", () =>
+    Effect.gen(function* () {
+      const elapsed: Array<number> = []
+      const server = yield* TestEndpoint.make<string, string>()
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        maxAge: "1 hour",
+        retryPolicy: Schedule.spaced("1 minute").pipe(
+          Schedule.whileInput((failure: RetryPolicy.ConnectionFailure<unknown>) => {
+            elapsed.push(Duration.toMillis(failure.elapsed))
+            return true
+          })
+        )
+      })
+      yield* service.start
+      yield* server.accept("first")
+      yield* server.down("refused")
+      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("1 minute")
+      expect(elapsed.slice(0, 2)).toEqual([0, 60_000])
+    })
+  )
+
+  // Kind 6
+  for (const millis of [-day, day]) {
+    it.scoped(`takes no notice of a wall clock that is set by ${millis} ms`, () =>
+      withWallClock((wallClock) =>
+        Effect.gen(function* () {
+          const { elapsed, server } = yield* make
+          yield* TestClock.adjust("3 seconds")
+          wallClock.ahead = millis
+          yield* server.refuse("refused")
+          yield* settle
+          expect(elapsed).toEqual([3000])
+        })
+      )
+    )
+  }
+})
+
 describe("decorrelatedJitter", () => {
   const halfway = (policy: RetryPolicy.RetryPolicy<string>, failures: number) =>
     Effect.runSync(Effect.withRandom(delaysOf(policy, failures), Random.fixed([0.5])))
@@ -270,6 +424,7 @@ describe("a policy", () => {
     "backoff of no delay": () => RetryPolicy.backoff({ initialDelay: 0, jitter: noJitter }),
     "backoff of an enormous factor": () => RetryPolicy.backoff({ factor: Number.MAX_VALUE }),
     "fullJitter()": () => RetryPolicy.fullJitter(),
+    "proportional()": () => RetryPolicy.proportional(),
     "fullJitter of no delay": () => RetryPolicy.fullJitter({ initialDelay: 0 }),
     "fullJitter of an enormous factor": () => RetryPolicy.fullJitter({ factor: Number.MAX_VALUE }),
     "decorrelatedJitter()": () => RetryPolicy.decorrelatedJitter(),
@@ -308,6 +463,7 @@ describe("options", () => {
   > = {
     backoff: [RetryPolicy.backoff, ["initialDelay", "maxDelay", "factor"]],
     fullJitter: [RetryPolicy.fullJitter, ["initialDelay", "maxDelay", "factor"]],
+    proportional: [RetryPolicy.proportional, ["initialDelay", "maxDelay"]],
     decorrelatedJitter: [RetryPolicy.decorrelatedJitter, ["initialDelay", "maxDelay"]]
   }
   for (const [constructor, [make, options]] of Object.entries(constructors)) {

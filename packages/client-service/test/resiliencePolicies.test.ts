@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Config, ConfigError, ConfigProvider, Effect, Random, Schedule, TestClock } from "effect"
+import { Cause, Config, ConfigError, ConfigProvider, Duration, Effect, Random, Schedule, TestClock } from "effect"
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { withLogs } from "./support/logs.js"
@@ -151,7 +151,10 @@ describe("whileError", () => {
         }
       )
       const step = (cause: Cause.Cause<string>) =>
-        Effect.map(policy.step(0, { failures: 1, cause }, policy.initial), ([, , decision]) => decision._tag)
+        Effect.map(
+          policy.step(0, { failures: 1, cause, elapsed: Duration.zero }, policy.initial),
+          ([, , decision]) => decision._tag
+        )
       const busy = Cause.parallel(Cause.fail("busy"), Cause.fail("slow"))
       expect(yield* step(busy)).toBe("Continue")
       expect(asked).toEqual(["busy", "slow"])

@@ -896,6 +896,8 @@ describe("RetryPolicy", () => {
     expectTypeOf<RetryPolicy.RetryPolicy<Errors>>().not.toExtend<RetryPolicy.RetryPolicy<unknown>>()
     expectTypeOf(RetryPolicy.backoff()).toEqualTypeOf<RetryPolicy.RetryPolicy<unknown>>()
     expectTypeOf(RetryPolicy.fullJitter()).toEqualTypeOf<RetryPolicy.RetryPolicy<unknown>>()
+    expectTypeOf(RetryPolicy.proportional()).toEqualTypeOf<RetryPolicy.RetryPolicy<unknown>>()
+    expectTypeOf<RetryPolicy.ConnectionFailure<Errors>>().toHaveProperty("elapsed").toEqualTypeOf<Duration.Duration>()
     expectTypeOf(RetryPolicy.decorrelatedJitter()).toEqualTypeOf<RetryPolicy.RetryPolicy<unknown>>()
     expectTypeOf(RetryPolicy.fromFunction(() => 1)).toEqualTypeOf<RetryPolicy.RetryPolicy<unknown>>()
     expectTypeOf(RetryPolicy.fromFunction).parameter(0).toEqualTypeOf<(failures: number) => Duration.DurationInput>()

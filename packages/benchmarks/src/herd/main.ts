@@ -4,29 +4,48 @@ import { optionsOf } from "../options.js"
 import * as Progress from "../progress.js"
 import { writeFile, writeResults } from "../results.js"
 import { percent, plot, secondsOf } from "./plot.js"
-import { type Contender, contenders, ours } from "./policies.js"
+import { type Contender, contenders, ours, unjittered } from "./policies.js"
 import { backWithin, peakShare, type Recovery, recover } from "./simulation.js"
 import { testTime } from "./testTime.js"
 
-const usage = `Usage: npm run bench:herd -- [--test-clock] [--markdown] [--help]
+const usage = `Usage: npm run bench:herd -- [--outages] [--test-clock] [--markdown] [--help]
 
 5,000 services lose their server at one instant, and it is down for a minute of virtual time. Prints for each retry policy
 how they come back, and writes it to packages/benchmarks/build/herd.json and packages/benchmarks/herd.svg. The same comes
 out every time.
 
+  --outages     for each policy with jitter, how soon the services are back after outages of 1, 3, 10, 60 and 600 seconds;
+                writes nothing
   --test-clock  on TestClock, which takes ten minutes, for the default policy alone; writes nothing
   --markdown    prints the table in Markdown
   --help        this text`
 
 const options = optionsOf(usage, {
+  outages: { type: "boolean", default: false },
   "test-clock": { type: "boolean", default: false },
   markdown: { type: "boolean", default: false },
   help: { type: "boolean", default: false }
 })
+const herd = { clients: 5000, outage: 60_000, seed: "herd" }
 if (options.help) {
   console.log(usage)
+} else if (options.outages) {
+  const outages = [1, 3, 10, 60, 600]
+  const jittered = contenders.filter(({ policy }) => policy !== unjittered.policy)
+  const lines: Array<ReadonlyArray<string>> = []
+  for (const { name, policy } of jittered) {
+    Progress.begun(name, lines.length + 1, jittered.length)
+    const cells: Array<string> = []
+    for (const outage of outages) {
+      const recovery = await recover({ ...herd, outage: outage * 1000, policy })
+      const [half, most] = [0.5, 0.99].map((share) => (backWithin(recovery, share) / 1000).toFixed(2))
+      cells.push(`${half}, ${most} s; ${percent(peakShare(recovery, 100))}`)
+    }
+    lines.push([name, ...cells])
+  }
+  const head = ["half and 99 % back; most in 100 ms", ...outages.map((outage) => `after ${outage} s`)]
+  console.log(options.markdown ? markdown(head, lines) : columns(head, lines))
 } else {
-  const herd = { clients: 5000, outage: 60_000, seed: "herd" }
   const results: Array<Contender & { readonly recovery: Recovery }> = []
   const onTestClock = options["test-clock"]
   const wanted = onTestClock ? [ours] : contenders

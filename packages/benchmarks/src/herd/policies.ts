@@ -39,8 +39,14 @@ const dbConnection = (shortest: number, longest: number): RetryPolicy.RetryPolic
     )
   )
 
+export const proportional: Contender = {
+  name: "proportional to the outage, 0.5 to 30 s",
+  policy: RetryPolicy.proportional()
+}
+
 export const contenders: ReadonlyArray<Contender> = [
   ours,
+  proportional,
   { name: "Twisted: 1 s × 1.5 to 60 s, + 0 to 1 s", policy: RetryPolicy.backoff() },
   { name: "gRPC: 1 s × 1.6 to 120 s, ± 20 %", policy: grpc },
   {

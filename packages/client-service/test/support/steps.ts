@@ -1,4 +1,4 @@
-import { Cause, Effect, ScheduleDecision, ScheduleIntervals } from "effect"
+import { Cause, Duration, Effect, ScheduleDecision, ScheduleIntervals } from "effect"
 import type { RetryPolicy } from "effect-client-service"
 
 /**
@@ -14,7 +14,11 @@ export const delaysAt = <R>(
     let now = 0
     let state = policy.initial
     for (const failures of counts) {
-      const [next, , decision] = yield* policy.step(now, { failures, cause: Cause.fail("refused") }, state)
+      const [next, , decision] = yield* policy.step(
+        now,
+        { failures, cause: Cause.fail("refused"), elapsed: Duration.millis(now) },
+        state
+      )
       if (ScheduleDecision.isDone(decision)) break
       const start = ScheduleIntervals.start(decision.intervals)
       delays.push(start - now)

@@ -9,9 +9,10 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../../ConnectionError.js"
+import type { ConnectionFailure } from "../../RetryPolicy.js"
 import { isAwaited } from "../connection/attempt.js"
 import { Connection, type Settings as ConnectionSettings, type Observer } from "../connection/connection.js"
-import { isEstablished, type Phase } from "../connection/phase.js"
+import { isEstablished, isPending, type Phase } from "../connection/phase.js"
 import type { Journal } from "../telemetry/journal.js"
 import type { Metrics } from "../telemetry/metrics.js"
 import type { AttemptSpans } from "../telemetry/spans.js"
@@ -24,7 +25,6 @@ import type { Retries } from "./retries.js"
 import {
   type EventName,
   type Events,
-  type Failure,
   failuresSoFar,
   initial,
   type Model,
@@ -70,13 +70,15 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   /** The attempt, or the connection that is up. */
   #connection: Connection<P, E, R> | undefined
   /** That of the attempt or the connection, which the table is told of once the policy has been asked. */
-  #failure: Failure<E> | undefined
+  #failure: ConnectionFailure<ConnectionError<E>> | undefined
   /** All that is neither closed nor given up. */
   readonly #open = new Set<Connection<P, E, R>>()
   #activity: Activity<R> | undefined
   #isReporting = false
   /** When the connection came up. */
   #upSince = 0
+  /** When the first of the failures in a row began. */
+  #downSince = 0
   /** When the delay is over. */
   #retryDue = 0
   /** When the attempt is begun anew. */
@@ -352,6 +354,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       const { closeTimeout, journal, replacementRetries } = this.#settings
       if (yield* connection.over(yield* maxAge)) return
       replacementRetries.reset()
+      const since = this.#now()
       for (let failures = 1; ; failures++) {
         yield* this.#closed(connection)
         const successor = yield* this.#makeConnection(this.#model.attempt + 1)
@@ -365,7 +368,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         }
         successor.close()
         yield* journal.warn(this.#model, "not replaced yet", exit.cause)
-        const retry = yield* replacementRetries.next({ failures, cause: exit.cause })
+        const retry = yield* replacementRetries.next({
+          failures,
+          cause: exit.cause,
+          elapsed: Duration.millis(this.#now() - since)
+        })
         if (Option.isNone(retry)) return
         yield* sleep(Duration.toMillis(retry.value.delay))
       }
@@ -432,7 +439,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       metrics.changed(before, phase, this.#now())
       // Of one that has retired, only those who use it still have anything to lose.
       const isOurs = connection === this.#connection && before._tag !== "Retiring"
-      if (isOurs && (phase._tag === "Failed" || phase._tag === "Lost")) this.#failed(phase.cause)
+      if (isOurs && (phase._tag === "Failed" || phase._tag === "Lost")) this.#failed(before, phase.cause)
       if (isEstablished(before)) {
         this.#current.leave(before.established)
         if (!isEstablished(phase)) before.established.users.end(reasonOf(phase))
@@ -463,10 +470,14 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   // When it fails: whether the connection was stable is not to depend on how long the policy takes. The policy begins afresh
   // with the first failure, even if a reconnect comes before it is asked about that.
-  #failed(cause: Cause.Cause<ConnectionError<E>>): void {
+  #failed(before: Phase<P, E>, cause: Cause.Cause<ConnectionError<E>>): void {
+    const now = this.#now()
     const failures = this.#failuresSoFar + 1
-    if (failures === 1) this.#settings.retries.reset()
-    this.#failure = { failures, cause }
+    if (failures === 1) {
+      this.#settings.retries.reset()
+      this.#downSince = isPending(before) ? before.since : now
+    }
+    this.#failure = { failures, cause, elapsed: Duration.millis(now - this.#downSince) }
   }
 
   get #beforeReconnect(): Events<P, E>["reconnect"] {
