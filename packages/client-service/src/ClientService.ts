@@ -412,7 +412,8 @@ export interface CommonOptions<
    * How old a connection may get: it is replaced when it has lived for 80 to 100 % of this, drawn for each. The next one
    * is connected and prepared first and takes its place; then the old one is closed, once its `use`rs are done or
    * `closeTimeout` has passed. While the next one can't be made, the old one goes on, and the retry policy says when to
-   * try again. Default: no limit.
+   * try again. Where the old one ends while the next is being made, as with servers that end a session when the next logs
+   * in, that is no failure: the service is `Connecting` until the next is ready. Default: no limit.
    */
   readonly maxAge?: Duration.DurationInput | undefined
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Deferred, Duration, Effect, Fiber, Option, Schedule, Stream, TestClock } from "effect"
+import { Cause, Chunk, Deferred, Duration, Effect, Fiber, Option, Schedule, Stream, TestClock } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
-import { awaitState, settle } from "./support/fixture.js"
+import { awaitState, recordStates, settle } from "./support/fixture.js"
 import { withTimers } from "./support/timers.js"
 
 /** A connected service whose connections live for an hour at most. */
@@ -98,17 +98,120 @@ describe("maxAge", () => {
     })
   )
 
-  it.scoped("gives up the new connection when the old one is lost meanwhile", () =>
+  // Kind 11
+  it.scoped("goes on with the attempt for the new connection when the old one is lost meanwhile", () =>
     Effect.gen(function* () {
       const { connection, server, service } = yield* make
       yield* TestClock.adjust("1 hour")
-      yield* connection.drop()
-      yield* awaitState(service, "Waiting")
-      yield* TestClock.adjust("1 minute")
-      yield* server.accept("second")
+      const states = yield* recordStates(service)
+      const use = yield* Effect.fork(Effect.exit(service.use(() => Effect.never)))
       yield* settle
-      expect(yield* service.whenConnected()).toBe("second")
+      yield* connection.drop()
+      yield* settle
+      expect((yield* Fiber.join(use))._tag).toBe("Failure")
+      expect(yield* service.protocol.get).toEqual(Option.none())
+      const waiter = yield* Effect.fork(service.whenConnected())
+      yield* server.accept("second")
+      expect(yield* Fiber.join(waiter)).toBe("second")
+      yield* settle
+      expect(states).toEqual(["Connecting", "Connected"])
+      expect(yield* service.state.get).toMatchObject({ generation: 2 })
+      expect([yield* server.attempts, yield* server.opens, yield* server.closes]).toEqual([2, 2, 1])
+    })
+  )
+
+  // Kind 11
+  for (const when of ["connects", "is prepared", "is ready"]) {
+    it.scoped(`a server that ends the old session when the new one ${when} costs no failure, and no time`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<string, string>()
+        const sessions: Array<TestEndpoint.TestConnection<string>> = []
+        const takeOver = Effect.suspend(() => sessions.at(-2)?.drop("logged in elsewhere") ?? Effect.void)
+        const outcome: TestEndpoint.Outcome<string, string> = (_, open) =>
+          Effect.gen(function* () {
+            sessions.push(yield* open())
+            if (when === "connects") yield* takeOver
+            return "session"
+          })
+        yield* server.script(...Array.from({ length: 100 }, () => outcome))
+        const service = yield* ClientService.make({
+          endpoint: server.endpoint,
+          prepare: () =>
+            Effect.sleep("10 millis").pipe(
+              Effect.zipRight(when === "is prepared" ? takeOver : Effect.void),
+              Effect.zipRight(Effect.sleep("10 millis")),
+              Effect.zipRight(when === "is ready" ? takeOver : Effect.void)
+            ),
+          retryPolicy: RetryPolicy.fromFunction(() => "1 second"),
+          maxAge: "1 second"
+        })
+        yield* service.start
+        yield* TestClock.adjust("20 millis")
+        const states = yield* recordStates(service)
+        let away = 0
+        for (let millis = 0; millis < 6000; millis += 10) {
+          if (Option.isNone(yield* service.protocol.get)) away += 10
+          yield* TestClock.adjust("10 millis")
+        }
+        const times = sessions.length - 1
+        expect(times).toBeGreaterThanOrEqual(5)
+        expect(new Set(states)).toEqual(new Set(["Connecting", "Connected"]))
+        expect(away).toBeLessThanOrEqual(times * 20)
+        expect(yield* server.attempts).toBe(sessions.length)
+        expect((yield* server.opens) - (yield* server.closes)).toBe(1)
+        expect(JSON.parse(JSON.stringify(service))).toMatchObject({ failures: 0 })
+      })
+    )
+  }
+
+  // Kind 11
+  it.scoped("counts the new connection as failed when it fails itself, after the old one was lost", () =>
+    Effect.gen(function* () {
+      const { connection, server, service } = yield* make
+      yield* TestClock.adjust("1 hour")
+      yield* connection.drop("gone")
+      const waiter = yield* Effect.fork(Effect.flip(service.whenConnected({ failAfterFailures: 1 })))
+      yield* settle
+      yield* server.refuse("refused")
+      expect(yield* Fiber.join(waiter)).toBe("refused")
+      yield* awaitState(service, "Waiting")
+      expect(yield* service.state.get).toMatchObject({ failures: 1, cause: Cause.fail("refused") })
+      yield* TestClock.adjust("1 minute")
+      yield* server.accept("third")
+      yield* settle
+      expect(yield* service.whenConnected()).toBe("third")
       expect([yield* server.attempts, yield* server.opens, yield* server.closes]).toEqual([3, 2, 1])
+    })
+  )
+
+  // Kind 11
+  it.scoped("counts a loss as one when those who used the connection end what was to replace it", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        retryPolicy: RetryPolicy.fromFunction(() => "1 minute"),
+        connectTimeout: Duration.infinity,
+        maxAge: "1 hour"
+      })
+      const successor = yield* Deferred.make<TestEndpoint.TestConnection<string>>()
+      yield* server.script(TestEndpoint.accepted("first"), (_, open) =>
+        Effect.zipRight(
+          Effect.flatMap(open(), (opened) => Deferred.succeed(successor, opened)),
+          Effect.never
+        )
+      )
+      yield* service.start
+      yield* awaitState(service, "Connected")
+      const first = Option.getOrThrow(yield* server.last)
+      yield* TestClock.adjust("1 hour")
+      const { drop } = yield* Deferred.await(successor)
+      yield* Effect.fork(Effect.exit(service.useAsync<never>(() => () => Effect.runSync(drop("ended")))))
+      yield* settle
+      yield* first.drop("lost")
+      yield* awaitState(service, "Waiting")
+      expect(yield* service.state.get).toMatchObject({ failures: 1, cause: Cause.fail("lost") })
+      expect([yield* server.opens, yield* server.closes]).toEqual([2, 2])
     })
   )
 
@@ -135,27 +238,6 @@ describe("maxAge", () => {
       yield* connection.drop()
       yield* settle
       expect((yield* service.state.get)._tag).toBe("Waiting")
-    })
-  )
-
-  it.scoped("closes the new connection with the old one, although the policy takes its time", () =>
-    Effect.gen(function* () {
-      const server = yield* TestEndpoint.make<string, string>()
-      const service = yield* ClientService.make({
-        endpoint: server.endpoint,
-        retryPolicy: Schedule.tapInput(Schedule.forever, () => Effect.never),
-        connectTimeout: Duration.infinity,
-        maxAge: "1 hour"
-      })
-      yield* server.script(TestEndpoint.accepted("first"), (_, open) => Effect.zipRight(open(), Effect.never))
-      yield* service.start
-      yield* awaitState(service, "Connected")
-      const connection = Option.getOrThrow(yield* server.last)
-      yield* TestClock.adjust("1 hour")
-      expect(yield* server.opens).toBe(2)
-      yield* connection.drop()
-      yield* settle
-      expect(yield* server.closes).toBe(2)
     })
   )
 

@@ -126,6 +126,7 @@ const events: Events<string, string> = {
   succeeded: { protocol: "next", now: 5000 },
   failed: { failures: 3, cause, retry },
   lost: { failures: 3, cause, retry },
+  overtaken: { failures: 0 },
   replaced: { protocol: "next", failures: 0, now: 5000 },
   delayOver: {},
   usesEnded: { uses: 1 },
@@ -149,6 +150,7 @@ const decisions: Record<StateTag, Partial<Record<EventName, Decision>>> = {
     stop: ["Disconnecting", "admit", "awaitClosed", "drain"],
     reconnect: ["Connecting", "open", "close"],
     lost: ["Waiting", "sleep"],
+    overtaken: ["Connecting", "adopt"],
     replaced: ["Connected", "handOut", "renew"]
   },
   Waiting: {
@@ -269,6 +271,15 @@ describe("transition", () => {
       attempt: 4,
       failures: 0,
       generation: 2
+    })
+  })
+
+  it("a connection that is lost to what replaces it makes one more attempt of that, and is no failure", () => {
+    expect(transition(model("Connected"), "overtaken", { failures: 2 }).model).toEqual({
+      state: ConnectionState.Connecting({ attempt: 4, failures: 2, cause: Option.none() }),
+      attempt: 4,
+      failures: 2,
+      generation: 1
     })
   })
 

@@ -40,6 +40,8 @@ export interface Attempt {
   readonly protocol: Protocol
   /** Whether it began while there was a connection to replace. */
   readonly isReplacement: boolean
+  /** Whether that was lost meanwhile, so that it has become the attempt of the service. */
+  isAdopted: boolean
   /** How many of connect, protocol, prepare and the probes are running. */
   running: number
   probes: number
@@ -426,7 +428,7 @@ export class Peer {
   /** Whether the failure is that of an attempt to replace the connection, not that of the connection. */
   private isToReplace(cause: Cause.Cause<unknown>): boolean {
     const isSuccessor = (attempt: Attempt | undefined) =>
-      attempt?.isReplacement === true && attempt.establishedAt === undefined
+      attempt?.isReplacement === true && !attempt.isAdopted && attempt.establishedAt === undefined
     const error = Cause.squash(cause)
     if (error instanceof PeerError || error instanceof ScriptedDefect) {
       return isSuccessor(this.attempts[(error.attempt ?? 0) - 1])
@@ -451,6 +453,7 @@ export class Peer {
       signal,
       protocol: new Protocol(number),
       isReplacement: others.length > 0,
+      isAdopted: false,
       running: 0,
       probes: 0,
       probeDeadline: Infinity,

@@ -447,8 +447,11 @@ class Run implements Observed {
         this.overUnless(({ retiredAt }) => retiredAt !== undefined)
         break
       case "Connecting":
+        if (before._tag === "Connected" && newest !== undefined && newest !== before.protocol.attempt) {
+          newest.isAdopted = newest.overAt === undefined && this.isFailed(before)
+        }
         // One that was replaced goes on for a while.
-        this.overUnless(({ retiredAt }) => retiredAt !== undefined)
+        this.overUnless((attempt) => attempt.retiredAt !== undefined || (attempt === newest && attempt.isAdopted))
         break
       case "Disconnecting":
         if (state.uses > 0 && before._tag !== "Restarting") this.drained()

@@ -69,6 +69,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   #model: Model<P, E> = initial
   /** The attempt, or the connection that is up. */
   #connection: Connection<P, E, R> | undefined
+  /** What is to replace the connection. */
+  #successor: Connection<P, E, R> | undefined
   /** That of the attempt or the connection, which the table is told of once the policy has been asked. */
   #failure: ConnectionFailure<ConnectionError<E>> | undefined
   /** All that is neither closed nor given up. */
@@ -265,6 +267,19 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     this.#begin(this.#attempt(connection))
   }
 
+  adopt(): void {
+    const lost = this.#connection
+    const successor = this.#successor
+    if (successor === undefined) return
+    this.#takeUp(successor)
+    this.#begin(
+      Effect.suspend(() => {
+        lost?.close()
+        return this.#attempt(successor)
+      })
+    )
+  }
+
   sleep(): void {
     // The delay counts from the failure, and the policy may have taken its time.
     const left = Effect.suspend(() => sleep(this.#retryDue - this.#now()))
@@ -357,7 +372,9 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       const since = this.#now()
       for (let failures = 1; ; failures++) {
         yield* this.#closed(connection)
-        const successor = yield* this.#makeConnection(this.#model.attempt + 1)
+        const successor = yield* this.#makeConnection(this.#model.attempt + 1, (made) => {
+          this.#successor = made
+        })
         yield* successor.settled(Number.POSITIVE_INFINITY)
         const exit = successor.establish(this.#model.generation + 1)
         if (Exit.isSuccess(exit)) {
@@ -427,7 +444,13 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   #takeUp(connection: Connection<P, E, R> | undefined): void {
     this.#connection = connection
+    this.#successor = undefined
     this.#failure = undefined
+  }
+
+  /** Whether an attempt to replace the connection is under way, or has succeeded just now. */
+  get #isOvertaken(): boolean {
+    return this.#successor !== undefined && isPending(this.#successor.phase)
   }
 
   #observer(span: Tracer.Span | undefined): Observer<P, E, R> {
@@ -439,7 +462,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       metrics.changed(before, phase, this.#now())
       // Of one that has retired, only those who use it still have anything to lose.
       const isOurs = connection === this.#connection && before._tag !== "Retiring"
-      if (isOurs && (phase._tag === "Failed" || phase._tag === "Lost")) this.#failed(before, phase.cause)
+      const isFailure = phase._tag === "Failed" || (phase._tag === "Lost" && !this.#isOvertaken)
+      if (isOurs && isFailure) this.#failed(before, phase.cause)
       if (isEstablished(before)) {
         this.#current.leave(before.established)
         if (!isEstablished(phase)) before.established.users.end(reasonOf(phase))
@@ -449,8 +473,18 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       if (phase._tag === "Lost") {
         if (before._tag === "Retiring") this.#settings.fork.soon(Effect.sync(() => connection.close()))
         // Those who used it may have called the service, which goes its own way then.
-        else if (isOurs && this.#model.state._tag === "Connected") this.#begin(this.#lost)
+        else if (isOurs && this.#model.state._tag === "Connected") this.#ourLoss(before, phase.cause)
       }
+    }
+  }
+
+  #ourLoss(before: Phase<P, E>, cause: Cause.Cause<ConnectionError<E>>): void {
+    if (this.#failure === undefined && this.#isOvertaken) {
+      this.#dispatch("overtaken", { failures: this.#failuresSoFar })
+    } else {
+      // Those who used it may have ended what was to replace it.
+      if (this.#failure === undefined) this.#failed(before, cause)
+      this.#begin(this.#lost)
     }
   }
 

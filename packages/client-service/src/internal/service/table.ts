@@ -35,6 +35,8 @@ export interface Events<P, E> {
   readonly succeeded: { readonly protocol: P; readonly now: number }
   readonly failed: Failed<E>
   readonly lost: Failed<E>
+  /** The connection is lost while an attempt to replace it is under way, for which some peers end it. */
+  readonly overtaken: { readonly failures: number }
   readonly replaced: { readonly protocol: P; readonly failures: number; readonly now: number }
   readonly delayOver: {}
   /** Some of the uses that the service lets finish have ended. */
@@ -79,6 +81,8 @@ export type Output =
   | "open"
   /** Begin the attempt anew when it is old enough, if it is still under way then. */
   | "reopenLater"
+  /** Go on with the attempt to replace the connection. */
+  | "adopt"
   /** Wait for as long as the policy says. */
   | "sleep"
   /** Replace the connection when it is old. */
@@ -148,6 +152,9 @@ const connected: Cell<"succeeded"> = ({ attempt, failures, generation: last }, {
   return to({ state, attempt, failures, generation }, "handOut", "renew")
 }
 
+const overtaken: Cell<"overtaken"> = (model, { failures }) =>
+  to(connecting(model, model.attempt + 1, failures), "adopt")
+
 const replaced: Cell<"replaced"> = ({ attempt, generation, state }, event) =>
   connected({ state, attempt: attempt + 1, failures: event.failures, generation }, event)
 
@@ -210,22 +217,23 @@ const row = (
   succeeded: Cell<"succeeded">,
   failed: Cell<"failed">,
   lost: Cell<"lost">,
+  overtaken: Cell<"overtaken">,
   replaced: Cell<"replaced">,
   delayOver: Cell<"delayOver">,
   usesEnded: Cell<"usesEnded">,
   closed: Cell<"closed">
-): Row => ({ start, stop, reconnect, succeeded, failed, lost, replaced, delayOver, usesEnded, closed })
+): Row => ({ start, stop, reconnect, succeeded, failed, lost, overtaken, replaced, delayOver, usesEnded, closed })
 
 // A loss while Connecting is a failed attempt. Where a lost connection is still closing, `stop` waits for it.
 // biome-ignore format: a table
 const table: Record<ConnectionState.ConnectionState<unknown>["_tag"], Row> = {
-  //                 start    stop             reconnect     succeeded  failed  lost    replaced  delayOver  usesEnded  closed
-  Init:          row(first,   stop,            ____,         ____,      ____,   ____,   ____,     ____,      ____,      ____),
-  Connecting:    row(warn,    disconnect,      renewAttempt, connected, failed, ____,   ____,     ____,      ____,      ____),
-  Connected:     row(warn,    disconnect,      connectNow,   ____,      ____,   failed, replaced, ____,      ____,      ____),
-  Waiting:       row(warn,    stop,            connectNow,   ____,      ____,   ____,   ____,     again,     ____,      ____),
-  Disconnecting: row(restart, ____,            ____,         ____,      ____,   ____,   ____,     ____,      countDown, closed),
-  Restarting:    row(warn,    disconnectAgain, ____,         ____,      ____,   ____,   ____,     ____,      ____,      restarted),
-  Stopped:       row(first,   ____,            ____,         ____,      ____,   ____,   ____,     ____,      ____,      ____),
-  Exhausted:     row(first,   stop,            first,        ____,      ____,   ____,   ____,     ____,      ____,      ____)
+  //                 start    stop             reconnect     succeeded  failed  lost    overtaken  replaced  delayOver  usesEnded  closed
+  Init:          row(first,   stop,            ____,         ____,      ____,   ____,   ____,      ____,     ____,      ____,      ____),
+  Connecting:    row(warn,    disconnect,      renewAttempt, connected, failed, ____,   ____,      ____,     ____,      ____,      ____),
+  Connected:     row(warn,    disconnect,      connectNow,   ____,      ____,   failed, overtaken, replaced, ____,      ____,      ____),
+  Waiting:       row(warn,    stop,            connectNow,   ____,      ____,   ____,   ____,      ____,     again,     ____,      ____),
+  Disconnecting: row(restart, ____,            ____,         ____,      ____,   ____,   ____,      ____,     ____,      countDown, closed),
+  Restarting:    row(warn,    disconnectAgain, ____,         ____,      ____,   ____,   ____,      ____,     ____,      ____,      restarted),
+  Stopped:       row(first,   ____,            ____,         ____,      ____,   ____,   ____,      ____,     ____,      ____,      ____),
+  Exhausted:     row(first,   stop,            first,        ____,      ____,   ____,   ____,      ____,     ____,      ____,      ____)
 }
