@@ -1,13 +1,12 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Stream } from "effect"
-import { RetryPolicy } from "effect-client-service"
 import { PgError, type PgEvent, PgService } from "effect-client-service-pg"
 
-const PgLive = PgService.layerConfig({
-  connection: Config.all({ connectionString: Config.redacted("DATABASE_URL") }),
+const PgLive = PgService.layerConfig(
+  { url: Config.redacted("DATABASE_URL") },
   // A password that is wrong now will be wrong in a minute. Everything else is tried again.
-  retryPolicy: RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !PgError.isFatal(error)))
-})
+  { retryPolicy: { while: (error) => !PgError.isFatal(error) } }
+)
 
 const program = Effect.gen(function* () {
   const pg = yield* PgService.PgService

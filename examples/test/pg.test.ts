@@ -11,10 +11,9 @@ describe.skipIf(!installed.isInstalled)("pg.ts", () => {
   it.scopedLive("hears of jobs, tells of a gap, and ends; with a wrong password at once, and does not tell that", () =>
     Effect.gen(function* () {
       const server = yield* installed.isInstalled ? postgres.make(installed.paths) : Effect.dieMessage(installed.reason)
-      const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ connectionString: server.url }) }).pipe(
+      const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ url: server.url }) }).pipe(
         Logger.withMinimumLogLevel(LogLevel.None)
       )
-      yield* pg.service.start
       yield* pg.query("CREATE TABLE jobs (id int)")
       const program = yield* run("pg.ts", [], { DATABASE_URL: server.url, PGAPPNAME: "example" })
       yield* program.stdout.until("0 jobs")

@@ -6,7 +6,22 @@ export * as Address from "./Address.js"
 /**
  * @since 0.1.0
  */
+export * as Credential from "./Credential.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as DriverLayer from "./DriverLayer.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as OwnConnection from "./OwnConnection.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ServerUrl from "./ServerUrl.js"
 
 /**
  * @since 0.1.0

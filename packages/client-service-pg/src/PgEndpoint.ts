@@ -5,15 +5,17 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import * as Address from "effect-client-service-driver/Address"
+import * as Credential from "effect-client-service-driver/Credential"
 import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
-import { ofConnectionString } from "./internal/connectionString.js"
 import { PasswordFailure } from "./internal/pgFailure.js"
+import { ofUrl } from "./internal/url.js"
 import type { PgConnection } from "./PgConnection.js"
 import type { PgError } from "./PgError.js"
 
@@ -24,19 +26,27 @@ import type { PgError } from "./PgError.js"
  * @since 0.1.0
  * @category options
  */
-export interface Options extends Omit<ClientConfig, "connectionString" | "password"> {
+export interface ServerOptions extends Omit<ClientConfig, "connectionString" | "password"> {
   /**
    * Such as `postgres://user:password@host:5432/database`. Its parts have precedence over the other options. A query part
    * that is not among those of `pg`, `connect_timeout` and `channel_binding` is refused.
    */
-  readonly connectionString?: string | Redacted.Redacted | undefined
-  /**
-   * The password; or what gives it, which is called at every attempt. When that fails, so does the attempt, by a `PgError`
-   * of reason `Credentials`, and the next one asks again.
-   */
-  readonly password?: string | Redacted.Redacted | (() => string | Promise<string>) | undefined
+  readonly url?: Credential.Secret | undefined
+  readonly password?: Credential.Secret | undefined
   /** The name of the endpoint, for logs, spans and errors. Default: such as `postgres://host:5432/database`. */
   readonly name?: string | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface Options<R = never> extends Omit<ServerOptions, "password"> {
+  /**
+   * The password. An Effect that gives it runs at every attempt; if it fails, the attempt fails by a `PgError` of reason
+   * `Credentials`, and the next one asks again.
+   */
+  readonly password?: Credential.Credential<R> | undefined
   /**
    * How long closing waits until the server has closed as well, before the socket is destroyed. Keep it below the
    * `closeTimeout` of the service. Default 1 second.
@@ -46,7 +56,7 @@ export interface Options extends Omit<ClientConfig, "connectionString" | "passwo
 
 /**
  * Connects to PostgreSQL by a `pg.Client` of its own for every connection. The name of the host is looked up, and a
- * `password` that is a function is called, at every attempt.
+ * `password` that is an Effect runs, at every attempt.
  *
  * Fails, and loses its connections, with a `PgError`.
  *
@@ -64,7 +74,7 @@ export interface Options extends Omit<ClientConfig, "connectionString" | "passwo
  * @category constructors
  * @throws InvalidOption
  */
-export const make = (options: Options): Endpoint.Endpoint<PgConnection, PgError> => {
+export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<PgConnection, PgError, R> => {
   const where = "PgEndpoint.make"
   const linger = Validate.finiteDuration(where, "linger", options.linger ?? "1 second")
   if (options.port !== undefined) Validate.integer(where, "port", options.port, 1, 65535)
@@ -78,44 +88,47 @@ export const make = (options: Options): Endpoint.Endpoint<PgConnection, PgError>
   return Endpoint.make({
     name: Validate.text(where, "name", options.name ?? `postgres://${authority}/${database ?? ""}`),
     connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
-      Effect.acquireRelease(
-        Effect.sync(() => new ClientConnection(config, host, address, signal)),
-        (connection) => connection.close(linger)
-      ).pipe(Effect.flatMap((connection) => connection.connect))
+      Effect.gen(function* () {
+        const connection = yield* Effect.acquireRelease(
+          Effect.map(
+            askingFor(options.password),
+            (asked) => new ClientConnection({ ...config, ...asked }, host, address, signal)
+          ),
+          (connection) => connection.close(linger)
+        )
+        return yield* connection.connect
+      })
   })
 }
 
-const configOf = ({ connectionString, linger: _linger, name: _name, password, ...config }: Options): ClientConfig => ({
+const configOf = <R>({ linger: _linger, name: _name, password, url, ...config }: Options<R>): ClientConfig => ({
   ...config,
-  ...(connectionString === undefined ? {} : ofConnectionString(reveal(connectionString))),
-  ...(password === undefined ? {} : { password: typeof password === "function" ? asking(password) : reveal(password) })
+  ...(url === undefined ? {} : ofUrl(Credential.textOf(url))),
+  ...(password === undefined || Credential.isAskedAgain(password) ? {} : { password: Credential.textOf(password) })
 })
 
-// What it throws is not the server's, whatever it is.
-const asking = (password: () => string | Promise<string>) => async (): Promise<string> => {
-  try {
-    const given: unknown = await password()
-    if (typeof given === "string") return given
-  } catch (cause) {
-    throw new PasswordFailure("The password could not be had", { cause })
-  }
-  throw new PasswordFailure("The password could not be had", { cause: new TypeError("It is no text") })
-}
+// `pg` asks when the server wants a password, and for a connection of somebody's own once more.
+const askingFor = <R>(
+  password: Options<R>["password"]
+): Effect.Effect<Pick<ClientConfig, "password">, never, R | Scope.Scope> =>
+  password === undefined || !Credential.isAskedAgain(password)
+    ? Effect.succeed({})
+    : Effect.map(FiberSet.makeRuntimePromise<R>(), (run) => ({
+        password: () =>
+          run(Credential.reveal(password, (cause) => new PasswordFailure("there is no password to be had", { cause })))
+      }))
 
 // Made once as well, so that what makes no sense is refused before the first attempt.
 const clientOf = (where: string, config: ClientConfig): Client => {
   try {
     return new Client(config)
   } catch {
-    // The error tells the connection string.
+    // The error tells the URL.
     throw new InvalidOption.InvalidOption({
       where,
-      option: "connectionString or sslnegotiation",
+      option: "url or sslnegotiation",
       value: "(not shown)",
       expected: "what pg can use"
     })
   }
 }
-
-const reveal = (secret: string | Redacted.Redacted): string =>
-  Redacted.isRedacted(secret) ? Redacted.value(secret) : secret

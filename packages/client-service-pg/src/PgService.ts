@@ -4,16 +4,16 @@
  * @since 0.1.0
  */
 import type * as Config from "effect/Config"
-import * as ConfigError from "effect/ConfigError"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
-import * as InvalidOption from "effect-client-service/InvalidOption"
+import * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
 import { Channels } from "./internal/channels.js"
@@ -189,8 +189,19 @@ export interface Options<R1 = never, R3 = never, R4 = never>
   > {
   /** Where to connect to, such as by `PgEndpoint.make`. */
   readonly endpoint: Endpoint.Endpoint<PgConnection, ConnectFailure, R1>
-  /** How the connection is probed, by a statement that does nothing. */
-  readonly heartbeat?: Heartbeat | undefined
+  /** How the connection is probed, by a statement that does nothing; or `false` for not at all. */
+  readonly heartbeat?: Heartbeat | false | undefined
+}
+
+/**
+ * Options of a service that a Layer makes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnection> extends Options<R1, R3, R4> {
+  /** As `waitForConnection` of `ClientService.layer`. */
+  readonly waitForConnection?: W | undefined
 }
 
 /**
@@ -216,7 +227,7 @@ export interface Heartbeat {
 export class PgService extends Context.Tag("effect-client-service-pg/PgService")<PgService, Pg>() {}
 
 /**
- * Makes a service in the Scope of the caller, and does not start it: `pg.service.start` does.
+ * Makes a service in the Scope of the caller and starts it. It stops for good when the Scope closes.
  *
  * @example
  * ```ts
@@ -225,7 +236,6 @@ export class PgService extends Context.Tag("effect-client-service-pg/PgService")
  *
  * const program = Effect.gen(function* () {
  *   const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ host: "127.0.0.1", user: "app" }) })
- *   yield* pg.service.start
  *   return yield* pg.query("SELECT $1::int AS answer", [42])
  * })
  * ```
@@ -239,28 +249,22 @@ export const make = <R1 = never, R3 = never, R4 = never>(
 ): Effect.Effect<Pg, never, Scope.Scope | R1 | R3 | R4> => {
   const { heartbeat, prepare, ...common } = options
   const channels = new Channels()
+  const service = ClientService.make({
+    ...common,
+    // Last, so that what `prepare` sends to a channel comes before the gap.
+    prepare: (connection: PgConnection) =>
+      Effect.zipRight(
+        Effect.tap(prepare === undefined ? Effect.void : prepare(connection), connection.prepared),
+        channels.prepare(connection)
+      ),
+    heartbeat:
+      heartbeat === false
+        ? undefined
+        : { probe, interval: heartbeat?.interval ?? "15 seconds", timeout: heartbeat?.timeout ?? "15 seconds" }
+  })
   return Effect.zipWith(
     Effect.context<R3>(),
-    ClientService.make({
-      ...common,
-      // Last, so that what `prepare` sends to a channel comes before the gap.
-      prepare: (connection: PgConnection) =>
-        Effect.zipRight(
-          Effect.tap(prepare === undefined ? Effect.void : prepare(connection), connection.prepared),
-          channels.prepare(connection)
-        ),
-      heartbeat: {
-        // A server that refuses a statement is alive.
-        probe: (connection) =>
-          Effect.catchIf(
-            connection.query("-- heartbeat"),
-            ({ reason }) => reason === "Query",
-            () => Effect.void
-          ),
-        interval: heartbeat?.interval ?? "15 seconds",
-        timeout: heartbeat?.timeout ?? "15 seconds"
-      }
-    }),
+    Effect.tap(service, (service) => service.start),
     (context, service): Pg => ({
       service,
       query: queryOn(service),
@@ -275,7 +279,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
 }
 
 /**
- * Makes a Layer of the service, which starts when the Layer is built and stops when it is released.
+ * Makes a Layer of the service, which connects when the Layer is built and stops when it is released.
  *
  * @example
  * ```ts
@@ -284,7 +288,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
  *
  * const PgLive = PgService.layer({
  *   endpoint: PgEndpoint.make({ host: "127.0.0.1", user: "app" }),
- *   retryPolicy: RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !PgError.isFatal(error)))
+ *   retryPolicy: { while: (error) => !PgError.isFatal(error) }
  * })
  * ```
  *
@@ -292,50 +296,43 @@ export const make = <R1 = never, R3 = never, R4 = never>(
  * @category layers
  * @throws InvalidOption
  */
-export const layer = <R1 = never, R3 = never, R4 = never>(
-  options: Options<R1, R3, R4>
-): Layer.Layer<PgService, never, R1 | Exclude<R3, Scope.Scope> | R4> => Layer.scoped(PgService, started(options))
+export const layer = <R1 = never, R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
+  options: LayerOptions<R1, R3, R4, W>
+): Layer.Layer<PgService, ClientService.WaitError<W, ConnectFailure>, R1 | Exclude<R3, Scope.Scope> | R4> =>
+  DriverLayer.make("PgService.layer", PgService, make(options), options.waitForConnection)
 
 /**
- * Makes a Layer of the service, with where to connect to from the configuration. What makes no sense there is a
- * `ConfigError`.
+ * Makes a Layer of the service as `layer` does, with an endpoint that is read from the configuration. What makes no sense
+ * there is a `ConfigError`.
  *
  * @example
  * ```ts
  * import { Config } from "effect"
  * import { PgService } from "effect-client-service-pg"
  *
- * const PgLive = PgService.layerConfig({
- *   connection: Config.all({ connectionString: Config.redacted("DATABASE_URL") })
- * })
+ * const PgLive = PgService.layerConfig({ url: Config.redacted("DATABASE_URL") })
  * ```
  *
  * @since 0.1.0
  * @category layers
- * @throws InvalidOption if an option that is not from the configuration makes no sense
+ * @throws InvalidOption if one of `options` makes no sense
  */
-export const layerConfig = <R3 = never, R4 = never>({
-  connection,
-  ...options
-}: Omit<Options<never, R3, R4>, "endpoint"> & {
-  /** The options of `PgEndpoint.make`. */
-  readonly connection: Config.Config<PgEndpoint.Options>
-}): Layer.Layer<PgService, ConfigError.ConfigError, Exclude<R3, Scope.Scope> | R4> =>
-  Layer.scoped(
-    PgService,
-    Effect.flatMap(connection, (config) =>
-      Effect.flatMap(
-        Effect.try({
-          try: () => PgEndpoint.make(config),
-          catch: (error) =>
-            ConfigError.InvalidData(error instanceof InvalidOption.InvalidOption ? [error.option] : [], String(error))
-        }),
-        (endpoint) => started({ ...options, endpoint })
-      )
-    )
-  )
+export const layerConfig = <R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
+  server: Config.Config.Wrap<PgEndpoint.ServerOptions>,
+  options?: Omit<LayerOptions<never, R3, R4, W>, "endpoint">
+): Layer.Layer<
+  PgService,
+  ConfigError.ConfigError | ClientService.WaitError<W, ConnectFailure>,
+  Exclude<R3, Scope.Scope> | R4
+> => DriverLayer.config(server, PgEndpoint.make<never>, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint }))
 
-const started = <R1, R3, R4>(options: Options<R1, R3, R4>) => Effect.tap(make(options), ({ service }) => service.start)
+// A server that refuses a statement is alive.
+const probe = (connection: PgConnection): Effect.Effect<unknown, PgError> =>
+  Effect.catchIf(
+    connection.query("-- heartbeat"),
+    ({ reason }) => reason === "Query",
+    () => Effect.void
+  )
 
 const queryOn = (service: Pg["service"]): Query => {
   type Values = ReadonlyArray<unknown> | undefined

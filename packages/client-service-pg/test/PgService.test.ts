@@ -1,6 +1,19 @@
 import { inspect } from "node:util"
 import { describe, expect } from "@effect/vitest"
-import { Cause, Config, ConfigProvider, Deferred, Effect, Exit, Fiber, Logger, LogLevel, Option, Stream } from "effect"
+import {
+  Cause,
+  Config,
+  ConfigProvider,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Logger,
+  LogLevel,
+  Option,
+  Redacted,
+  Stream
+} from "effect"
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { PgError, PgService } from "effect-client-service-pg"
 import { turns } from "test-servers/turns"
@@ -179,13 +192,12 @@ describeWithServer("PgService", (test) => {
         const secret = "wrong-and-secret"
         const pg = yield* PgService.make({
           endpoint: endpointOf(server, {
-            connectionString: `postgres://${server.user}:${secret}@127.0.0.1:${server.port}/${server.database}`
+            url: `postgres://${server.user}:${secret}@127.0.0.1:${server.port}/${server.database}`
           }),
           retryPolicy: RetryPolicy.fromFunction(() => 20).pipe(
             RetryPolicy.whileError((error) => !PgError.isFatal(error))
           )
         }).pipe(Effect.provide(logger))
-        yield* pg.service.start
         const error = yield* Effect.flip(pg.service.whenConnected())
         expect(error).toMatchObject({ _tag: "RetriesExhausted", failures: 1 })
         const cause = Option.getOrThrow(
@@ -202,7 +214,7 @@ describeWithServer("PgService", (test) => {
     test("is tried again with a wrong password otherwise, until it is right", (server) =>
       Effect.gen(function* () {
         const passwords = ["wrong", "wrong too", server.password]
-        const pg = yield* start(server, { connection: { password: () => passwords.shift() ?? "spent" } })
+        const pg = yield* start(server, { connection: { password: Effect.sync(() => passwords.shift() ?? "spent") } })
         const connection = yield* pg.service.whenConnected()
         expect(passwords).toEqual([])
         expect(yield* pg.service.state.get).toMatchObject({ generation: 1 })
@@ -210,20 +222,18 @@ describeWithServer("PgService", (test) => {
         expect(shown).not.toContain(server.password)
       }))
 
-    test("is tried again while a function has no password, or an old one, under a policy that ends", (server) =>
+    test("is tried again while an Effect has no password, or an old one, under a policy that ends", (server) =>
       Effect.gen(function* () {
         const told: Array<unknown> = []
-        const passwords = [
-          () => Promise.reject(Object.assign(new Error("SASL: the vault answered 503"), { code: "ECONNREFUSED" })),
-          () => "old",
-          () => {
-            throw new Error("sealed")
-          },
-          () => "",
-          () => server.password
+        const passwords: Array<Effect.Effect<string | Redacted.Redacted<string>, unknown>> = [
+          Effect.fail(Object.assign(new Error("SASL: the vault answered 503"), { code: "ECONNREFUSED" })),
+          Effect.succeed("old"),
+          Effect.die(new Error("sealed")),
+          Effect.succeed(""),
+          Effect.succeed(Redacted.make(server.password))
         ]
         const pg = yield* start(server, {
-          connection: { password: () => (passwords.shift() ?? (() => "spent"))() },
+          connection: { password: Effect.suspend(() => passwords.shift() ?? Effect.succeed("spent")) },
           retryPolicy: RetryPolicy.fromFunction(() => 20).pipe(
             RetryPolicy.whileError((error) => {
               told.push(error)
@@ -377,12 +387,10 @@ describeWithServer("PgService", (test) => {
       Effect.gen(function* () {
         const provided = (port: number) =>
           PgService.layerConfig({
-            connection: Config.all({
-              host: Config.string("PGHOST"),
-              port: Config.integer("PGPORT"),
-              user: Config.string("PGUSER"),
-              password: Config.redacted("PGPASSWORD")
-            })
+            host: Config.string("PGHOST"),
+            port: Config.integer("PGPORT"),
+            user: Config.string("PGUSER"),
+            password: Config.redacted("PGPASSWORD")
           }).pipe((live) =>
             Effect.flatMap(PgService.PgService, (pg) => pg.query("SELECT current_user::text AS me")).pipe(
               Effect.provide(live),

@@ -25,20 +25,20 @@ describe("PgEndpoint.make", () => {
   })
 
   it("refuses a connection string that is none, and does not show it", () => {
-    const message = refusal(() => PgEndpoint.make({ connectionString: "postgres://user:secret@:99:99/x" }))
-    expect(message).toContain("PgEndpoint.make: connectionString")
+    const message = refusal(() => PgEndpoint.make({ url: "postgres://user:secret@:99:99/x" }))
+    expect(message).toContain("PgEndpoint.make: url")
     expect(message).not.toContain("secret")
   })
 
   it("refuses query parts that it does not know, by their names", () => {
     const base = "postgres://user:secret@db.example.com/app"
-    const message = refusal(() => PgEndpoint.make({ connectionString: `${base}?target_session_attrs=read-write` }))
+    const message = refusal(() => PgEndpoint.make({ url: `${base}?target_session_attrs=read-write` }))
     expect(message).toContain("?target_session_attrs=")
     expect(message).not.toContain("secret")
-    expect(refusal(() => PgEndpoint.make({ connectionString: `${base}?connect_timeout=soon` }))).toContain("seconds")
-    expect(refusal(() => PgEndpoint.make({ connectionString: `${base}?channel_binding=x` }))).toContain("prefer")
+    expect(refusal(() => PgEndpoint.make({ url: `${base}?connect_timeout=soon` }))).toContain("seconds")
+    expect(refusal(() => PgEndpoint.make({ url: `${base}?channel_binding=x` }))).toContain("prefer")
     const known = "application_name=a&connect_timeout=5&sslmode=verify-full&channel_binding=require&options=-c%20x%3D1"
-    expect(PgEndpoint.make({ connectionString: `${base}?${known}` }).name).toBe("postgres://db.example.com:5432/app")
+    expect(PgEndpoint.make({ url: `${base}?${known}` }).name).toBe("postgres://db.example.com:5432/app")
   })
 
   it("takes endpoints of several servers for a Layer", () => {
@@ -52,17 +52,17 @@ describe("PgEndpoint.make", () => {
 
   it("takes the name of a host as the wire does, wherever it is given", () => {
     const nameOf = (options: PgEndpoint.Options) => PgEndpoint.make({ ...options, database: "app" }).name
-    for (const options of [{ host: " Bücher.example. " }, { connectionString: "postgres://Bücher.example./app" }])
+    for (const options of [{ host: " Bücher.example. " }, { url: "postgres://Bücher.example./app" }])
       expect(nameOf(options)).toBe("postgres://xn--bcher-kva.example:5432/app")
     expect(nameOf({ host: "[::1]" })).toBe("postgres://[::1]:5432/app")
   })
 
   it("is named after where it connects to, without secrets", () => {
-    const connectionString = "postgres://user:secret@db.example.com:6543/app?application_name=secret"
-    for (const given of [connectionString, Redacted.make(connectionString)]) {
-      expect(PgEndpoint.make({ connectionString: given }).name).toBe("postgres://db.example.com:6543/app")
+    const url = "postgres://user:secret@db.example.com:6543/app?application_name=secret"
+    for (const given of [url, Redacted.make(url)]) {
+      expect(PgEndpoint.make({ url: given }).name).toBe("postgres://db.example.com:6543/app")
     }
-    expect(PgEndpoint.make({ connectionString, name: "orders" }).name).toBe("orders")
+    expect(PgEndpoint.make({ url, name: "orders" }).name).toBe("orders")
   })
 })
 

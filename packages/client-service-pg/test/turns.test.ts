@@ -294,7 +294,6 @@ describe("the heartbeat", () => {
         prepared: () => {}
       }
       const pg = yield* PgService.make({ endpoint })
-      yield* pg.service.start
       // @ts-expect-error: all that the service asks of it.
       yield* accept(refusing)
       for (let probe = 0; probe < 3; probe++) {

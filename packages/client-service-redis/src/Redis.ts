@@ -4,16 +4,17 @@
  * @since 0.1.0
  */
 import type { RedisArgument } from "@redis/client"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
+import * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
 import { messages } from "./internal/messages.js"
 import { notReadyAnyLonger, ping } from "./internal/ping.js"
@@ -500,7 +501,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
 export const layer = <R1 = never, R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
   options: LayerOptions<R1, R3, R4, W>
 ): Layer.Layer<Redis, ClientService.WaitError<W, ConnectFailure>, R1 | Exclude<R3, Scope.Scope> | R4> =>
-  Layer.provide(Layer.effect(Redis, Effect.map(Connection, fromService)), connectionLayer(options))
+  DriverLayer.make("Redis.layer", Redis, make(options), options.waitForConnection)
 
 /**
  * Makes a Layer of Redis as `layer` does, with an endpoint that is read from the configuration. What makes no sense there
@@ -525,18 +526,8 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
   Redis,
   ConfigError.ConfigError | ClientService.WaitError<W, ConnectFailure>,
   Exclude<R3, Scope.Scope> | R4
-> => {
-  const endpoint = Config.unwrap(server).pipe(Config.mapAttempt((server) => RedisEndpoint.make(server)))
-  return Layer.unwrapEffect(Effect.map(endpoint, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint })))
-}
-
-class Connection extends Context.Tag("effect-client-service-redis/Redis/Connection")<
-  Connection,
-  ClientService.ClientService<RedisConnection, ConnectFailure>
->() {}
-
-const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
-  ClientService.layer(Connection, { ...withHeartbeat(options), waitForConnection: options.waitForConnection })
+> =>
+  DriverLayer.config(server, RedisEndpoint.make<never>, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint }))
 
 const withHeartbeat = <R1, R3, R4>({ heartbeat, ...options }: Options<R1, R3, R4>) => {
   if (heartbeat === false) return options

@@ -6,10 +6,10 @@
 import type { ConnectionOptions } from "node:tls"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
-import { InvalidOption } from "effect-client-service/InvalidOption"
 import * as Address from "effect-client-service-driver/Address"
+import * as Credential from "effect-client-service-driver/Credential"
+import * as ServerUrl from "effect-client-service-driver/ServerUrl"
 import * as Validate from "effect-client-service-driver/Validate"
 import { connect, type Settings } from "./internal/connection.js"
 import type { RedisConnection } from "./RedisConnection.js"
@@ -25,7 +25,7 @@ export interface ServerOptions {
    * database too, and `client_name` or `clientName` the name of the connection; any other query part is refused. Other
    * options take the place of what it says.
    */
-  readonly url?: string | Redacted.Redacted<string> | undefined
+  readonly url?: Credential.Secret | undefined
   /** A name or an IP address. Default `localhost`. */
   readonly host?: string | undefined
   /** Default 6379. */
@@ -34,7 +34,7 @@ export interface ServerOptions {
   readonly path?: string | undefined
   /** The user of the server's ACL. Default: the server's default user. */
   readonly username?: string | undefined
-  readonly password?: Redacted.Redacted<string> | undefined
+  readonly password?: Credential.Secret | undefined
   /** The number of the database. Default 0. */
   readonly database?: number | undefined
   /** What the server calls the connection, in `CLIENT LIST`. */
@@ -52,7 +52,7 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * The password. An Effect that gives it runs at every attempt; if it fails, the attempt fails by a `RedisError` of
    * reason `Credentials`, and the next one asks again.
    */
-  readonly password?: Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted<string>, unknown, R> | undefined
+  readonly password?: Credential.Credential<R> | undefined
   /** TLS, with the options of `node:tls` if any. Default: as the URL says, or false. */
   readonly tls?: boolean | ConnectionOptions | undefined
   /** How long closing waits for the answers to what was sent. Default 1 second. */
@@ -96,14 +96,10 @@ const where = "RedisEndpoint.make"
 const passwordOf = <R>(
   password: Options<R>["password"],
   endpoint: string
-): Effect.Effect<string | undefined, RedisError, R> => {
-  if (password === undefined) return Effect.succeed(undefined)
-  if (Redacted.isRedacted(password)) return Effect.succeed(Redacted.value(password))
-  return Effect.mapBoth(password, {
-    onSuccess: Redacted.value,
-    onFailure: (cause) => new RedisError({ reason: "Credentials", endpoint, cause })
-  })
-}
+): Effect.Effect<string | undefined, RedisError, R> =>
+  password === undefined
+    ? Effect.succeed(undefined)
+    : Credential.reveal(password, (cause) => new RedisError({ reason: "Credentials", endpoint, cause }))
 
 const settingsOf = <R>(
   options: Options<R>
@@ -123,7 +119,7 @@ const settingsOf = <R>(
       username: options.username ?? url?.username,
       database: database === undefined ? undefined : Validate.integer(where, "database", database, 0),
       clientName: options.clientName ?? url?.clientName,
-      isAskedAgain: options.password !== undefined && !Redacted.isRedacted(options.password),
+      isAskedAgain: options.password !== undefined && Credential.isAskedAgain(options.password),
       linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
       maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1)
     }
@@ -148,51 +144,26 @@ const socketOf = ({ host, path, port, tls }: Place): Settings["socket"] => {
   return tls === false ? { host, port } : { ...(tls === true ? {} : tls), host, port, tls: true }
 }
 
-interface Parsed {
-  readonly host: string
-  readonly port: number | undefined
-  readonly isTls: boolean
-  readonly username: string | undefined
-  readonly password: Redacted.Redacted<string> | undefined
-  readonly database: number | undefined
-  readonly clientName: string | undefined
-}
-
-const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
-  try {
-    const { hostname, password, pathname, port, protocol, searchParams, username } = new URL(
-      typeof url === "string" ? url : Redacted.value(url)
-    )
-    const query = queryOf(searchParams)
-    const path = /^\/(\d+)$/.exec(pathname)?.[1]
-    const database = path ?? query.database
-    if (path !== undefined && query.database !== undefined && path !== query.database) throw new Error()
-    const isRedis = protocol === "redis:" || protocol === "rediss:"
-    if (isRedis && hostname !== "" && (path !== undefined || pathname === "" || pathname === "/"))
-      return {
-        host: decodeURIComponent(hostname),
-        port: port === "" ? undefined : Number(port),
-        isTls: protocol === "rediss:",
-        username: username === "" ? undefined : decodeURIComponent(username),
-        password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
-        database: database === undefined ? undefined : Number(database),
-        clientName: query.clientName
-      }
-  } catch (error) {
-    if (error instanceof InvalidOption) throw error
-    // What is wrong with it may be next to the password, so that is not told.
+const parsed = (url: Credential.Secret) => {
+  const expected = "redis://[[username][:password]@]host[:port][/database]"
+  const { host, password, path, port, query, scheme, username } = ServerUrl.parse(where, "url", url, {
+    schemes: ["redis", "rediss"],
+    // By the names that clients of several languages have for them.
+    query: ["db", "database", "client_name", "clientName"],
+    expected
+  })
+  const asked = query.db ?? query.database
+  if (asked !== undefined && !/^\d+$/.test(asked)) Validate.refuse(where, "url", `?db=${asked}`, "a number")
+  const isOne = path === undefined || (/^\d+$/.test(path) && (asked === undefined || asked === path))
+  if (!isOne) Validate.refuse(where, "url", "<redacted>", expected)
+  const database = path ?? asked
+  return {
+    host,
+    port,
+    isTls: scheme === "rediss",
+    username,
+    password,
+    database: database === undefined ? undefined : Number(database),
+    clientName: query.client_name ?? query.clientName
   }
-  return Validate.refuse(where, "url", "<redacted>", "redis://[[username][:password]@]host[:port][/database]")
 }
-
-// By the names that clients of several languages have for them.
-const queryOf = (query: URLSearchParams) => {
-  for (const name of query.keys()) {
-    if (!parts.includes(name)) Validate.refuse(where, "url", `?${name}=`, `without query parts but ${parts.join(", ")}`)
-  }
-  const database = query.get("db") ?? query.get("database") ?? undefined
-  if (database !== undefined && !/^\d+$/.test(database)) Validate.refuse(where, "url", `?db=${database}`, "a number")
-  return { database, clientName: query.get("client_name") ?? query.get("clientName") ?? undefined }
-}
-
-const parts = ["db", "database", "client_name", "clientName"]

@@ -21,7 +21,6 @@ const queriesBy = (callers: number, calls: number): Row => ({
     const service = yield* PgService.make({
       endpoint: PgEndpoint.make({ host, port, user, database, password: Redacted.make(password) })
     })
-    yield* service.service.start
     yield* Effect.orDie(service.service.whenConnected())
     const client = yield* Effect.acquireRelease(
       Effect.promise(async () => {

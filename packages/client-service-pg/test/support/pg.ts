@@ -15,10 +15,7 @@ export const start = (
     retryPolicy: RetryPolicy.fromFunction(() => 20),
     endpoint: endpointOf(server, connection),
     ...options
-  }).pipe(
-    Effect.tap(({ service }) => service.start),
-    Logger.withMinimumLogLevel(LogLevel.None)
-  )
+  }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
 
 type State = ConnectionState.ConnectionState<PgConnection.PgConnection, PgError.ConnectFailure>
 

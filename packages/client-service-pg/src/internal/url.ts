@@ -1,10 +1,10 @@
 import * as Validate from "effect-client-service-driver/Validate"
 import type { ClientConfig } from "pg"
 
-/** What a connection string says, with the parts that `pg` does not look at. */
-export const ofConnectionString = (connectionString: string): ClientConfig => {
+/** What a URL says, with the parts that `pg` does not look at. */
+export const ofUrl = (connectionString: string): ClientConfig => {
   const where = "PgEndpoint.make"
-  const refuse = (value: string, expected: string) => Validate.refuse(where, "connectionString", value, expected)
+  const refuse = (value: string, expected: string) => Validate.refuse(where, "url", value, expected)
   const query = new URLSearchParams(/\?(.*)$/s.exec(connectionString)?.[1] ?? "")
   for (const name of query.keys()) {
     if (!parts.has(name)) refuse(`?${name}=`, `without query parts but ${[...parts].join(", ")}`)

@@ -1,0 +1,61 @@
+/**
+ * What a driver logs in with.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+
+/**
+ * A password or a token; or an Effect that gives it, which runs at every attempt to connect: one that was rotated needs no
+ * restart.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Credential<R = never> = Secret | Effect.Effect<Secret, unknown, R>
+
+/**
+ * A secret that is known. As a text, it may be told by whoever prints the options.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Secret = string | Redacted.Redacted<string>
+
+/**
+ * Gives the text of a credential. What an Effect fails with is the source's and not the server's, so a driver makes an error
+ * of its own of it, after which the next attempt asks again. It is the cause of that error even if it is a defect.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const reveal = <E, R>(
+  credential: Credential<R>,
+  onFailure: (cause: unknown) => E
+): Effect.Effect<string, E, R> =>
+  isAskedAgain(credential)
+    ? Effect.catchAllDefect(credential, Effect.fail).pipe(
+        Effect.filterOrFail(isSecret, () => new TypeError("a credential must be a text or a Redacted")),
+        Effect.mapBoth({ onSuccess: textOf, onFailure })
+      )
+    : Effect.succeed(textOf(credential))
+
+/**
+ * Tells whether a credential is asked for at every attempt. One that the server has refused is final only if it is not.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isAskedAgain = <R>(credential: Credential<R>): credential is Effect.Effect<Secret, unknown, R> =>
+  Effect.isEffect(credential)
+
+/**
+ * The text of a secret.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const textOf = (secret: Secret): string => (Redacted.isRedacted(secret) ? Redacted.value(secret) : secret)
+
+const isSecret = (value: unknown): value is Secret => typeof value === "string" || Redacted.isRedacted(value)

@@ -1,0 +1,51 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { Credential } from "effect-client-service-driver"
+
+class Refused {
+  constructor(readonly cause: unknown) {}
+}
+
+const reveal = (credential: Credential.Credential) =>
+  Effect.merge(Credential.reveal(credential, (cause) => new Refused(cause)))
+
+describe("a credential", () => {
+  it.effect.each<[string, Credential.Credential]>([
+    ["a text", "secret"],
+    ["a Redacted", Redacted.make("secret")],
+    ["an Effect that gives a text", Effect.succeed("secret")],
+    ["an Effect that gives a Redacted", Effect.succeed(Redacted.make("secret"))]
+  ])("may be %s", ([, credential]) =>
+    Effect.gen(function* () {
+      expect(yield* reveal(credential)).toBe("secret")
+    })
+  )
+
+  it.effect("is asked for every time if it is an Effect, and only then", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const credential = Effect.sync(() => {
+        asked += 1
+        return String(asked)
+      })
+      expect([yield* reveal(credential), yield* reveal(credential)]).toEqual(["1", "2"])
+      expect(["secret", Redacted.make("secret"), credential].map(Credential.isAskedAgain)).toEqual([false, false, true])
+    })
+  )
+
+  const sealed = new Error("sealed")
+  it.effect.each<[string, Credential.Credential, unknown]>([
+    ["fails", Effect.fail(sealed), sealed],
+    ["dies", Effect.die(sealed), sealed],
+    [
+      "gives no secret",
+      // What a program without types may give.
+      Effect.map(Effect.void, () => JSON.parse("7")),
+      new TypeError("a credential must be a text or a Redacted")
+    ]
+  ])("fails as its driver says if its source %s", ([, credential, cause]) =>
+    Effect.gen(function* () {
+      expect(yield* reveal(credential)).toEqual(new Refused(cause))
+    })
+  )
+})
