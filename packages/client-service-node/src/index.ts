@@ -1,6 +1,16 @@
 /**
  * @since 0.1.0
  */
+export * as ChildProcessEndpoint from "./ChildProcessEndpoint.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as ChildProcessError from "./ChildProcessError.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ConnectError from "./ConnectError.js"
 
 /**

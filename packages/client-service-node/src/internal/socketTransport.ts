@@ -7,17 +7,13 @@ import { type Transport, TransportError } from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
 import { isCutOff } from "./cutOff.js"
 import type * as OpenSocket from "./openSocket.js"
+import { type Owner, Sending } from "./sending.js"
+import { within } from "./turn.js"
 
 export interface Settings extends Omit<OpenSocket.Settings, "connect"> {
   /** How long a close waits for the peer, and a loss for the reader. */
   readonly linger: Duration.Duration
   readonly incoming: Incoming.Incoming<ConnectError>
-}
-
-/** What waits for its turn to write. */
-interface Queued {
-  readonly write: () => void
-  readonly refuse: (refusal: TransportError) => void
 }
 
 /**
@@ -26,13 +22,13 @@ interface Queued {
  * It listens to each event of the socket once and for ever, so that no error event is ever without a listener, and
  * reading and writing add none.
  */
-export class SocketTransport implements Transport {
+export class SocketTransport implements Transport, Owner {
   readonly remote: string
   private phase: "opening" | "open" | "ended" | "closing" = "opening"
   private readonly received: Incoming.Incoming<ConnectError>
   private readonly openers = new Set<() => void>()
   private readonly closers = new Set<() => void>()
-  private readonly queue = new Set<Queued>()
+  private readonly sending: Sending
 
   constructor(
     private readonly socket: Net.Socket,
@@ -41,9 +37,10 @@ export class SocketTransport implements Transport {
     this.remote = settings.address
     this.received = settings.incoming
     this.received.from(socket)
+    this.sending = new Sending(socket, this)
     socket.on(settings.openEvent, () => this.opened())
     socket.on("data", (chunk) => this.received.offer(chunk))
-    socket.on("drain", () => this.drained())
+    socket.on("drain", () => this.sending.settle())
     socket.on("end", () => this.ended())
     socket.on("error", (error) => this.failed(error))
     socket.on("close", () => this.closed())
@@ -83,56 +80,18 @@ export class SocketTransport implements Transport {
     return fromNodeError(Object.assign(error, { code: "ERR_SSL_UNEXPECTED_EOF_WHILE_READING" }), this.settings.address)
   }
 
-  readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> =>
-    Effect.suspend(() => {
-      if (!this.isWritable) return this.refused
-      if (this.queue.size === 0 && !this.socket.writableNeedDrain) return this.accept(chunk)
-      return this.inTurn((resume) => resume(this.accept(chunk)))
-    })
+  readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> => this.sending.write(chunk)
 
   get end(): Effect.Effect<void, TransportError> {
-    return this.inTurn((resume) => {
-      this.socket.end(() => {
-        resume(this.socket.writableFinished ? Effect.void : this.refusal("Write"))
-      })
-    })
+    return this.sending.end
   }
 
-  private accept(chunk: Uint8Array | string): Effect.Effect<void> {
-    try {
-      // The caller may use the array again, and the socket keeps what the system does not take at once.
-      this.socket.write(chunk instanceof Uint8Array ? Buffer.from(chunk) : chunk)
-      return Effect.void
-    } catch (defect) {
-      return Effect.die(defect)
-    }
-  }
-
-  // What is queued is written by the event that makes room, for writes to keep their order.
-  private inTurn(
-    write: (resume: (effect: Effect.Effect<void, TransportError>) => void) => void
-  ): Effect.Effect<void, TransportError> {
-    return Effect.async((resume) => {
-      const queued: Queued = { write: () => write(resume), refuse: resume }
-      this.queue.add(queued)
-      this.drained()
-      return Effect.sync(() => {
-        this.queue.delete(queued)
-      })
-    })
-  }
-
-  private get isWritable(): boolean {
-    return this.phase === "open" && this.socket.writable
-  }
-
-  // A turn later: callers that try again without a pause would starve those who are to learn of the end.
-  private get refused(): Effect.Effect<never, TransportError> {
-    return Effect.flatMap(turn, () => this.refusal("Write"))
+  get isOpen(): boolean {
+    return this.phase === "open"
   }
 
   // A socket that is destroyed knows its error before it tells.
-  private refusal(operation: "Read" | "Write"): TransportError {
+  refusal(operation: "Read" | "Write"): TransportError {
     const cause = this.socket.errored
     return cause === null || this.phase === "closing"
       ? new TransportError({ reason: "Closed" })
@@ -144,16 +103,6 @@ export class SocketTransport implements Transport {
     this.phase = "open"
     this.settings.tune(this.socket)
     wake(this.openers)
-  }
-
-  private drained(): void {
-    for (const queued of this.queue) {
-      const isWritable = this.isWritable
-      if (isWritable && this.socket.writableNeedDrain) return
-      this.queue.delete(queued)
-      if (isWritable) queued.write()
-      else queued.refuse(this.refusal("Write"))
-    }
   }
 
   private ended(): void {
@@ -180,7 +129,7 @@ export class SocketTransport implements Transport {
   /** Lets everything that waits look again. */
   private settle(): void {
     wake(this.openers)
-    this.drained()
+    this.sending.settle()
   }
 
   /**
@@ -198,10 +147,9 @@ export class SocketTransport implements Transport {
       return Effect.void
     }
     socket.end()
-    // The event loop may have been held up meanwhile, and the peer's goodbye be in the socket.
-    const late = Effect.zipRight(Effect.sleep(linger), turn)
-    return Effect.raceFirst(Effect.interruptible(this.whenClosed), Effect.interruptible(late)).pipe(
-      Effect.ensuring(Effect.sync(() => socket.destroy()))
+    return Effect.ensuring(
+      within(this.whenClosed, linger),
+      Effect.sync(() => socket.destroy())
     )
   })
 
@@ -216,10 +164,6 @@ export class SocketTransport implements Transport {
     })
   }
 }
-
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
 
 const wake = (waiting: Set<() => void>): void => {
   for (const resume of [...waiting]) {
