@@ -5,8 +5,9 @@ import { join } from "node:path"
 import { expect, it } from "@effect/vitest"
 import { Effect, Scope } from "effect"
 import { Endpoint, TestEndpoint, type Transport } from "effect-client-service"
-import { NodeEndpoint } from "effect-client-service-node"
+import { ChildProcessEndpoint, NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
+import { running } from "./support/processes.js"
 import { echo, listen, type ServerOptions } from "./support/server.js"
 import { readText, type SocketEndpoint } from "./support/service.js"
 
@@ -86,5 +87,15 @@ it.scopedLive("TCP whose sockets belong to another Scope is found out", () =>
     const leaking = Endpoint.make({ name: "leaking", connect: () => Scope.extend(connect({ lost: () => {} }), owner) })
     const error = yield* Effect.flip(TestEndpoint.checkEndpoint(leaking, { open: server.open, patience: "2 seconds" }))
     expect(error).toMatchObject({ _tag: "EndpointRuleBroken", endpoint: "leaking", rule: "Releases" })
+  })
+)
+
+it.scopedLive("a child process keeps the rules of an endpoint", () =>
+  Effect.gen(function* () {
+    // What keeps it from a process of another test.
+    const marker = `rules-${process.pid}`
+    const endpoint = ChildProcessEndpoint.make("sh", ["-c", `: ${marker}; cat; :`], { killTimeout: "5 seconds" })
+    const open = Effect.sync(() => running().filter(({ command }) => command.includes(marker)).length)
+    yield* TestEndpoint.checkEndpoint(endpoint, { open, use: ping })
   })
 )

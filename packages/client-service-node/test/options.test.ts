@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Inspectable } from "effect"
 import { InvalidOption } from "effect-client-service"
-import { NodeEndpoint } from "effect-client-service-node"
+import { ChildProcessEndpoint, NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
 
 const host = "127.0.0.1"
@@ -41,9 +41,34 @@ describe("options", () => {
     // @ts-expect-error: it is no function
     ["checkServerIdentity", () => NodeEndpoint.tls({ host, port, checkServerIdentity: "fingerprint" })],
     ["ALPNProtocols", () => NodeEndpoint.tls({ host, port, ALPNProtocols: ["h2", ""] })],
-    ["ALPNProtocols", () => NodeEndpoint.tls({ host, port, ALPNProtocols: ["x".repeat(256)] })]
+    ["ALPNProtocols", () => NodeEndpoint.tls({ host, port, ALPNProtocols: ["x".repeat(256)] })],
+    ["command", () => ChildProcessEndpoint.make("")],
+    ["command", () => ChildProcessEndpoint.make("node\0.exe")],
+    // @ts-expect-error: one text is no array of them
+    ["args", () => ChildProcessEndpoint.make("node", "--stdio")],
+    ["args", () => ChildProcessEndpoint.make("node", ["a\0b"])],
+    ["cwd", () => ChildProcessEndpoint.make("node", [], { cwd: "" })],
+    ["env", () => ChildProcessEndpoint.make("node", [], { env: { "A=B": "c" } })],
+    ["env", () => ChildProcessEndpoint.make("node", [], { env: { A: "b\0c" } })],
+    // @ts-expect-error: there is no such signal
+    ["killSignal", () => ChildProcessEndpoint.make("node", [], { killSignal: "SIGNO" })],
+    ["killTimeout", () => ChildProcessEndpoint.make("node", [], { killTimeout: -1 })],
+    ["linger", () => ChildProcessEndpoint.make("node", [], { linger: Number.POSITIVE_INFINITY })],
+    ["receiveBuffer", () => ChildProcessEndpoint.make("node", [], { receiveBuffer: 0 })],
+    ["stderrTail", () => ChildProcessEndpoint.make("node", [], { stderrTail: -1 })],
+    // @ts-expect-error: it is no function
+    ["onStderr", () => ChildProcessEndpoint.make("node", [], { onStderr: "inherit" })],
+    ["name", () => ChildProcessEndpoint.make("node", [], { name: " " })]
   ])("refuses a bad %s", (option, make) => {
     expect(refusal(make).option).toBe(option)
+  })
+
+  it("does not show the arguments and the environment of a process that it refuses", () => {
+    const errors = [
+      refusal(() => ChildProcessEndpoint.make("node", ["hunter2", "\0"])),
+      refusal(() => ChildProcessEndpoint.make("node", [], { env: { TOKEN: "hunter2\0" } }))
+    ]
+    for (const error of errors) expect(Inspectable.toStringUnknown(error) + error.message).not.toContain("hunter2")
   })
 
   it.effect("refuses a key that is none or not that of the certificate, and does not show it", () =>

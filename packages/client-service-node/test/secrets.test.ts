@@ -3,7 +3,7 @@ import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Logger, LogLevel, Queue, Stream, Tracer } from "effect"
 import { ClientService, RetryPolicy } from "effect-client-service"
-import { NodeEndpoint } from "effect-client-service-node"
+import { ChildProcessEndpoint, NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
 import { closedPort, echo, listen } from "./support/server.js"
 
@@ -115,6 +115,40 @@ describe("what is logged, traced, thrown and shown", () => {
       }
       const [, body = ""] = credentials.key.split("\n")
       for (const secret of ["hunter2", passphrase, body]) expect(said).not.toContain(secret)
+    })
+  )
+
+  // Kind 15
+  it.scopedLive("has nothing of the arguments and the environment of a process", () =>
+    Effect.gen(function* () {
+      const script = "echo ready; read -r line; exit 7"
+      const secrets = ["--token=hunter2", "open sesame"]
+      const [token = "", SECRET] = secrets
+      const said = yield* overheard((say) =>
+        Effect.gen(function* () {
+          for (const [command, ...args] of [["sh", "-c", script], ["no-such-command"], ["/"]] as const) {
+            const service = yield* ClientService.make({
+              endpoint: ChildProcessEndpoint.make(command, [...args, token], { env: { SECRET }, linger: 50 }),
+              prepare: (transport) =>
+                Effect.zipRight(
+                  Effect.sync(() => say(read(transport))),
+                  Effect.zipRight(Stream.runHead(transport.incoming), transport.write("hunter2\n"))
+                ),
+              retryPolicy: RetryPolicy.fromFunction((failures) => (failures < 2 ? 1 : 1_000_000))
+            })
+            yield* service.state.changes.pipe(
+              Stream.runForEach((state) => Effect.sync(() => say(read([state, service])))),
+              Effect.forkScoped
+            )
+            yield* service.start
+            say(read(yield* Effect.flip(service.use(() => Effect.never).pipe(Effect.timeout(2000)))))
+          }
+        })
+      )
+      for (const what of ["process:sh", "exit code 7", "no-such-command", "ENOENT", "EACCES", "(pid "]) {
+        expect(said).toContain(what)
+      }
+      for (const secret of ["hunter2", "open sesame", script]) expect(said).not.toContain(secret)
     })
   )
 

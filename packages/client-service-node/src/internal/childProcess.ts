@@ -81,129 +81,136 @@ const mostUnread = 4 * 1024 * 1024
  */
 export class LiveProcess implements Transport, Owner {
   readonly remote: string
-  private readonly group: ProcessGroup
-  private readonly release: () => void
-  private readonly sending: Sending
-  private readonly tail: Tail
+  // Not to be seen by whoever looks at the transport: they have the arguments and the environment.
+  readonly #child: ChildProcessWithoutNullStreams
+  readonly #settings: Settings
+  readonly #received: Incoming.Incoming<ChildProcessError>
+  readonly #group: ProcessGroup
+  readonly #release: () => void
+  readonly #sending: Sending
+  readonly #tail: Tail
   /** The first sign that the connection does not go on. */
-  private readonly sign = Deferred.unsafeMake<Reason>(FiberId.none)
-  private readonly exit = Deferred.unsafeMake<void>(FiberId.none)
-  private exited: Exited | undefined
-  private phase: "open" | "lost" | "closing" = "open"
+  readonly #sign = Deferred.unsafeMake<Reason>(FiberId.none)
+  readonly #exit = Deferred.unsafeMake<void>(FiberId.none)
+  #exited: Exited | undefined
+  #phase: "open" | "lost" | "closing" = "open"
   /** How many of the standard output and error are open, and how many bytes have come of them. */
-  private outputs = 2
-  private bytes = 0
+  #outputs = 2
+  #bytes = 0
 
   constructor(
-    private readonly child: ChildProcessWithoutNullStreams,
+    child: ChildProcessWithoutNullStreams,
     readonly pid: number,
-    private readonly settings: Settings,
-    private readonly received: Incoming.Incoming<ChildProcessError>
+    settings: Settings,
+    received: Incoming.Incoming<ChildProcessError>
   ) {
     const { stderr, stdin, stdout } = child
     this.remote = `${settings.command} (pid ${pid})`
-    this.group = new ProcessGroup(child, pid)
-    this.release = guard(pid)
-    this.sending = new Sending(stdin, this)
-    this.tail = new Tail(settings.stderrTail)
+    this.#child = child
+    this.#settings = settings
+    this.#received = received
+    this.#group = new ProcessGroup(child, pid)
+    this.#release = guard(pid)
+    this.#sending = new Sending(stdin, this)
+    this.#tail = new Tail(settings.stderrTail)
     received.from({
       // What is there at the exit is no more than the system keeps. It is taken, for the exit to be told.
-      pause: () => this.exited ?? stdout.pause(),
+      pause: () => this.#exited ?? stdout.pause(),
       resume: () => stdout.resume()
     })
     child.on("error", () => {})
-    child.on("exit", (exitCode, signal) => this.ended({ exitCode, signal }))
-    stdin.on("drain", () => this.sending.settle())
-    stdin.on("error", () => this.tell("InputClosed"))
-    stdin.on("close", () => this.sending.settle())
+    child.on("exit", (exitCode, signal) => this.#ended({ exitCode, signal }))
+    stdin.on("drain", () => this.#sending.settle())
+    stdin.on("error", () => this.#tell("InputClosed"))
+    stdin.on("close", () => this.#sending.settle())
     stdout.on("data", (chunk: Buffer) => {
-      this.bytes += chunk.length
-      this.received.offer(chunk)
+      this.#bytes += chunk.length
+      this.#received.offer(chunk)
     })
     stdout.on("error", () => {})
     stdout.on("close", () => {
-      this.outputs -= 1
-      this.tell("OutputClosed")
+      this.#outputs -= 1
+      this.#tell("OutputClosed")
     })
     // It is read whatever happens: a process whose errors nobody reads would wait for that.
     stderr.on("data", (chunk: Buffer) => {
-      this.bytes += chunk.length
-      this.tail.add(chunk)
-      this.settings.onStderr(chunk)
+      this.#bytes += chunk.length
+      this.#tail.add(chunk)
+      this.#settings.onStderr(chunk)
     })
     stderr.on("error", () => {})
     stderr.on("close", () => {
-      this.outputs -= 1
+      this.#outputs -= 1
     })
   }
 
   get incoming(): Transport["incoming"] {
-    return this.received.stream
+    return this.#received.stream
   }
 
-  readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> => this.sending.write(chunk)
+  readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> => this.#sending.write(chunk)
 
   get end(): Effect.Effect<void, TransportError> {
-    return this.sending.end
+    return this.#sending.end
   }
 
   get isOpen(): boolean {
-    return this.phase === "open" && this.exited === undefined
+    return this.#phase === "open" && this.#exited === undefined
   }
 
   refusal(operation: "Read" | "Write"): TransportError {
-    if (this.phase === "closing") return new TransportError({ reason: "Closed" })
-    const cause = this.exited === undefined ? this.child.stdin.errored : this.loss("Exited")
+    if (this.#phase === "closing") return new TransportError({ reason: "Closed" })
+    const cause = this.#exited === undefined ? this.#child.stdin.errored : this.#loss("Exited")
     return cause === null ? new TransportError({ reason: "Closed" }) : new TransportError({ reason: operation, cause })
   }
 
   /** Waits for the end of the connection, and tells of it. */
   get watch(): Effect.Effect<void> {
     return Effect.gen(this, function* () {
-      const reason = yield* Deferred.await(this.sign)
+      const reason = yield* Deferred.await(this.#sign)
       // Of a process that ends, its streams are closed first.
-      yield* within(Deferred.await(this.exit), this.settings.linger)
-      if (this.exited !== undefined) yield* this.drained
-      const loss = this.loss(reason)
-      this.phase = "lost"
-      this.sending.settle()
+      yield* within(Deferred.await(this.#exit), this.#settings.linger)
+      if (this.#exited !== undefined) yield* this.#drained
+      const loss = this.#loss(reason)
+      this.#phase = "lost"
+      this.#sending.settle()
       const isClean = loss.reason === "OutputClosed" || loss.exitCode === 0
-      this.received.end(isClean ? undefined : new TransportError({ reason: "Read", cause: loss }), loss)
+      this.#received.end(isClean ? undefined : new TransportError({ reason: "Read", cause: loss }), loss)
     })
   }
 
   // The end of the output would not do, as the children of the process may have it too, and live on. But what the process
   // has written itself is there, and is taken by the event loop in its next turn.
-  private get drained(): Effect.Effect<void> {
-    const most = this.bytes + mostUnread
+  get #drained(): Effect.Effect<void> {
+    const most = this.#bytes + mostUnread
     const look = (before: number): Effect.Effect<void> =>
       Effect.flatMap(turn, () =>
-        this.outputs === 0 || this.bytes === before || this.bytes > most ? Effect.void : look(this.bytes)
+        this.#outputs === 0 || this.#bytes === before || this.#bytes > most ? Effect.void : look(this.#bytes)
       )
     // The streams that were held back begin to flow in the first of these turns.
     return Effect.zipRight(turn, look(Number.NaN))
   }
 
-  private loss(sign: Reason): ChildProcessError {
-    const { command } = this.settings
-    const { exitCode = null, signal = null } = this.exited ?? {}
-    const stderr = this.tail.text
+  #loss(sign: Reason): ChildProcessError {
+    const { command } = this.#settings
+    const { exitCode = null, signal = null } = this.#exited ?? {}
+    const stderr = this.#tail.text
     if (signal !== null) return new ChildProcessError({ reason: "Killed", command, signal, stderr })
     if (exitCode !== null) return new ChildProcessError({ reason: "Exited", command, exitCode, stderr })
     return new ChildProcessError({ reason: sign, command, stderr })
   }
 
-  private ended(exited: Exited): void {
-    this.exited = exited
-    this.sending.settle()
-    this.child.stdout.resume()
-    Deferred.unsafeDone(this.exit, Exit.void)
-    this.tell("Exited")
+  #ended(exited: Exited): void {
+    this.#exited = exited
+    this.#sending.settle()
+    this.#child.stdout.resume()
+    Deferred.unsafeDone(this.#exit, Exit.void)
+    this.#tell("Exited")
   }
 
-  private tell(reason: Reason): void {
-    Deferred.unsafeDone(this.sign, Exit.succeed(reason))
-    this.sending.settle()
+  #tell(reason: Reason): void {
+    Deferred.unsafeDone(this.#sign, Exit.succeed(reason))
+    this.#sending.settle()
   }
 
   /**
@@ -211,31 +218,31 @@ export class LiveProcess implements Transport, Owner {
    * the signal, and at last by one that none can refuse.
    */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    const { killSignal, killTimeout } = this.settings
-    const { stderr, stdin, stdout } = this.child
-    this.phase = "closing"
-    this.sending.settle()
-    this.received.close()
+    const { killSignal, killTimeout } = this.#settings
+    const { stderr, stdin, stdout } = this.#child
+    this.#phase = "closing"
+    this.#sending.settle()
+    this.#received.close()
     stdin.end()
     // A process that waits for room for its output does not see the end of its input.
     stdout.resume()
-    const waiting = this.exited === undefined ? within(this.group.gone, killTimeout) : Effect.void
+    const waiting = this.#exited === undefined ? within(this.#group.gone, killTimeout) : Effect.void
     const killing = (signal: NodeJS.Signals, timeout: Duration.Duration) =>
       Effect.suspend(() => {
-        if (this.group.isGone) return Effect.void
-        this.group.signal(signal)
+        if (this.#group.isGone) return Effect.void
+        this.#group.signal(signal)
         // One that is stopped heeds no other signal.
-        this.group.signal("SIGCONT")
-        return within(this.group.gone, timeout)
+        this.#group.signal("SIGCONT")
+        return within(this.#group.gone, timeout)
       })
     return waiting.pipe(
       Effect.zipRight(killing(killSignal, killTimeout)),
       Effect.zipRight(killing("SIGKILL", reaping)),
       Effect.ensuring(
         Effect.sync(() => {
-          this.release()
+          this.#release()
           for (const stream of [stdin, stdout, stderr]) stream.destroy()
-          this.child.unref()
+          this.#child.unref()
         })
       )
     )

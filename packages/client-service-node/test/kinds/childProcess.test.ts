@@ -5,7 +5,7 @@ import { Chunk, Data, Effect, Exit, Fiber, Logger, LogLevel, Scope, Stream } fro
 import { ClientService, RetryPolicy, type Transport } from "effect-client-service"
 import { ChildProcessEndpoint } from "effect-client-service-node"
 import { connect, folder, inGroup, node, running, shell } from "../support/processes.js"
-import { readText, startService, stateOf } from "../support/service.js"
+import { connectOnce, readText, startService, stateOf } from "../support/service.js"
 import { turns, until } from "../support/turns.js"
 import { nothingUncaught } from "../support/uncaught.js"
 
@@ -451,6 +451,40 @@ describe("closing leaves no process", () => {
       process.off("warning", warned)
       expect([ours(), process.listenerCount("exit")]).toEqual(before)
       expect(warnings).toEqual([])
+    })
+  )
+})
+
+describe("the environment of a process", () => {
+  const environmentOf = <E>(options: ChildProcessEndpoint.Options<E>) =>
+    Effect.scoped(
+      Effect.flatMap(
+        connectOnce(ChildProcessEndpoint.make("sh", ["-c", "echo $GIVEN; echo $HOME; pwd"], options)),
+        (t) => Effect.map(textOf(t), (text) => text.trimEnd().split("\n"))
+      )
+    )
+
+  // Kind 15
+  it.scopedLive("is that of this one, with what is added and without what is taken away", () =>
+    Effect.gen(function* () {
+      const cwd = yield* folder
+      expect(yield* environmentOf({ cwd, env: { GIVEN: "given" } })).toEqual(["given", process.env["HOME"], cwd])
+      expect(yield* environmentOf({ cwd, env: { GIVEN: "given", HOME: undefined } })).toEqual(["given", "", cwd])
+      const { PATH } = process.env
+      expect(yield* environmentOf({ cwd, env: { PATH }, extendEnv: false })).toEqual(["", "", cwd])
+    })
+  )
+
+  // Kind 15
+  it.scopedLive("is made afresh for each, and may fail or be refused", () =>
+    Effect.gen(function* () {
+      let made = 0
+      const env = Effect.sync((): ChildProcessEndpoint.Environment => ({ GIVEN: `${++made}` }))
+      expect((yield* environmentOf({ env }))[0]).toBe("1")
+      expect((yield* environmentOf({ env }))[0]).toBe("2")
+      expect(yield* Effect.flip(environmentOf({ env: Effect.fail("no token") }))).toBe("no token")
+      const bad = environmentOf({ env: Effect.succeed({ GIVEN: "hunter2\0" }) })
+      expect(yield* Effect.flip(bad)).toMatchObject({ reason: "InvalidOption", command: "sh" })
     })
   )
 })
