@@ -8,7 +8,7 @@ import type { Asking } from "./support/asking.js"
 import * as LanguageServer from "./support/languageServer.js"
 import * as Mcp from "./support/mcp.js"
 import { folder, type ProcessEndpoint, running } from "./support/processes.js"
-import { turns } from "./support/turns.js"
+import { until } from "./support/turns.js"
 import { nothingUncaught } from "./support/uncaught.js"
 
 /** How often a server is killed and stopped, and what decides when. */
@@ -30,7 +30,7 @@ const patience = "1 minute"
 
 interface Outcome {
   readonly answered: ReadonlySet<string>
-  readonly failed: number
+  /** Calls that did not end. */
   readonly hung: number
   readonly groups: ReadonlySet<number>
 }
@@ -46,7 +46,6 @@ const storm = <E>(
     const answered = new Set<string>()
     const groups = new Set<number>()
     let asked = 0
-    let failed = 0
     let hung = 0
     const random = Random.make(`${name} ${seed}`)
     const service = yield* ClientService.make({
@@ -57,44 +56,43 @@ const storm = <E>(
       retryPolicy: RetryPolicy.fromFunction(() => 1)
     })
     yield* service.start
-    const call = Effect.suspend(() => {
+    /** Asks until the connection is lost. */
+    const caller: Effect.Effect<void> = Effect.suspend(() => {
       const text = `${name}/${asked++}`
       return service
         .use(({ ask }) => ask(text))
         .pipe(
-          Effect.tap((answer) => {
-            expect(answer).toBe(text)
-            answered.add(text)
-          }),
           Effect.exit,
-          Effect.timeoutTo({ duration: patience, onSuccess: (exit) => exit, onTimeout: () => "hung" as const }),
-          Effect.map((exit) => {
-            if (exit === "hung") hung += 1
-            else if (Exit.isFailure(exit)) failed += 1
+          Effect.timeoutTo({ duration: patience, onSuccess: (exit) => exit, onTimeout: () => undefined }),
+          Effect.flatMap((exit) => {
+            if (exit === undefined) hung += 1
+            if (exit === undefined || Exit.isFailure(exit)) return Effect.void
+            expect(exit.value).toBe(text)
+            answered.add(text)
+            return caller
           })
         )
     })
     for (const signal of signals) {
       const { pid } = yield* service.whenConnected()
       groups.add(pid)
-      const calls = yield* Effect.fork(
-        Effect.forEach(
-          Array.from({ length: yield* random.nextIntBetween(1, 10) }),
-          (_, index) => Effect.zipRight(turns(index), call),
+      const enough = answered.size + (yield* random.nextIntBetween(0, 50))
+      const callers = yield* Effect.fork(
+        Effect.all(
+          Array.from({ length: 5 }, () => caller),
           { concurrency: "unbounded" }
         )
       )
-      yield* turns(yield* random.nextIntBetween(0, 30))
+      yield* until(() => answered.size >= enough)
       process.kill(pid, signal)
-      yield* Fiber.join(calls)
-      // One that is stopped may have answered all before.
+      yield* Fiber.join(callers)
       yield* service.connections.pipe(
         Stream.filter((next) => next.pid !== pid),
         Stream.runHead
       )
     }
     yield* service.stop
-    return { answered, failed, groups, hung }
+    return { answered, groups, hung }
   })
 
 /** As many storms as there are services, each with its share of the signals. */
