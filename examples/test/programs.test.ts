@@ -88,7 +88,11 @@ describe("examples", () => {
       ]
     ],
     ["websocket.ts", ['{"tick":1}', '{"tick":2}', '"missed some"', '{"tick":3}', '{"tick":4}']],
-    ["faults.ts", ["+hello", "ConnectionLost"]]
+    ["faults.ts", ["+hello", "ConnectionLost"]],
+    [
+      "child-process.ts",
+      ["1.25", "process:node: the connection was lost: node: the process ended with exit code 1: out of rates", "1.41"]
+    ]
   ] as const) {
     it.scopedLive(`${file} ends, having said what it should`, () =>
       Effect.gen(function* () {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Logger, LogLevel, Random, type Scope, Stream } from "effect"
 import { ClientService, RetryPolicy } from "effect-client-service"
 import { ChildProcessEndpoint } from "effect-client-service-node"
+import { build } from "esbuild"
 import type { Asking } from "./support/asking.js"
 import * as LanguageServer from "./support/languageServer.js"
 import * as Mcp from "./support/mcp.js"
@@ -17,7 +18,18 @@ const kills = Number(KILLS ?? 20)
 const stops = Number(STOPS ?? 5)
 const seed = Number(SEED ?? 1)
 
-const mcpServer = join(import.meta.dirname, "fixtures/mcpServer.mjs")
+/** Makes one file of the MCP server with the SDK, of which it would take most of the time to find all the others. */
+const bundle = (outfile: string) =>
+  Effect.promise(() =>
+    build({
+      entryPoints: [join(import.meta.dirname, "fixtures/mcpServer.mjs")],
+      outfile,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' }
+    })
+  )
 
 /** How many services of each kind there are. */
 const atOnce = 3
@@ -132,6 +144,8 @@ describe("through kills and stops, no call hangs, no answer is lost and no proce
     () =>
       Effect.gen(function* () {
         const directory = yield* folder
+        const mcpServer = join(yield* folder, "mcpServer.mjs")
+        yield* bundle(mcpServer)
         const fileOf = (name: string) => join(directory, name)
         const answered = yield* storms(
           "mcp",
