@@ -1,6 +1,7 @@
 /**
  * Asks an MCP server, a child process, that ends in the middle.
  */
+import { extname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
@@ -8,7 +9,9 @@ import { ClientService } from "effect-client-service"
 import { ChildProcessEndpoint, type ChildProcessError } from "effect-client-service-node"
 import * as Mcp from "./support/mcp.js"
 
-const server = fileURLToPath(new URL("support/mcpServer.ts", import.meta.url))
+// Run as this program is.
+const file = `support/mcpServer${extname(import.meta.url)}`
+const server = [...process.execArgv, fileURLToPath(new URL(file, import.meta.url))]
 
 // #region readme
 type RatesError = ChildProcessError.ChildProcessError | Mcp.McpError
@@ -16,7 +19,7 @@ type RatesError = ChildProcessError.ChildProcessError | Mcp.McpError
 class Rates extends ClientService.Tag("app/Rates")<Rates, Mcp.Mcp, RatesError>() {}
 
 const RatesLive = Rates.layer({
-  endpoint: ChildProcessEndpoint.make("node", ["--import", "tsx", server]),
+  endpoint: ChildProcessEndpoint.make("node", server),
   protocol: Mcp.make,
   prepare: (mcp) => mcp.initialize,
   // A server that hangs is noticed too, and replaced.
