@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel, Stream } from "effect"
 import { ClientService } from "effect-client-service"
-import { peers } from "../support/peers.js"
+import { peersOfSockets } from "../support/peers.js"
 import { turns } from "../support/turns.js"
 
 /** Holds the event loop up, as a long computation does. */
@@ -10,7 +10,8 @@ const compute = (millis: number) => {
   while (performance.now() < end) {}
 }
 
-for (const [name, makePeer] of Object.entries(peers)) {
+// A process has to start, and to run, before anything is in its socket.
+for (const [name, makePeer] of Object.entries(peersOfSockets)) {
   describe(`a deadline over ${name} is not judged before the socket was looked at`, () => {
     // Kind 7: An answer is in the socket in time, and counts as none, since the event loop was held up.
     it.scopedLive("an answer to the heartbeat that came while the event loop was held up counts", () =>

@@ -6,7 +6,7 @@ import { Socket } from "@effect/platform"
 import { NodeSocket } from "@effect/platform-node"
 import { Effect, type Scope } from "effect"
 import { Endpoint, type Transport } from "effect-client-service"
-import { NodeEndpoint } from "effect-client-service-node"
+import { ChildProcessEndpoint, NodeEndpoint } from "effect-client-service-node"
 import { WebSocket as Ws } from "ws"
 import { selfSigned } from "./certificates.js"
 import * as SocketServer from "./server.js"
@@ -49,7 +49,8 @@ const tls: MakePeer = (onConnection) =>
     return NodeEndpoint.tls({ host: "127.0.0.1", port: server.port, ca: certificate.cert, servername: "localhost" })
   })
 
-const unix: MakePeer = (onConnection) =>
+/** A Unix socket, where connections are served. */
+const listenAtPath = (onConnection: (peer: Peer) => void) =>
   Effect.gen(function* () {
     const directory = yield* Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "peer-"))),
@@ -57,7 +58,17 @@ const unix: MakePeer = (onConnection) =>
     )
     const path = join(directory, "socket")
     yield* SocketServer.listen((socket) => onConnection(ofSocket(socket)), { path })
-    return NodeEndpoint.unix({ path })
+    return path
+  })
+
+const unix: MakePeer = (onConnection) => Effect.map(listenAtPath(onConnection), (path) => NodeEndpoint.unix({ path }))
+
+// What the process reads and writes is the test's, by a socket.
+const childProcess: MakePeer = (onConnection) =>
+  Effect.map(listenAtPath(onConnection), (path) => {
+    const script = `const socket = require("node:net").connect(${JSON.stringify(path)})
+      process.stdin.pipe(socket).pipe(process.stdout)`
+    return ChildProcessEndpoint.make(process.execPath, ["-e", script])
   })
 
 const fromSocket: MakePeer = (onConnection) =>
@@ -108,8 +119,8 @@ export const endpointsOfWebSockets: Readonly<
   })
 }
 
-/** All that there is to connect with. */
-export const peers: Readonly<Record<string, MakePeer>> = {
+/** All that there is to connect with over a socket. */
+export const peersOfSockets: Readonly<Record<string, MakePeer>> = {
   "NodeEndpoint.tcp": tcp,
   "NodeEndpoint.tls": tls,
   "NodeEndpoint.unix": unix,
@@ -117,4 +128,10 @@ export const peers: Readonly<Record<string, MakePeer>> = {
   ...Object.fromEntries(
     Object.entries(endpointsOfWebSockets).map(([name, endpointOf]) => [name, overWebSocket(endpointOf)])
   )
+}
+
+/** All that there is to connect with. */
+export const peers: Readonly<Record<string, MakePeer>> = {
+  ...peersOfSockets,
+  "ChildProcessEndpoint.make": childProcess
 }
