@@ -21,6 +21,11 @@ export * as OwnConnection from "./OwnConnection.js"
 /**
  * @since 0.1.0
  */
+export * as Refusal from "./Refusal.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ServerUrl from "./ServerUrl.js"
 
 /**

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
+import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import * as Address from "effect-client-service-driver/Address"
 import * as Credential from "effect-client-service-driver/Credential"
@@ -15,7 +16,8 @@ import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
 import { PasswordFailure } from "./internal/pgFailure.js"
-import { ofUrl } from "./internal/url.js"
+import { ensure, type SessionAttributes, sessionAttributes } from "./internal/sessionAttributes.js"
+import { ofEachHost, ofUrl } from "./internal/url.js"
 import type { PgConnection } from "./PgConnection.js"
 import type { PgError } from "./PgError.js"
 
@@ -28,11 +30,17 @@ import type { PgError } from "./PgError.js"
  */
 export interface ServerOptions extends Omit<ClientConfig, "connectionString" | "password"> {
   /**
-   * Such as `postgres://user:password@host:5432/database`. Its parts have precedence over the other options. A query part
-   * that is not among those of `pg`, `connect_timeout` and `channel_binding` is refused.
+   * Such as `postgres://user:password@host:5432/database`. Other options take the place of what it says. A query part
+   * that is not among those of `pg`, `connect_timeout`, `channel_binding` and `target_session_attrs` is refused.
    */
   readonly url?: Credential.Secret | undefined
   readonly password?: Credential.Secret | undefined
+  /**
+   * What kind of a server it has to be, as libpq has them: one that takes what is written, one that does not, a primary or a
+   * standby. An attempt that finds another fails by a `PgError` of reason `SessionAttributes`, so that the next one looks
+   * again. Default `any`.
+   */
+  readonly targetSessionAttrs?: SessionAttributes | undefined
   /** The name of the endpoint, for logs, spans and errors. Default: such as `postgres://host:5432/database`. */
   readonly name?: string | undefined
 }
@@ -74,12 +82,74 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
  * @category constructors
  * @throws InvalidOption
  */
-export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<PgConnection, PgError, R> => {
-  const where = "PgEndpoint.make"
+export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<PgConnection, PgError, R> =>
+  makeFor("PgEndpoint.make", options)
+
+/**
+ * One of several servers, as a primary and its standbys are: the first that can be connected to and is of the kind that
+ * `targetSessionAttrs` asks for. Each attempt tries the next of them, and the first again after a connection that came up,
+ * as `Endpoint.failover` has it. With `prefer-standby`, the others are tried once no standby was found.
+ *
+ * Fails with an `EndpointsFailed` that tells of each, and loses its connections with a `PgError`.
+ *
+ * @example
+ * ```ts
+ * import { PgEndpoint } from "effect-client-service-pg"
+ *
+ * const writable = PgEndpoint.cluster({
+ *   url: "postgres://app@db1.example.com,db2.example.com:5433/app",
+ *   targetSessionAttrs: "primary"
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const cluster = <R = never>(
+  options: ClusterOptions<R>
+): Endpoint.Endpoint<PgConnection, PgError | EndpointsFailed<PgError>, R> => {
+  const where = "PgEndpoint.cluster"
+  const { hosts = [], url, ...common } = options
+  const servers: ReadonlyArray<Options<R>> =
+    url === undefined
+      ? hosts.map((host) => ({ ...common, ...(typeof host === "string" ? { host } : host) }))
+      : ofEachHost(Credential.textOf(url)).map((url) => ({ ...common, url }))
+  if (servers.length === 0) Validate.refuse(where, "hosts", hosts, "one host at least")
+  if (hosts.length > 0 && url !== undefined) Validate.refuse(where, "hosts", hosts, "left out where there is a url")
+  const all = (wanted?: SessionAttributes) => servers.map((server) => makeFor(where, server, wanted))
+  const isStandbyPreferred = servers.some((server) => attributesOf(where, server) === "prefer-standby")
+  return Endpoint.failover(isStandbyPreferred ? [...all("standby"), ...all("any")] : all())
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ClusterOptions<R = never> extends Omit<Options<R>, "host" | "port" | "url" | "name"> {
+  /** The servers, in the order in which they are tried. A port that is not given is that of `PGPORT`, or 5432. */
+  readonly hosts?: ReadonlyArray<string | { readonly host: string; readonly port?: number | undefined }> | undefined
+  /** As of `make`, with several hosts and commas between them; instead of `hosts`. */
+  readonly url?: Credential.Secret | undefined
+}
+
+/**
+ * What kind of a server a session is to be on: `any`, `read-write`, `read-only`, `primary`, `standby` or `prefer-standby`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type { SessionAttributes }
+
+const makeFor = <R>(
+  where: string,
+  options: Options<R>,
+  wanted = attributesOf(where, options)
+): Endpoint.Endpoint<PgConnection, PgError, R> => {
   const linger = Validate.finiteDuration(where, "linger", options.linger ?? "1 second")
   if (options.port !== undefined) Validate.integer(where, "port", options.port, 1, 65535)
   if (options.host !== undefined) Validate.text(where, "host", options.host)
-  const config = configOf(options)
+  const config = configOf(where, options)
   const { database, host: given, port } = clientOf(where, config)
   const isPath = given.startsWith("/")
   const host = isPath ? Address.path(where, "host", given) : Address.host(where, "host", given)
@@ -96,16 +166,25 @@ export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<PgConnec
           ),
           (connection) => connection.close(linger)
         )
-        return yield* connection.connect
+        return yield* Effect.tap(connection.connect, (connection) => ensure(wanted, connection))
       })
   })
 }
 
-const configOf = <R>({ linger: _linger, name: _name, password, url, ...config }: Options<R>): ClientConfig => ({
-  ...config,
-  ...(url === undefined ? {} : ofUrl(Credential.textOf(url))),
-  ...(password === undefined || Credential.isAskedAgain(password) ? {} : { password: Credential.textOf(password) })
-})
+const attributesOf = <R>(where: string, { targetSessionAttrs, url }: Options<R>): SessionAttributes => {
+  const given = sessionAttributes(where, "targetSessionAttrs", targetSessionAttrs ?? "any")
+  if (targetSessionAttrs !== undefined || url === undefined) return given
+  return ofUrl(where, Credential.textOf(url)).targetSessionAttrs ?? given
+}
+
+const configOf = <R>(
+  where: string,
+  { linger: _linger, name: _name, password, targetSessionAttrs: _attributes, url, ...config }: Options<R>
+): ClientConfig => {
+  const isKnown = password !== undefined && !Credential.isAskedAgain(password)
+  const given = { ...config, ...(isKnown ? { password: Credential.textOf(password) } : {}) }
+  return url === undefined ? given : { ...given, ...ofUrl(where, Credential.textOf(url), given).config }
+}
 
 // `pg` asks when the server wants a password, and for a connection of somebody's own once more.
 const askingFor = <R>(

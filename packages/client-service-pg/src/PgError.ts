@@ -5,14 +5,16 @@
  */
 import * as Data from "effect/Data"
 import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
+import * as Refusal from "effect-client-service-driver/Refusal"
 import type * as ConnectError from "effect-client-service-node/ConnectError"
 
 /**
  * The kinds of failures: those of the socket, as of a `ConnectError`, and those that the server tells.
  *
  * - `Authentication`: the password, the user or the way to log in was not accepted (SQLSTATE class 28).
- * - `Credentials`: the function that is to give the password has failed.
+ * - `Credentials`: the Effect that is to give the password has failed.
  * - `NoDatabase`: there is no such database (`3D000`).
+ * - `SessionAttributes`: the server is not of the kind that `targetSessionAttrs` asks for.
  * - `Unavailable`: the server takes no connection now: it starts up, shuts down or recovers (`57P03`), or has too many
  *   (`53300`).
  * - `Terminated`: the server ended the connection and said so: an administrator did it, it shuts down, or a limit of the
@@ -30,6 +32,7 @@ export type Reason =
   | "Authentication"
   | "Credentials"
   | "NoDatabase"
+  | "SessionAttributes"
   | "Unavailable"
   | "Terminated"
   | "Query"
@@ -40,7 +43,7 @@ export type Reason =
 /**
  * An attempt to connect failed, a connection was lost, or a statement was refused.
  *
- * Neither the message nor any field has the password or the connection string. The `cause` of a statement that was
+ * Neither the message nor any field has the password or the URL. The `cause` of a statement that was
  * refused may have values of it, as `pg` has them in its `detail`.
  *
  * @since 0.1.0
@@ -52,9 +55,9 @@ export class PgError extends Data.TaggedError("PgError")<{
   readonly address: string
   /** The SQLSTATE that the server told, such as `28P01`, or the error code of Node.js, such as `ECONNREFUSED`. */
   readonly code?: string | undefined
-  /** The error of `pg` or of Node.js, or of the function that was to give the password. */
+  /** The error of `pg` or of Node.js, or of the Effect that was to give the password. */
   readonly cause?: unknown
-  /** Whether a function gives the password, which the next attempt calls again. */
+  /** Whether an Effect gives the password, which the next attempt runs again. */
   readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
@@ -81,28 +84,33 @@ export type ConnectFailure = PgError | EndpointsFailed<ConnectFailure>
 
 /**
  * Whether trying again will not help, until somebody changes the configuration here or at the server: the reason is
- * `Authentication` or `NoDatabase`. Not so where a function gives the password, since the next attempt asks it again. For a
- * policy that is to end then.
+ * `Authentication` or `NoDatabase`. Not so where an Effect gives the password, since the next attempt asks it again; and
+ * of several endpoints, only if it is so of each. For a policy that is to end then.
  *
  * @example
  * ```ts
- * import { RetryPolicy } from "effect-client-service"
- * import { PgError } from "effect-client-service-pg"
+ * import { PgEndpoint, PgError, PgService } from "effect-client-service-pg"
  *
- * const policy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !PgError.isFatal(error)))
+ * const PgLive = PgService.layer({
+ *   endpoint: PgEndpoint.make({ host: "db.example.com" }),
+ *   retryPolicy: { while: (error) => !PgError.isFatal(error) }
+ * })
  * ```
  *
  * @since 0.1.0
  * @category classification
  */
-export const isFatal = (error: unknown): boolean =>
-  error instanceof PgError &&
-  (error.reason === "NoDatabase" || (error.reason === "Authentication" && error.isAskedAgain !== true))
+export const isFatal: (error: unknown) => boolean = Refusal.isFinal(
+  (error) =>
+    error instanceof PgError &&
+    (error.reason === "NoDatabase" || (error.reason === "Authentication" && error.isAskedAgain !== true))
+)
 
 const meanings: Record<Reason, string> = {
   Authentication: "the server does not accept this login",
   Credentials: "the password could not be had",
   NoDatabase: "there is no such database",
+  SessionAttributes: "the server is not of the kind that is asked for",
   Unavailable: "the server takes no connection now",
   Terminated: "the server ended the connection",
   Query: "the server refused the statement",

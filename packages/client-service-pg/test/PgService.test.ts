@@ -192,6 +192,7 @@ describeWithServer("PgService", (test) => {
         const secret = "wrong-and-secret"
         const pg = yield* PgService.make({
           endpoint: endpointOf(server, {
+            password: undefined,
             url: `postgres://${server.user}:${secret}@127.0.0.1:${server.port}/${server.database}`
           }),
           retryPolicy: RetryPolicy.fromFunction(() => 20).pipe(

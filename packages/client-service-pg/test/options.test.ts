@@ -32,13 +32,22 @@ describe("PgEndpoint.make", () => {
 
   it("refuses query parts that it does not know, by their names", () => {
     const base = "postgres://user:secret@db.example.com/app"
-    const message = refusal(() => PgEndpoint.make({ url: `${base}?target_session_attrs=read-write` }))
-    expect(message).toContain("?target_session_attrs=")
+    const message = refusal(() => PgEndpoint.make({ url: `${base}?service=mine` }))
+    expect(message).toContain("?service=")
     expect(message).not.toContain("secret")
     expect(refusal(() => PgEndpoint.make({ url: `${base}?connect_timeout=soon` }))).toContain("seconds")
     expect(refusal(() => PgEndpoint.make({ url: `${base}?channel_binding=x` }))).toContain("prefer")
-    const known = "application_name=a&connect_timeout=5&sslmode=verify-full&channel_binding=require&options=-c%20x%3D1"
+    const known =
+      "application_name=a&connect_timeout=5&sslmode=verify-full&channel_binding=require&options=-c%20x%3D1&target_session_attrs=any"
     expect(PgEndpoint.make({ url: `${base}?${known}` }).name).toBe("postgres://db.example.com:5432/app")
+  })
+
+  it("has options take the place of what the URL says, and of what it does not", () => {
+    const bare = PgEndpoint.make({ url: "postgres://", host: "db.example.com", port: 6543, database: "orders" })
+    expect(bare.name).toBe("postgres://db.example.com:6543/orders")
+    const url = "postgres://me@other.example/app?host=third.example"
+    const full = PgEndpoint.make({ url, host: "db.example.com", port: 6543, database: "orders and more" })
+    expect(full.name).toBe("postgres://db.example.com:6543/orders and more")
   })
 
   it("takes endpoints of several servers for a Layer", () => {

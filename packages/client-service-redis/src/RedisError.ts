@@ -14,6 +14,7 @@ import {
 } from "@redis/client"
 import * as Data from "effect/Data"
 import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
+import * as Refusal from "effect-client-service-driver/Refusal"
 
 /**
  * The kinds of failures.
@@ -105,22 +106,27 @@ export const fromClientError = (error: unknown, endpoint: string): RedisError =>
 
 /**
  * Whether trying again is of no use until somebody changes the configuration, here or at the server: the reason is
- * `Authentication` or `NoDatabase`. Not so where an Effect gives the password, since the next attempt asks it again.
+ * `Authentication` or `NoDatabase`. Not so where an Effect gives the password, since the next attempt asks it again; and of
+ * several endpoints, only if it is so of each.
  *
  * @example
  * ```ts
- * import { RetryPolicy } from "effect-client-service"
- * import { RedisError } from "effect-client-service-redis"
+ * import { Redis, RedisEndpoint, RedisError } from "effect-client-service-redis"
  *
- * const policy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !RedisError.isFatal(error)))
+ * const RedisLive = Redis.layer({
+ *   endpoint: RedisEndpoint.make({ host: "redis.example.com" }),
+ *   retryPolicy: { while: (error) => !RedisError.isFatal(error) }
+ * })
  * ```
  *
  * @since 0.1.0
  * @category classification
  */
-export const isFatal = (error: unknown): boolean =>
-  error instanceof RedisError &&
-  (error.reason === "NoDatabase" || (error.reason === "Authentication" && error.isAskedAgain !== true))
+export const isFatal: (error: unknown) => boolean = Refusal.isFinal(
+  (error) =>
+    error instanceof RedisError &&
+    (error.reason === "NoDatabase" || (error.reason === "Authentication" && error.isAskedAgain !== true))
+)
 
 const meanings: Record<Reason, string> = {
   Authentication: "the server does not accept these credentials",

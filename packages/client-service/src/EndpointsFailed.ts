@@ -20,21 +20,28 @@ export interface EndpointFailure<out E> {
 }
 
 /**
- * No endpoint of those that were tried could be connected to. `failures` tells why, in the order in which they failed.
+ * No endpoint of those that were tried could be connected to. `failures` tells why, in the order in which they failed, and
+ * `untried` how many the next attempts have yet to try.
  *
  * @since 0.1.0
  * @category errors
  */
 export class EndpointsFailed<out E> extends Data.TaggedError("EndpointsFailed")<{
   readonly failures: ReadonlyArray<EndpointFailure<unknown>>
+  readonly untried: number
 }> {
   declare readonly failures: ReadonlyArray<EndpointFailure<E>>
 
-  constructor(args: { readonly failures: ReadonlyArray<EndpointFailure<E>> }) {
-    super(args)
+  constructor({ failures, untried = 0 }: Failed<E>) {
+    super({ failures, untried })
   }
 
   override get message(): string {
     return this.failures.map(({ cause, endpoint }) => `${endpoint}: ${reasonOf(cause) ?? "failed"}`).join("; ")
   }
+}
+
+interface Failed<out E> {
+  readonly failures: ReadonlyArray<EndpointFailure<E>>
+  readonly untried?: number
 }

@@ -348,6 +348,30 @@ describe("failover", () => {
     })
   )
 
+  it.scoped("counts an attempt that only its loss has ended, as of an endpoint that has nothing else to tell", () =>
+    Effect.gen(function* () {
+      const { endpoint, server } = yield* makeServers("a", "b")
+      const service = yield* ClientService.make({ endpoint, retryPolicy: everySecond })
+      yield* server("a").script((signal) =>
+        Effect.zipRight(
+          Effect.sync(() => signal.lost("a refused")),
+          Effect.never
+        )
+      )
+      yield* service.start
+      yield* awaitState(service, "Waiting")
+      const state = yield* service.state.get
+      expect(reasons(state)).toEqual([["a", "a refused"]])
+      expect(state._tag === "Waiting" && Cause.squash(state.cause)).toMatchObject({ untried: 1 })
+      yield* TestClock.adjust("1 second")
+      const b = yield* server("b").accept("b")
+      expect(yield* service.whenConnected()).toBe("b")
+      yield* b.drop("dropped")
+      yield* awaitState(service, "Waiting")
+      expect(yield* service.state.get).toMatchObject({ cause: Cause.fail("dropped") })
+    })
+  )
+
   it("of no endpoint is refused", () => {
     expect(() => Endpoint.failover([])).toThrow("Endpoint.failover: endpoints must be one endpoint or more, got []")
   })

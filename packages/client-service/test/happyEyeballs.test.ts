@@ -313,6 +313,27 @@ describe("happyEyeballs", () => {
     )
   })
 
+  it.scoped(
+    "goes on to the next at once when only the loss of one tells that it has failed, and fails when all have",
+    () =>
+      Effect.gen(function* () {
+        const losing =
+          (error: string) =>
+          (...[signal]: Parameters<TestEndpoint.Outcome<string, string>>) =>
+            Effect.zipRight(
+              Effect.sync(() => signal.lost(error)),
+              Effect.never
+            )
+        const { service } = yield* makeRace("ab", [losing("a refused"), losing("b refused")])
+        yield* awaitState(service, "Waiting")
+        const state = yield* service.state.get
+        const error = state._tag === "Waiting" ? Cause.squash(state.cause) : expect.fail(state._tag)
+        expect(error).toMatchObject({
+          failures: [{ cause: Cause.fail("a refused") }, { cause: Cause.fail("b refused") }]
+        })
+      })
+  )
+
   it.scoped("fails with all causes when all endpoints fail, in the order in which they failed", () =>
     Effect.gen(function* () {
       const { racers, service } = yield* makeRace("abcd", [

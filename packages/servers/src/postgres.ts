@@ -30,9 +30,12 @@ export const install = (): Promise<debian.Installed<Executable>> => debian.insta
 
 /**
  * Makes a database in a temporary folder and starts a server of it, which demands a password. When the Scope closes, the
- * server is killed and the folder removed.
+ * server is killed and the folder removed. One that `isStandby` can only be read, until it is promoted.
  */
-export const make = (paths: Readonly<Record<Executable, string>>): Effect.Effect<Postgres, never, Scope.Scope> =>
+export const make = (
+  paths: Readonly<Record<Executable, string>>,
+  isStandby = false
+): Effect.Effect<Postgres, never, Scope.Scope> =>
   Effect.gen(function* () {
     const directory = yield* serverProcess.temporaryDirectory
     const data = join(directory, "data")
@@ -46,6 +49,7 @@ export const make = (paths: Readonly<Record<Executable, string>>): Effect.Effect
       args: ["-D", data, "-U", user, "--auth=scram-sha-256", `--pwfile=${pwfile}`, "--no-sync", "--locale=C"],
       user
     })
+    if (isStandby) yield* Effect.promise(() => writeFile(join(data, "standby.signal"), ""))
     const port = yield* serverProcess.freePort
     const settings = {
       listen_addresses: "127.0.0.1",
@@ -53,13 +57,14 @@ export const make = (paths: Readonly<Record<Executable, string>>): Effect.Effect
       unix_socket_directories: directory,
       // So that a server that is started again stands for what it has acknowledged, though the machine is not to lose power.
       fsync: "off",
-      max_connections: "30",
+      // A standby must have as many as the one that made its data.
+      ...(isStandby ? {} : { max_connections: "30" }),
       shared_buffers: "16MB"
     }
     const server = yield* serverProcess.make({
       command: paths.postgres,
       args: ["-D", data, ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
-      ready: /ready to accept connections/,
+      ready: /ready to accept (read-only )?connections/,
       // A fast shutdown, which ends the connections that there are.
       stopSignal: "SIGINT",
       user

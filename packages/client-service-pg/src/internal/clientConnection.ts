@@ -53,7 +53,9 @@ export class ClientConnection implements PgConnection {
    * begun a transaction.
    */
   constructor(config: ClientConfig, host: string, address: string, signal: ConnectionSignal<PgError>, isOwn = false) {
-    const client = Object.assign(new Client(config), { host })
+    // What gives the password takes the place of the one of the URL, or of none in it.
+    const { password } = config
+    const client = Object.assign(new Client(config), { host }, typeof password === "function" ? { password } : {})
     this.#client = client
     this.#config = config
     this.address = address

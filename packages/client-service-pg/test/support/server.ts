@@ -6,6 +6,12 @@ export type Server = postgres.Postgres
 
 const installed = await postgres.install()
 
+/** Makes a server of the test's own, where there can be one. */
+export const makeServer = (
+  options: { readonly isStandby?: boolean } = {}
+): Effect.Effect<Server, never, Scope.Scope> =>
+  installed.isInstalled ? postgres.make(installed.paths, options.isStandby) : Effect.dieMessage(installed.reason)
+
 /** Describes tests that share a server. They are skipped where there can be none. */
 export const describeWithServer = (
   name: string,

@@ -6,6 +6,7 @@ import { type EndpointFailure, EndpointsFailed } from "../../EndpointsFailed.js"
 import { AttemptStatus } from "../connection/attemptStatus.js"
 import { originals } from "../connection/originals.js"
 import type { Connectable, Signal } from "./connectable.js"
+import { connectOrLose } from "./connectOrLose.js"
 
 interface Round<E> {
   tried: number
@@ -46,13 +47,10 @@ export const failover = <A, E, R>(
           if (!Cause.isInterruptedOnly(exit.cause)) failed(Cause.die(Cause.squash(exit.cause)))
         })
       )
-      const connection = yield* Effect.catchAllCause(
-        Effect.suspend(() => endpoint.connect(signal)),
-        (cause) => {
-          failed(cause)
-          return new EndpointsFailed({ failures: round.failures })
-        }
-      )
+      const connection = yield* Effect.catchAllCause(connectOrLose(endpoint, signal), (cause) => {
+        failed(cause)
+        return new EndpointsFailed({ failures: round.failures, untried: endpoints.length - round.tried })
+      })
       outcome = "connected"
       return connection
     })

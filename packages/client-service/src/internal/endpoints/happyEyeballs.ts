@@ -10,6 +10,7 @@ import { makeFork } from "../fork.js"
 import { Changes } from "../time/changes.js"
 import { within } from "../time/within.js"
 import type { Connectable, Signal } from "./connectable.js"
+import { connectOrLose } from "./connectOrLose.js"
 
 interface Racer {
   readonly scope: Scope.CloseableScope
@@ -62,7 +63,7 @@ export const race = <A, E, R>(
         if (Exit.isFailure(exit)) failed(endpoint.name, exit.cause)
         return Scope.close(scope, exit)
       }
-      const fiber = yield* Effect.suspend(() => endpoint.connect(own)).pipe(
+      const fiber = yield* connectOrLose(endpoint, own).pipe(
         Effect.provideService(Scope.Scope, scope),
         Effect.interruptible,
         Effect.exit,
