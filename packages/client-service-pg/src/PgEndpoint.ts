@@ -16,7 +16,7 @@ import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
 import { PasswordFailure } from "./internal/pgFailure.js"
-import { ensure, type SessionAttributes, sessionAttributes } from "./internal/sessionAttributes.js"
+import * as internal from "./internal/sessionAttributes.js"
 import { ofEachHost, ofUrl } from "./internal/url.js"
 import type { PgConnection } from "./PgConnection.js"
 import type { PgError } from "./PgError.js"
@@ -139,7 +139,7 @@ export interface ClusterOptions<R = never> extends Omit<Options<R>, "host" | "po
  * @since 0.1.0
  * @category options
  */
-export type { SessionAttributes }
+export type SessionAttributes = internal.SessionAttributes
 
 const makeFor = <R>(
   where: string,
@@ -166,13 +166,13 @@ const makeFor = <R>(
           ),
           (connection) => connection.close(linger)
         )
-        return yield* Effect.tap(connection.connect, (connection) => ensure(wanted, connection))
+        return yield* Effect.tap(connection.connect, (connection) => internal.ensure(wanted, connection))
       })
   })
 }
 
 const attributesOf = <R>(where: string, { targetSessionAttrs, url }: Options<R>): SessionAttributes => {
-  const given = sessionAttributes(where, "targetSessionAttrs", targetSessionAttrs ?? "any")
+  const given = internal.sessionAttributes(where, "targetSessionAttrs", targetSessionAttrs ?? "any")
   if (targetSessionAttrs !== undefined || url === undefined) return given
   return ofUrl(where, Credential.textOf(url)).targetSessionAttrs ?? given
 }
