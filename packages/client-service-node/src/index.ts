@@ -22,3 +22,8 @@ export * as FaultProxy from "./FaultProxy.js"
  * @since 0.1.0
  */
 export * as NodeEndpoint from "./NodeEndpoint.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as NodeWakeups from "./NodeWakeups.js"

@@ -29,7 +29,6 @@ import {
 import type * as ConnectionState from "./ConnectionState.js"
 import type { ConnectionSignal, Endpoint } from "./Endpoint.js"
 import { prepared, protocolOver } from "./internal/connection/attempt.js"
-import { untilHeartbeatFails } from "./internal/connection/heartbeat.js"
 import * as Validate from "./internal/options.js"
 import { retryPolicyOf } from "./internal/service/retryOption.js"
 import { makeService, TypeId as ServiceTypeId } from "./internal/service/service.js"
@@ -237,6 +236,34 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    * service again.
    */
   readonly reconnect: Effect.Effect<void>
+  /**
+   * Is it still there? Probes the connection now, by the probe of the `heartbeat`, and replaces it only if that fails, or has no
+   * answer within `timeout`. Tells whether there is a connection that has answered, or that came up meanwhile. It is for when
+   * there is reason to doubt, as after a laptop has slept; a connection that is fine is left alone, other than by `reconnect`.
+   *
+   * - `Connected`: at most one probe is under way, whoever asks, so several checks at once share one. What does not answer is
+   *   lost, by the error of the probe or a `HeartbeatTimeout`, and the next attempt begins at once; or when the retry policy says,
+   *   if the connection has been up for less than a second.
+   * - `Waiting`: the next attempt begins at once, and there is no connection to tell of.
+   * - `Connecting`: the attempt has `timeout` to succeed, and is begun anew after that, as by `reconnect`.
+   * - Otherwise nothing is done: a service that is not started, stopped, or has given up, stays so.
+   *
+   * Interrupting it ends the wait, not the probe.
+   *
+   * @throws InvalidOption if the service has no `heartbeat`, or `timeout` is no duration of more than zero
+   */
+  readonly check: (options?: CheckOptions) => Effect.Effect<boolean>
+}
+
+/**
+ * How a connection is checked.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface CheckOptions {
+  /** How long the answer may take. More than zero. Default: the `timeout` of the heartbeat. */
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 /**
@@ -420,8 +447,8 @@ export interface CommonOptions<
 
 /**
  * How a connection is probed. A probe that fails or dies loses the connection, and so does one without an answer within
- * `timeout`, by a `HeartbeatTimeout`. There is one probe at a time; the next is due `interval` after the last answer,
- * whatever else the connection is used for.
+ * `timeout`, by a `HeartbeatTimeout`. There is one probe at a time, with those of `check`; the next is due `interval` after the
+ * last answer, whatever else the connection is used for. With an infinite `interval`, only `check` probes.
  *
  * @since 0.1.0
  * @category options
@@ -433,6 +460,12 @@ export interface Heartbeat<in P, out Probed = Effect.Effect<unknown>> {
   readonly interval: Duration.DurationInput
   /** How long a probe may take. More than zero. */
   readonly timeout: Duration.DurationInput
+  /**
+   * When the peer was last heard of, as the `lastReceived` of a `Transport` tells. What has come in counts as a sign of life:
+   * a probe without an answer fails when nothing has come in for `timeout`. It is for peers that answer in order, and may be at
+   * a long answer. Default: only the answer counts.
+   */
+  readonly lastReceived?: ((protocol: P) => number | undefined) | undefined
 }
 
 /**
@@ -700,6 +733,85 @@ export const reconnectOn: {
 )
 
 /**
+ * Is it still there? Probes the connection of a service now, and replaces it only if there is no answer, as its `check` does.
+ *
+ * @example
+ * ```ts
+ * import { ClientService } from "effect-client-service"
+ *
+ * declare const service: ClientService.ClientService<string>
+ *
+ * const isThere = ClientService.check(service, { timeout: "2 seconds" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @throws InvalidOption as `check` of the service does
+ */
+export const check: {
+  (options?: CheckOptions): <P, E>(service: ClientService<P, E>) => Effect.Effect<boolean>
+  <P, E>(service: ClientService<P, E>, options?: CheckOptions): Effect.Effect<boolean>
+} = /* @__PURE__ */ dual(
+  (args) => Predicate.hasProperty(args[0], TypeId),
+  <P, E>(service: ClientService<P, E>, options?: CheckOptions): Effect.Effect<boolean> => service.check(options)
+)
+
+/**
+ * Checks the connection at each element of a stream, as `check` does, such as those of `Wakeups`: that the network is back, that
+ * the page is shown again, that the clock has jumped. It runs as long as the stream does. However many elements there are, there
+ * is one probe at a time, and what answers is left alone.
+ *
+ * @example
+ * ```ts
+ * import { ClientService, Wakeups } from "effect-client-service"
+ *
+ * declare const service: ClientService.ClientService<string>
+ *
+ * const checking = service.pipe(ClientService.checkOn(Wakeups.any, { timeout: "2 seconds" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category streams
+ * @throws InvalidOption as `check` does
+ */
+export const checkOn: {
+  <A, E2, R>(
+    stream: Stream.Stream<A, E2, R>,
+    options?: CheckOptions
+  ): <P, E>(service: ClientService<P, E>) => Effect.Effect<void, E2, R>
+  <P, E, A, E2, R>(
+    service: ClientService<P, E>,
+    stream: Stream.Stream<A, E2, R>,
+    options?: CheckOptions
+  ): Effect.Effect<void, E2, R>
+} = /* @__PURE__ */ dual(
+  (args) => Predicate.hasProperty(args[0], TypeId),
+  <P, E, A, E2, R>(
+    service: ClientService<P, E>,
+    stream: Stream.Stream<A, E2, R>,
+    options?: CheckOptions
+  ): Effect.Effect<void, E2, R> => {
+    const checking = service.check(options)
+    let isChecking = false
+    const check = Effect.suspend(() => {
+      isChecking = true
+      return Effect.ensuring(
+        checking,
+        Effect.sync(() => {
+          isChecking = false
+        })
+      )
+    })
+    // What comes while one is under way asks the same.
+    return stream.pipe(
+      Stream.filter(() => !isChecking),
+      Stream.mapEffect(() => check, { concurrency: "unbounded", unordered: true }),
+      Stream.runDrain
+    )
+  }
+)
+
+/**
  * The class of a service's tag, with what is most used of the service as statics.
  *
  * @since 0.1.0
@@ -727,6 +839,8 @@ export interface TagClass<Self, Id extends string, P, E> extends Context.TagClas
   readonly stop: Effect.Effect<void, never, Self>
   /** Has this service connect now, as its `reconnect` does. */
   readonly reconnect: Effect.Effect<void, never, Self>
+  /** Checks the connection of this service, as its `check` does. */
+  readonly check: (options?: CheckOptions) => Effect.Effect<boolean, never, Self>
   /** What this service is doing, and every change of that. */
   readonly state: Subscribable.Subscribable<ConnectionState.ConnectionState<P, E>, never, Self>
   /** Waits for a connection of this service. */
@@ -810,6 +924,7 @@ export const Tag =
       start: Effect.flatMap(tag, ({ start }) => start),
       stop: Effect.flatMap(tag, ({ stop }) => stop),
       reconnect: Effect.flatMap(tag, ({ reconnect }) => reconnect),
+      check: (options) => Effect.flatMap(tag, (service) => service.check(options)),
       state: Subscribable.make({
         get: Effect.flatMap(tag, ({ state }) => state.get),
         changes: Stream.unwrap(Effect.map(tag, ({ state }) => state.changes))
@@ -883,21 +998,20 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   const maxAge = Validate.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity)
   const retryPolicy = retryPolicyOf(where, options.retryPolicy)
   const { heartbeat } = options
-  const watch =
-    heartbeat === undefined
-      ? undefined
-      : untilHeartbeatFails(name, {
-          probe: Validate.callback(where, "heartbeat.probe", heartbeat.probe),
-          interval: Validate.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
-          timeout: Validate.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout)
-        })
+  if (heartbeat !== undefined) Validate.callback(where, "heartbeat.probe", heartbeat.probe)
+  const lastReceived = heartbeat?.lastReceived
 
   return makeService<P, E, R>({
     name,
     label: options.name,
     endpoint,
     connect: attempt,
-    watch,
+    heartbeat: heartbeat && {
+      probe: (protocol) => Effect.scoped(Effect.suspend(() => heartbeat.probe(protocol))),
+      interval: Validate.positiveDuration(where, "heartbeat.interval", heartbeat.interval),
+      timeout: Validate.positiveDuration(where, "heartbeat.timeout", heartbeat.timeout),
+      lastReceived: lastReceived && Validate.callback(where, "heartbeat.lastReceived", lastReceived)
+    },
     retryPolicy,
     connectTimeout,
     closeTimeout,

@@ -23,6 +23,8 @@ export interface Incoming<in E = never> {
    * reason `Busy`; a later one goes on where an earlier one stopped.
    */
   readonly stream: Stream.Stream<Uint8Array, TransportError>
+  /** The `lastReceived` of the `Transport`. */
+  readonly lastReceived: number | undefined
   /**
    * From now on what has arrived comes from something that can be held back, which is done when there is as much as
    * `capacity`, until a reader waits.
@@ -103,6 +105,9 @@ export interface Options<in E> {
  *       yield* Effect.addFinalizer(() => Effect.sync(() => incoming.close()))
  *       const transport: Transport.Transport = {
  *         incoming: incoming.stream,
+ *         get lastReceived() {
+ *           return incoming.lastReceived
+ *         },
  *         write: opened.send,
  *         end: opened.close,
  *         remote: "pipe"

@@ -92,6 +92,9 @@ export const make = (options?: TestTransportOptions): Effect.Effect<TestTranspor
       transport: endOf(toTransport, toPeer, "peer"),
       peer: {
         ...endOf(toPeer, toTransport, "transport"),
+        get lastReceived() {
+          return toPeer.lastReceived
+        },
         read,
         readText: Effect.map(
           read,
@@ -107,6 +110,9 @@ export const make = (options?: TestTransportOptions): Effect.Effect<TestTranspor
 
 const endOf = (incoming: Pipe, outgoing: Pipe, remote: string): Transport => ({
   incoming: incoming.stream,
+  get lastReceived() {
+    return incoming.lastReceived
+  },
   write: (chunk) => outgoing.write(typeof chunk === "string" ? new TextEncoder().encode(chunk) : new Uint8Array(chunk)),
   end: outgoing.end,
   remote

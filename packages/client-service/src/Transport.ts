@@ -39,6 +39,11 @@ export interface Transport {
    * The peer's address, for people to read.
    */
   readonly remote: string
+  /**
+   * When something last came in, read or not: in milliseconds of the monotonic time of Effect's `Clock`, nothing before the
+   * first. It is for the `lastReceived` of a heartbeat. Not every transport tells.
+   */
+  readonly lastReceived?: number | undefined
 }
 
 /**

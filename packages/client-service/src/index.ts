@@ -66,4 +66,9 @@ export * as Transport from "./Transport.js"
 /**
  * @since 0.1.0
  */
+export * as Wakeups from "./Wakeups.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as WebSocketError from "./WebSocketError.js"

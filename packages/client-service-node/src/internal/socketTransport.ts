@@ -73,6 +73,10 @@ export class SocketTransport implements Transport, Owner {
     return this.received.stream
   }
 
+  get lastReceived(): number | undefined {
+    return this.received.lastReceived
+  }
+
   /** What an end was that came without a goodbye. */
   private get cutOff(): ConnectError | undefined {
     if (!isCutOff(this.socket)) return undefined

@@ -131,6 +131,8 @@ const checkConnections = (run: Observed, state: State): ReadonlyArray<string> =>
 
 /** What the service has no use for is gone: sleeps, fibers, waits. */
 const checkRest = (run: Observed, state: State): ReadonlyArray<string> => {
+  // Each has a timer, until it has its answer.
+  if (run.checks.some(({ exit }) => exit === undefined)) return []
   const unfinished = run.peer.attempts.filter((attempt) => !Peer.isFinished(attempt))
   const closing = unfinished.filter((attempt) => !run.peer.isOverdue(attempt)).length
   // Those who wait no longer than so long have a timer of their own.

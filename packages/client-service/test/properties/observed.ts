@@ -29,5 +29,6 @@ export interface Observed {
   readonly stops: ReadonlyArray<Job>
   /** And reconnects. */
   readonly starts: ReadonlyArray<Job>
+  readonly checks: ReadonlyArray<Job>
   evaluate<A, E>(effect: Effect.Effect<A, E>): A
 }

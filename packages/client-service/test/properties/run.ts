@@ -34,6 +34,7 @@ class Run implements Observed {
   readonly stops: Array<Job> = []
   /** And reconnects. */
   readonly starts: Array<Job> = []
+  readonly checks: Array<Job> = []
   /** The last of the changes of the protocol. */
   lastProtocol: Protocol | undefined
   /** The attempt that was to be begun anew when a reconnect was called. */
@@ -147,6 +148,10 @@ class Run implements Observed {
         break
       case "reconnects":
         this.reconnects(event.times)
+        break
+      case "check":
+        // Where there is no heartbeat, there is nothing to check by.
+        if (this.script.options.heartbeat !== undefined) this.checks.push(this.fork(this.service.check()))
         break
       case "wait":
         this.wait(event.failAfterFailures, event.calls)

@@ -44,6 +44,7 @@ export type Event =
   | { readonly _tag: "interruptedStop" }
   /** A burst of reconnects, by `reconnectOn`. */
   | { readonly _tag: "reconnects"; readonly times: number }
+  | { readonly _tag: "check" }
   | { readonly _tag: "wait"; readonly failAfterFailures: number | undefined; readonly calls: Callback | undefined }
   | { readonly _tag: "interruptWaiter"; readonly waiter: number }
   | ({ readonly _tag: "use" } & UseOptions & Omit<Part, "turns">)
@@ -244,6 +245,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     weight: 1
   },
   { arbitrary: fc.record({ _tag: fc.constant("interruptedStop" as const) }), weight: 1 },
+  { arbitrary: fc.record({ _tag: fc.constant("check" as const) }), weight: 2 },
   { arbitrary: fc.record({ _tag: fc.constant("interruptWaiter" as const), waiter: fc.nat(3) }), weight: 1 },
   {
     arbitrary: fc.record({

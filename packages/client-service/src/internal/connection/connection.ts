@@ -18,6 +18,7 @@ import { monotonic } from "../time/monotonic.js"
 import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
 import { AttemptStatus, type Status } from "./attemptStatus.js"
+import { type Heartbeat, Pulse } from "./heartbeat.js"
 import { originals } from "./originals.js"
 import { type Established, isEstablished, isPending, type Phase, replaced } from "./phase.js"
 import { Users } from "./use.js"
@@ -26,8 +27,7 @@ export interface Settings<P, E, R> {
   readonly name: string
   /** A whole attempt: connect, `protocol` and `prepare`. */
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
-  /** Watches over a connection that is up, and gives the cause when it has to be given up. */
-  readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined
+  readonly heartbeat: Heartbeat<P, E, R> | undefined
   readonly connectTimeout: Duration.Duration
   /** Milliseconds. */
   readonly closeTimeout: number
@@ -51,6 +51,7 @@ export class Connection<P, E, R> {
   readonly #observer: Observer<P, E, R>
   readonly #status: Status = { isEstablished: false, stage: "connect" }
   #phase: Phase<P, E>
+  #pulse: Pulse<P, E, R> | undefined
   /** The attempt, what watches over the connection, and what waits for its users to end. */
   readonly #fibers = new Set<Fiber.RuntimeFiber<unknown>>()
   #attempt: Fiber.RuntimeFiber<unknown> | undefined
@@ -114,7 +115,7 @@ export class Connection<P, E, R> {
     if (this.#phase._tag === "Attempting") this.#fail(Cause.fail(this.#timeout()))
     const phase = this.#phase
     if (phase._tag !== "Ready") return Exit.failCause(phase._tag === "Failed" ? phase.cause : Cause.empty)
-    const { changes, fork, name, watch } = this.#settings
+    const { changes, clock, fork, heartbeat, name } = this.#settings
     const { protocol } = phase
     const established: Established<P> = {
       protocol,
@@ -125,8 +126,24 @@ export class Connection<P, E, R> {
     }
     this.#status.isEstablished = true
     this.#enter({ _tag: "Up", since: this.#now(), established })
-    if (watch !== undefined) this.#keep(fork.soon(Effect.map(watch(protocol), (cause) => this.#lose(originals(cause)))))
+    if (heartbeat !== undefined) {
+      const keep = (fiber: Fiber.RuntimeFiber<unknown>) => this.#keep(fiber)
+      const pulse = new Pulse(heartbeat, protocol, { service: name, clock, fork, keep })
+      this.#pulse = pulse
+      this.#keep(fork.soon(Effect.map(pulse.untilLost, (cause) => this.#lose(originals(cause)))))
+    }
     return Exit.succeed(established)
+  }
+
+  /** Probes the connection, gives it up if there is no answer in time, and tells whether there is. */
+  check(timeout: Duration.Duration): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      if (this.#pulse === undefined) return Effect.succeed(false)
+      return Effect.map(this.#pulse.probe(timeout), (cause) => {
+        if (cause !== undefined) this.#lose(originals(cause))
+        return this.established !== undefined
+      })
+    })
   }
 
   /** Waits until the connection is lost or closed, for so many milliseconds, and tells whether it is. */

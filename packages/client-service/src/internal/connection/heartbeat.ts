@@ -1,41 +1,104 @@
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Scope from "effect/Scope"
+import type * as Fiber from "effect/Fiber"
 import { HeartbeatTimeout } from "../../ConnectionError.js"
-import { makeFork } from "../fork.js"
+import type { Fork } from "../fork.js"
+import { monotonic } from "../time/monotonic.js"
 import { sleep } from "../time/sleep.js"
 import { endWithin } from "../time/within.js"
 
-export interface Heartbeat<P, E, R> {
+export interface Heartbeat<in P, out E, out R> {
   readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>
   readonly interval: Duration.Duration
   readonly timeout: Duration.Duration
+  /** When the peer was last heard of, by `monotonic`. */
+  readonly lastReceived: ((protocol: P) => number | undefined) | undefined
+}
+
+export interface Surroundings<R> {
+  readonly service: string
+  readonly clock: Clock.Clock
+  readonly fork: Fork<R>
+  /** Has a fiber end with the connection. */
+  readonly keep: (fiber: Fiber.RuntimeFiber<unknown>) => void
 }
 
 /**
- * Probes a connection until a probe fails, and gives the cause. A probe is due an interval after the last has answered,
- * so there is one at most, and a clock that jumps by hours brings no more than one. Each has a Scope of its own.
+ * Probes a connection, for its heartbeat and for whoever asks. There is one probe at a time, which all of them share, so a
+ * clock that jumps by hours brings no more than one.
  */
-export const untilHeartbeatFails =
-  <P, E, R>(service: string, { interval, probe, timeout }: Heartbeat<P, E, R>) =>
-  (protocol: P): Effect.Effect<Cause.Cause<E | HeartbeatTimeout>, never, Exclude<R, Scope.Scope>> => {
-    const probeOnce = Effect.gen(function* () {
-      const fork = yield* makeFork<never>()
-      const probing = yield* Effect.fork(Effect.exit(Effect.scoped(Effect.suspend(() => probe(protocol)))))
-      const exit = yield* endWithin(fork, Duration.toMillis(timeout), probing)
-      return exit === null ? undefined : Exit.flatten(exit)
-    })
-    const silence = Cause.fail(new HeartbeatTimeout({ service, duration: timeout }))
-    const beat: Effect.Effect<Cause.Cause<E | HeartbeatTimeout>, never, Exclude<R, Scope.Scope>> = sleep(
-      Duration.toMillis(interval)
-    ).pipe(
-      Effect.zipRight(probeOnce),
-      Effect.flatMap((answer) => {
-        if (answer === undefined) return Effect.succeed(silence)
-        return Exit.isSuccess(answer) ? beat : Effect.succeed(answer.cause)
-      })
-    )
-    return beat
+export class Pulse<P, E, R> {
+  readonly #heartbeat: Heartbeat<P, E, R>
+  readonly #protocol: P
+  readonly #surroundings: Surroundings<R>
+  #probing: Fiber.RuntimeFiber<Exit.Exit<unknown, E>> | undefined
+  /** When the connection came up, or the last probe ended. */
+  #since: number
+
+  constructor(heartbeat: Heartbeat<P, E, R>, protocol: P, surroundings: Surroundings<R>) {
+    this.#heartbeat = heartbeat
+    this.#protocol = protocol
+    this.#surroundings = surroundings
+    this.#since = this.#now()
   }
+
+  /** Probes whenever that is due, until a probe fails, and gives the cause. */
+  get untilLost(): Effect.Effect<Cause.Cause<E | HeartbeatTimeout>> {
+    return Effect.suspend(() => {
+      const { interval, timeout } = this.#heartbeat
+      const left = this.#since + Duration.toMillis(interval) - this.#now()
+      if (left > 0) return Effect.zipRight(sleep(left), this.untilLost)
+      return Effect.flatMap(this.probe(timeout), (cause) =>
+        cause === undefined ? this.untilLost : Effect.succeed(cause)
+      )
+    })
+  }
+
+  /** Probes, unless a probe is under way, waits for the answer, and gives the cause if there is none in time. */
+  probe(timeout: Duration.Duration): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
+    return Effect.suspend(() => {
+      this.#probing ??= this.#begin()
+      return this.#answer(this.#probing, timeout, Duration.toMillis(timeout))
+    }).pipe(Effect.catchAllCause(Effect.succeed))
+  }
+
+  #answer(
+    probing: Fiber.RuntimeFiber<Exit.Exit<unknown, E>>,
+    timeout: Duration.Duration,
+    millis: number
+  ): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
+    return Effect.flatMap(endWithin(this.#surroundings.fork, millis, probing), (ended) => {
+      if (ended !== null) {
+        const answer = Exit.flatten(ended)
+        return Effect.succeed(Exit.isFailure(answer) ? answer.cause : undefined)
+      }
+      // The peer may be at something else, of which it sends.
+      const heard = this.#heartbeat.lastReceived?.(this.#protocol) ?? Number.NEGATIVE_INFINITY
+      const left = heard + Duration.toMillis(timeout) - this.#now()
+      if (left > 0) return this.#answer(probing, timeout, left)
+      return Effect.succeed(
+        Cause.fail(new HeartbeatTimeout({ service: this.#surroundings.service, duration: timeout }))
+      )
+    })
+  }
+
+  // Not at once, since it would have ended before it is remembered.
+  #begin(): Fiber.RuntimeFiber<Exit.Exit<unknown, E>> {
+    const probing = this.#surroundings.fork.soon(
+      Effect.exit(Effect.suspend(() => this.#heartbeat.probe(this.#protocol)))
+    )
+    this.#surroundings.keep(probing)
+    probing.addObserver(() => {
+      this.#probing = undefined
+      this.#since = this.#now()
+    })
+    return probing
+  }
+
+  #now(): number {
+    return monotonic(this.#surroundings.clock)
+  }
+}

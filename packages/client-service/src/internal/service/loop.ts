@@ -136,6 +136,29 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     )
   }
 
+  /** Replaces what has not answered within the timeout, be it the connection or the attempt, and tells whether it has. */
+  check(timeout: Duration.Duration): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      const connection = this.#connection
+      const { _tag } = this.#model.state
+      const isOurs = () => connection === this.#connection && this.#model.state._tag !== "Exhausted"
+      if (_tag === "Connecting" && connection !== undefined) {
+        return Effect.flatMap(connection.settled(Duration.toMillis(timeout)), (isSettled) => {
+          if (!isSettled && isOurs()) return Effect.as(this.reconnect, false)
+          return Effect.succeed(connection.phase._tag === "Ready" || connection.established !== undefined)
+        })
+      }
+      if (_tag === "Connected" && connection?.established !== undefined) {
+        // One that has been up for no time at all has the policy say when the next is due.
+        const isOld = () => this.#now() - this.#upSince >= youth
+        return Effect.flatMap(connection.check(timeout), (isAlive) =>
+          !isAlive && isOurs() && isOld() ? Effect.as(this.reconnect, false) : Effect.succeed(isAlive)
+        )
+      }
+      return _tag === "Connected" || _tag === "Waiting" ? Effect.as(this.reconnect, false) : Effect.succeed(false)
+    })
+  }
+
   /** Stops, ignores every later start, and ends the fiber of the loop. */
   get shutDown(): Effect.Effect<void> {
     return Effect.suspend(() => {

@@ -13,6 +13,7 @@ import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from
 import type { ConnectionState } from "../../ConnectionState.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
+import type { Heartbeat } from "../connection/heartbeat.js"
 import { type AsyncUse, fromPromise, type PromiseUse, unknownException } from "../connection/use.js"
 import { makeFork } from "../fork.js"
 import * as Validate from "../options.js"
@@ -33,8 +34,7 @@ export interface Settings<P, E, R> {
   readonly endpoint: string
   /** A whole attempt: connect, `protocol` and `prepare`. */
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
-  /** Watches over a connection that is up, and gives the cause when it has to be given up. */
-  readonly watch: ((protocol: P) => Effect.Effect<Cause.Cause<ConnectionError<E>>, never, R>) | undefined
+  readonly heartbeat: Heartbeat<P, E, R> | undefined
   readonly retryPolicy: RetryPolicy<ConnectionError<E>, R>
   readonly connectTimeout: Duration.Duration
   readonly closeTimeout: Duration.Duration
@@ -91,7 +91,7 @@ export const makeService = <P, E, R>(
     )
     // Not Effect.addFinalizer, which keeps all that the fiber of the caller carries for as long as the Scope is open.
     yield* Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, loop.shutDown))
-    return new Service(name, loop, current)
+    return new Service(name, loop, current, settings.heartbeat?.timeout)
   })
 
 // A Random that dies costs the jitter, no more.
@@ -106,12 +106,15 @@ export class Service<P, E, R> extends Inspectable.Class {
   readonly name: string
   readonly #loop: Loop<P, E, R>
   readonly #current: Current<P, E>
+  /** How long a check waits by default, if there can be one. */
+  readonly #checkTimeout: Duration.Duration | undefined
 
-  constructor(name: string, loop: Loop<P, E, R>, current: Current<P, E>) {
+  constructor(name: string, loop: Loop<P, E, R>, current: Current<P, E>, checkTimeout: Duration.Duration | undefined) {
     super()
     this.name = name
     this.#loop = loop
     this.#current = current
+    this.#checkTimeout = checkTimeout
   }
 
   get start(): Effect.Effect<void> {
@@ -124,6 +127,17 @@ export class Service<P, E, R> extends Inspectable.Class {
 
   get reconnect(): Effect.Effect<void> {
     return this.#loop.reconnect
+  }
+
+  check(options?: CheckOptions): Effect.Effect<boolean> {
+    const where = "check"
+    if (this.#checkTimeout === undefined) {
+      return Validate.refuse(where, "heartbeat", undefined, "an option of the service, with the probe to check by")
+    }
+    const { timeout } = options ?? {}
+    return this.#loop.check(
+      timeout === undefined ? this.#checkTimeout : Validate.positiveDuration(where, "timeout", timeout)
+    )
   }
 
   get running(): Effect.Effect<boolean> {
@@ -218,6 +232,10 @@ type Evaluate<P, A> = PromiseUse<P, A, never>["try"]
 
 interface WaitOptions {
   readonly failAfterFailures?: number | undefined
+}
+
+interface CheckOptions {
+  readonly timeout?: Duration.DurationInput | undefined
 }
 
 interface UseOptions {

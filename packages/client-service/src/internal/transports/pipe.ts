@@ -33,6 +33,10 @@ export class Pipe {
     })
   }
 
+  get lastReceived(): number | undefined {
+    return this.#buffer.lastReceived
+  }
+
   write(chunk: Uint8Array): Effect.Effect<void, TransportError> {
     return this.#inTurn(() => {
       this.#unread += chunk.length

@@ -54,6 +54,8 @@ export class ReceiveBuffer<E> {
   #limit: number
   #isHeldBack = false
   #isRead = false
+  /** When something last arrived. */
+  lastReceived: number | undefined
   /** When a reader was last heard of, or began to be waited for. */
   #since: number | undefined
   #end: { readonly error: TransportError | undefined; readonly loss: E | undefined } | undefined
@@ -77,10 +79,11 @@ export class ReceiveBuffer<E> {
 
   offer(chunk: Uint8Array): TransportError | undefined {
     if (this.#end !== undefined) return undefined
+    this.lastReceived = this.#now()
     const weight = this.#bytes + this.#length * overhead + chunk.length
     const isBounded = this.#source === undefined ? this.#length > 0 || this.#wake === undefined : this.#isHeldBack
     if (isBounded && weight > this.#limit) return this.#overflow()
-    if (!this.#isInUse()) this.#since ??= this.#now()
+    if (!this.#isInUse()) this.#since ??= this.lastReceived
     this.#arrived ??= []
     this.#arrived.push(chunk)
     this.#bytes += chunk.length

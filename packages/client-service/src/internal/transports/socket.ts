@@ -80,6 +80,9 @@ export const socketTransport = (
 
     return {
       incoming: buffer.stream,
+      get lastReceived() {
+        return buffer.lastReceived
+      },
       write: send,
       end: Effect.suspend(() => {
         const sent = send(new Socket.CloseEvent())

@@ -113,6 +113,10 @@ class LiveWebSocket implements WebSocketTransport {
     return this.#buffer.stream
   }
 
+  get lastReceived(): number | undefined {
+    return this.#buffer.lastReceived
+  }
+
   get messages(): WebSocketTransport["messages"] {
     return Stream.map(this.#buffer.stream, (chunk) => (isText(chunk) ? decoder.decode(chunk) : chunk))
   }
