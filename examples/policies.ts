@@ -13,6 +13,8 @@ class WrongPassword extends Data.TaggedError("WrongPassword") {
 const policies = {
   // The default: uniform from 0 to 500 ms, 1 s, 2 s ... 30 s, without end.
   byDefault: RetryPolicy.fullJitter(),
+  // Uniform from 0 to the time that the connection has been away: after short outages sooner back.
+  proportional: RetryPolicy.proportional({ initialDelay: "500 millis", maxDelay: "30 seconds" }),
   // Twisted's: 1 s, 1.5 s, 2.25 s ... 60 s, and up to a second on top.
   twisted: RetryPolicy.backoff({ initialDelay: "1 second", maxDelay: "60 seconds", factor: 1.5 }),
   // Any function of the failures in a row, and any Schedule.

@@ -3,7 +3,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Stream } from "effect"
-import { ClientService, ClientServiceMap, Endpoint } from "effect-client-service"
+import { ClientService, ClientServiceMap, Endpoint, Wakeups } from "effect-client-service"
 
 interface Feed {
   readonly ping: Effect.Effect<void>
@@ -37,8 +37,11 @@ const program = Effect.gen(function* () {
   const trades = ClientService.stream(feed, (feed) => feed.trades, { gap: () => "missed some" as const })
   yield* Stream.runForEach(Stream.take(trades, 3), (trade) => Console.log(trade))
 
-  // The network is back, the credentials were rotated, a signal came: connect now.
+  // The credentials were rotated, a signal came: connect anew, now.
   yield* ClientService.reconnectOn(feed, Stream.make("SIGHUP"))
+
+  // The network is back, the page is shown again, the laptop has slept: is it still there? What answers is left alone.
+  yield* Effect.fork(ClientService.checkOn(feed, Wakeups.any, { timeout: "2 seconds" }))
 })
 // #endregion
 

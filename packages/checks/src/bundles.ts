@@ -33,7 +33,7 @@ const testKit = new Set(["TestEndpoint", "TestTransport", "EndpointRuleBroken", 
 
 const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
   title: `${name}, all but the test kit,`,
-  maxKiB: name === core ? 17.75 : 12,
+  maxKiB: name === core ? 18.85 : 12,
   program: modules
     .filter((module) => module !== "index" && !testKit.has(module))
     .map((module) => `import "${name}/${module}"`)
@@ -44,7 +44,7 @@ const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
 // By path, since esbuild takes all of a namespace that comes out of the index.
 const smallProgram: Budget = {
   title: `a program with make of ${core} and an endpoint of its own`,
-  maxKiB: 11.5,
+  maxKiB: 12.1,
   program: `
     import * as ClientService from "${core}/ClientService"
     import * as Endpoint from "${core}/Endpoint"

@@ -7,7 +7,6 @@ const listeners = () => process.listenerCount("SIGCONT")
 // Windows has no such signal.
 describe.skipIf(process.platform === "win32")("NodeWakeups", () => {
   for (const name of ["continued", "any"] as const) {
-    // Kind 16
     it.live(`${name} tells that the process goes on, and leaves no listener behind`, () =>
       Effect.gen(function* () {
         const before = listeners()

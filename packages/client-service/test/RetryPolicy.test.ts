@@ -354,7 +354,6 @@ describe("what a policy is told of the time", () => {
     })
   )
 
-  // Kind 6
   for (const millis of [-day, day]) {
     it.scoped(`takes no notice of a wall clock that is set by ${millis} ms`, () =>
       withWallClock((wallClock) =>

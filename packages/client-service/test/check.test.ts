@@ -102,7 +102,6 @@ describe("check", () => {
       Cause.die("thrown")
     ]
   ] as const) {
-    // Kind 16
     it.scoped(`replaces a connection at once whose probe ${how}`, () =>
       Effect.gen(function* () {
         const { server, service } = yield* connected(answer)
@@ -358,7 +357,6 @@ describe("a heartbeat that counts what comes in", () => {
     ["what goes out, to a peer that is mute", true],
     ["what comes in, unless it is told to", false]
   ] as const) {
-    // Kind 16
     it.scoped(`does not count ${what}`, () =>
       Effect.gen(function* () {
         const { peer, service, transport } = yield* makeTalking(isCounted)

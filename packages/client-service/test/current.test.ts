@@ -341,7 +341,6 @@ describe("a wait that has a limit", () => {
     ["back", -day],
     ["ahead", day]
   ] as const) {
-    // Kind 6
     it.effect(
       `goes on for what is left when a connection was lost before the waiter looked, the clock ${direction}`,
       () =>

@@ -120,7 +120,6 @@ describe("maxAge", () => {
     })
   )
 
-  // Kind 11
   for (const when of ["connects", "is prepared", "is ready"]) {
     it.scoped(`a server that ends the old session when the new one ${when} costs no failure, and no time`, () =>
       Effect.gen(function* () {

@@ -21,7 +21,11 @@ const withFeeds = <A, E, R>(test: (server: TestEndpoint.TestEndpoint<Feed, strin
   Effect.flatMap(TestEndpoint.make<Feed, string>(), (server) =>
     Effect.provide(
       test(server),
-      Feeds.layer({ endpoint: server.endpoint, retryPolicy: RetryPolicy.fromFunction(() => "1 minute") })
+      Feeds.layer({
+        endpoint: server.endpoint,
+        heartbeat: { probe: () => Effect.void, interval: "1 hour", timeout: "1 second" },
+        retryPolicy: RetryPolicy.fromFunction(() => "1 minute")
+      })
     )
   )
 
@@ -41,6 +45,7 @@ describe("the statics of a tag", () => {
         yield* server.accept(feed("first"))
         yield* Feeds.whenConnected()
         expect(yield* Feeds.state.get).toMatchObject({ _tag: "Connected", protocol: { name: "first" } })
+        expect(yield* Feeds.check()).toBe(true)
         yield* Feeds.stop
         yield* Feeds.start
         yield* settle

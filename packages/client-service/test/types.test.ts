@@ -805,6 +805,21 @@ describe("stream and reconnectOn", () => {
     expectTypeOf(first).returns.toEqualTypeOf<Effect.Effect<void, Closing, Codec>>()
     expectTypeOf(last).returns.toEqualTypeOf<Effect.Effect<void, Closing, Codec>>()
   })
+
+  it("checkOn too, and check needs nothing but the service", () => {
+    const signals: Stream.Stream<string, Closing, Codec> = Stream.zipRight(Codec, Stream.fail(new Closing()))
+    const timeout = { timeout: "1 second" } as const
+    const first = (service: Service) => ClientService.checkOn(service, signals, timeout)
+    const last = (service: Service) => service.pipe(ClientService.checkOn(signals))
+    expectTypeOf(first).returns.toEqualTypeOf<Effect.Effect<void, Closing, Codec>>()
+    expectTypeOf(last).returns.toEqualTypeOf<Effect.Effect<void, Closing, Codec>>()
+    const check = (service: Service) =>
+      [ClientService.check(service, timeout), service.pipe(ClientService.check())] as const
+    expectTypeOf(check).returns.toEqualTypeOf<readonly [Effect.Effect<boolean>, Effect.Effect<boolean>]>()
+    expectTypeOf<ClientService.Heartbeat<Bytes>["lastReceived"]>().toEqualTypeOf<
+      ((protocol: Bytes) => number | undefined) | undefined
+    >()
+  })
 })
 
 describe("Endpoint", () => {
