@@ -15,10 +15,19 @@ export interface RabbitMQ extends serverProcess.ServerProcess {
   readonly password: string
   /** All of these. */
   readonly url: string
+  /** What another server needs to know to join it. */
+  readonly node: Node
   /** Runs `rabbitmqctl`, which takes seconds. */
   readonly control: (...args: ReadonlyArray<string>) => Effect.Effect<void>
   /** Has what was declared survive a kill, for the server writes it to disk some seconds after it has said that it is. */
   readonly keepDeclared: Effect.Effect<void>
+}
+
+interface Node {
+  readonly name: string
+  /** Where the secret of the cluster is. */
+  readonly home: string
+  readonly mapperPort: number
 }
 
 export type Executable = "epmd" | "rabbitmq-server"
@@ -44,6 +53,9 @@ export const make = (
     readonly port?: number | undefined
     /** Settings of `rabbitmq.conf`, in addition to those that it has here. */
     readonly settings?: Readonly<Record<string, string>> | undefined
+    readonly plugins?: ReadonlyArray<string> | undefined
+    /** A server whose cluster it joins. */
+    readonly joins?: RabbitMQ | undefined
   }
 ): Effect.Effect<RabbitMQ, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -54,18 +66,23 @@ export const make = (
     const settings = Object.entries({ default_user: user, default_pass: password, ...options?.settings })
     const files = {
       "rabbitmq.conf": settings.map(([name, value]) => `${name} = ${value}\n`).join(""),
-      enabled_plugins: "[].\n",
+      enabled_plugins: `[${(options?.plugins ?? []).join(",")}].\n`,
       "rabbitmq-env.conf": ""
     }
     for (const [name, content] of Object.entries(files))
       yield* Effect.promise(() => writeFile(join(directory, name), content))
-    const mapperPort = yield* serverProcess.freePort
+    const joined = options?.joins?.node
+    const node: Node = {
+      name: `test-${port}@localhost`,
+      home: joined?.home ?? directory,
+      mapperPort: joined?.mapperPort ?? (yield* serverProcess.freePort)
+    }
     const distribution = "-kernel inet_dist_use_interface {127,0,0,1}"
     const env = {
-      HOME: directory,
-      ERL_EPMD_PORT: String(mapperPort),
+      HOME: node.home,
+      ERL_EPMD_PORT: String(node.mapperPort),
       ERL_EPMD_ADDRESS: "127.0.0.1",
-      RABBITMQ_NODENAME: `test-${port}@localhost`,
+      RABBITMQ_NODENAME: node.name,
       RABBITMQ_NODE_IP_ADDRESS: "127.0.0.1",
       RABBITMQ_NODE_PORT: String(port),
       RABBITMQ_DIST_PORT: String(yield* serverProcess.freePort),
@@ -81,12 +98,13 @@ export const make = (
       RUNNING_UNDER_SYSTEMD: "true"
     }
     // The server would start one that outlives it.
-    yield* serverProcess.make({
-      command: paths.epmd,
-      args: ["-d", "-d", "-port", env.ERL_EPMD_PORT, "-address", env.ERL_EPMD_ADDRESS],
-      ready: /entering the main select/,
-      env
-    })
+    if (joined === undefined)
+      yield* serverProcess.make({
+        command: paths.epmd,
+        args: ["-d", "-d", "-port", env.ERL_EPMD_PORT, "-address", env.ERL_EPMD_ADDRESS],
+        ready: /entering the main select/,
+        env
+      })
     const server = yield* serverProcess.make({
       command: join(scripts, "rabbitmq-server"),
       ready: /Server startup complete/,
@@ -95,8 +113,11 @@ export const make = (
     })
     const control: RabbitMQ["control"] = (...args) =>
       serverProcess.run({ command: join(scripts, "rabbitmqctl"), args: ["--quiet", ...args], env, cwd: directory })
+    if (joined !== undefined)
+      for (const command of [["stop_app"], ["join_cluster", joined.name], ["start_app"]]) yield* control(...command)
     return {
       ...server,
+      node,
       host: "127.0.0.1",
       port,
       user,
