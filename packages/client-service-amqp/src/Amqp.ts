@@ -19,11 +19,11 @@ import type * as Endpoint from "effect-client-service/Endpoint"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import * as AmqpEndpoint from "./AmqpEndpoint.js"
-import { AmqpError, fromChannelError } from "./AmqpError.js"
-import type { AmqpMessage } from "./AmqpMessage.js"
+import type { AmqpError, ConnectFailure } from "./AmqpError.js"
+import type { AmqpMessage, AmqpReply } from "./AmqpMessage.js"
 import { messages } from "./internal/consumer.js"
 import { forever } from "./internal/forever.js"
-import type { Publication } from "./internal/publisher.js"
+import { makeSend, type Send } from "./internal/send.js"
 
 /**
  * What fails callers that wait when there is no connection and there will be none.
@@ -31,7 +31,15 @@ import type { Publication } from "./internal/publisher.js"
  * @since 0.1.0
  * @category models
  */
-export type ServiceEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<AmqpError>
+export type ServiceEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
+
+/**
+ * What fails those who say how long they wait, when there is no connection by then.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NotConnected = ClientService.NotConnected<ConnectFailure>
 
 /**
  * AMQP over one connection that is kept alive.
@@ -44,7 +52,7 @@ export type ServiceEnd = ClientService.ServiceStopped | ClientService.RetriesExh
  */
 export interface Service {
   /** The service under it: its state, its connections, `reconnect` and `stop`. */
-  readonly service: ClientService.ClientService<AmqpConnection, AmqpError>
+  readonly service: ClientService.ClientService<AmqpConnection, ConnectFailure>
   /**
    * Waits for a connection, opens a channel of `amqplib`, runs `f` with it once, and closes it: for declaring, and for what
    * this has nothing for. If the connection is lost meanwhile, fails with `ConnectionLost`. With `maxWait`, fails with
@@ -87,6 +95,17 @@ export interface Service {
    */
   readonly sendToQueue: SendToQueue
   /**
+   * Publishes a message to an exchange and waits for its answer, by the direct reply-to of RabbitMQ. Whoever consumes it
+   * answers by `sendToQueue(properties.replyTo, answer, { correlationId: properties.correlationId })`.
+   *
+   * It waits as `publish` does until it is sent. If its channel is lost after that, it is sent again with `resend: true`, and
+   * otherwise fails with an `AmqpError` of reason `Unanswered`. It fails with `Unroutable` if it matches no queue. How long to
+   * wait for the answer is for an `Effect.timeout` to say; the answer of a call that was given up is for nobody.
+   *
+   * @throws InvalidOption if `maxWait` is no duration of zero or more
+   */
+  readonly call: Call
+  /**
    * The messages of a queue, across connections and channels: on each, it declares and consumes anew. The server sends no
    * more than `prefetch` that are not settled, so a consumer that is slow gets no more.
    *
@@ -117,7 +136,7 @@ export interface Use {
   <A>(
     f: (channel: ConfirmChannel) => Promise<A>,
     options: ClientService.UseOptions | undefined
-  ): Effect.Effect<A, AmqpError | ClientService.ConnectionLost | ClientService.NotConnected<AmqpError> | ServiceEnd>
+  ): Effect.Effect<A, AmqpError | ClientService.ConnectionLost | NotConnected | ServiceEnd>
 }
 
 /**
@@ -138,7 +157,7 @@ export interface Publish {
     routingKey: string,
     content: Uint8Array | string,
     options: PublishOptions | undefined
-  ): Effect.Effect<void, AmqpError | ClientService.NotConnected<AmqpError> | ServiceEnd>
+  ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd>
 }
 
 /**
@@ -157,7 +176,28 @@ export interface SendToQueue {
     queue: string,
     content: Uint8Array | string,
     options: PublishOptions | undefined
-  ): Effect.Effect<void, AmqpError | ClientService.NotConnected<AmqpError> | ServiceEnd>
+  ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd>
+}
+
+/**
+ * The type of `call`: it fails with `NotConnected` only if it is told how long to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Call {
+  (
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options?: CallOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<AmqpReply, AmqpError | ServiceEnd>
+  (
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options: CallOptions | undefined
+  ): Effect.Effect<AmqpReply, AmqpError | NotConnected | ServiceEnd>
 }
 
 /**
@@ -184,10 +224,29 @@ export interface PublishOptions extends ClientOptions.Publish {
 }
 
 /**
+ * The properties of a call, and how it is published: `mandatory` and not `persistent`, unless it says otherwise.
+ *
  * @since 0.1.0
  * @category options
  */
-export interface ConsumeOptions extends Pick<ClientOptions.Consume, "consumerTag" | "exclusive" | "priority"> {
+export type CallOptions = Omit<PublishOptions, "correlationId" | "replyTo">
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ConsumeOptions
+  extends Pick<ClientOptions.Consume, "consumerTag" | "exclusive" | "priority" | "noLocal"> {
+  /**
+   * What else the server has for consumers, such as `x-stream-offset`. Of a stream, that is where it begins; on the next
+   * channel, it goes on behind what is settled.
+   */
+  readonly arguments?: Readonly<Record<string, unknown>> | undefined
+  /**
+   * Settles each message as it is handed out, so that it needs no `ack`, and is lost if what it is for fails. Unlike that of
+   * the protocol, it has the server send no more than `prefetch` that were not handed out yet. Default false.
+   */
+  readonly noAck?: boolean | undefined
   /** How many messages may be without their settlement. From 1 to 65,535. Default 10. */
   readonly prefetch?: number | undefined
   /** Declares the queue, and what else has to be there, on each channel before it consumes. */
@@ -213,7 +272,7 @@ export interface Options<R1, R3, R4>
   extends Omit<
     ClientService.CommonOptions<
       AmqpConnection,
-      AmqpError,
+      ConnectFailure,
       Effect.Effect<unknown, AmqpError, R3 | Scope.Scope>,
       never,
       R4
@@ -221,7 +280,7 @@ export interface Options<R1, R3, R4>
     "heartbeat"
   > {
   /** Where to connect to, such as by `AmqpEndpoint.make`. */
-  readonly endpoint: Endpoint.Endpoint<AmqpConnection, AmqpError, R1>
+  readonly endpoint: Endpoint.Endpoint<AmqpConnection, ConnectFailure, R1>
 }
 
 /**
@@ -241,7 +300,9 @@ export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnect
  * @since 0.1.0
  * @category constructors
  */
-export const fromService = (service: ClientService.ClientService<AmqpConnection, AmqpError>): Service => {
+export const fromService = (service: ClientService.ClientService<AmqpConnection, ConnectFailure>): Service => {
+  const send: Send = makeSend(service)
+  const alone = Effect.unsafeMakeSemaphore(1)
   function use<A>(
     f: (channel: ConfirmChannel) => Promise<A>,
     options?: { readonly maxWait?: undefined }
@@ -279,13 +340,10 @@ export const fromService = (service: ClientService.ClientService<AmqpConnection,
     { maxWait = Duration.infinity, resend = false, ...properties }: PublishOptions = {}
   ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> {
     const wait = Validate.duration("Amqp.publish", "maxWait", maxWait)
-    return Effect.suspend(() =>
-      send(service, resend, wait, {
-        exchange,
-        routingKey,
-        content: Buffer.from(content),
-        properties: { persistent: true, ...properties }
-      })
+    return send.message(
+      { exchange, routingKey, content, properties: { persistent: true, ...properties } },
+      resend,
+      wait
     )
   }
   function sendToQueue(
@@ -305,18 +363,38 @@ export const fromService = (service: ClientService.ClientService<AmqpConnection,
   ): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> {
     return publish("", queue, content, options)
   }
+  function call(
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options?: CallOptions & { readonly maxWait?: undefined }
+  ): Effect.Effect<AmqpReply, AmqpError | ServiceEnd>
+  function call(
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    options: CallOptions | undefined
+  ): Effect.Effect<AmqpReply, AmqpError | NotConnected | ServiceEnd>
+  function call(
+    exchange: string,
+    routingKey: string,
+    content: Uint8Array | string,
+    { maxWait = Duration.infinity, resend = false, ...properties }: CallOptions = {}
+  ): Effect.Effect<AmqpReply, AmqpError | NotConnected | ServiceEnd> {
+    const wait = Validate.duration("Amqp.call", "maxWait", maxWait)
+    const all = { persistent: false, mandatory: true, ...properties }
+    return send.call({ exchange, routingKey, content, properties: all }, resend, wait)
+  }
   return {
     service,
     use,
     publish,
     sendToQueue,
-    consume: (queue, { declare, prefetch = 10, ...options } = {}) =>
-      messages(service, {
-        queue,
-        prefetch: Validate.integer("Amqp.consume", "prefetch", prefetch, 1, 65_535),
-        declare,
-        options
-      }),
+    call,
+    consume: (queue, { declare, noAck = false, prefetch = 10, ...options } = {}) => {
+      const checked = Validate.integer("Amqp.consume", "prefetch", prefetch, 1, 65_535)
+      return messages(service, { queue, prefetch: checked, declare, options, isAcknowledged: noAck }, alone)
+    },
     blocked: blockedOf(service)
   }
 }
@@ -359,7 +437,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
  */
 export const layer = <R1 = never, R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
   options: LayerOptions<R1, R3, R4, W>
-): Layer.Layer<Amqp, ClientService.WaitError<W, AmqpError>, R1 | Exclude<R3, Scope.Scope> | R4> =>
+): Layer.Layer<Amqp, ClientService.WaitError<W, ConnectFailure>, R1 | Exclude<R3, Scope.Scope> | R4> =>
   Layer.provide(Layer.effect(Amqp, Effect.map(Connection, fromService)), connectionLayer(options))
 
 /**
@@ -383,7 +461,7 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
   options?: Omit<LayerOptions<never, R3, R4, W>, "endpoint">
 ): Layer.Layer<
   Amqp,
-  ConfigError.ConfigError | ClientService.WaitError<W, AmqpError>,
+  ConfigError.ConfigError | ClientService.WaitError<W, ConnectFailure>,
   Exclude<R3, Scope.Scope> | R4
 > => {
   const endpoint = Config.unwrap(server).pipe(Config.mapAttempt((server) => AmqpEndpoint.make(server)))
@@ -392,92 +470,15 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
 
 class Connection extends Context.Tag("effect-client-service-amqp/Amqp/Connection")<
   Connection,
-  ClientService.ClientService<AmqpConnection, AmqpError>
+  ClientService.ClientService<AmqpConnection, ConnectFailure>
 >() {}
 
 const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
   ClientService.layer(Connection, options)
 
-type NotConnected = ClientService.NotConnected<AmqpError>
-
-const send = (
-  service: ClientService.ClientService<AmqpConnection, AmqpError>,
-  resend: boolean,
-  maxWait: Duration.Duration,
-  publication: Publication
-): Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> =>
-  Effect.clockWith((clock) => {
-    // Not the wall clock, which somebody may set.
-    const now = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
-    const until = now() + Duration.toMillis(maxWait)
-    const left = () => ({ maxWait: Math.max(0, until - now()) })
-    let isSent = false
-    const onSent = (): void => {
-      isSent = true
-    }
-    const once: Effect.Effect<void, AmqpError | NotConnected | ServiceEnd> = Effect.suspend(() =>
-      // Without a fiber, since it is a promise: messages are many.
-      service.usePromise(
-        {
-          try: (connection) => connection.publish(publication, onSent),
-          catch: (error) => (error instanceof AmqpError ? error : fromChannelError(error, service.name))
-        },
-        left()
-      )
-    ).pipe(
-      Effect.catchAll((error) => {
-        if (!isLoss(error)) return error
-        if (!isSent) return Effect.zipRight(untilOpen(service, left), once)
-        const [endpoint, detail] = [service.name, detailOf(error)]
-        const unconfirmed = new AmqpError({ reason: "Unconfirmed", endpoint, detail, cause: error })
-        if (!resend || isRefusalOfMessage(error)) return unconfirmed
-        // The server may have it.
-        return Effect.catchTag(send(service, resend, maxWait, publication), "NotConnected", () => unconfirmed)
-      })
-    )
-    // What was left of the time is not what the caller has given.
-    return Effect.catchTag(
-      once,
-      "NotConnected",
-      ({ service, state }) => new ClientService.NotConnected({ service, state, maxWait })
-    )
-  })
-
-/** Waits for a connection with a channel for messages. */
-const untilOpen = (
-  service: ClientService.ClientService<AmqpConnection, AmqpError>,
-  left: () => ClientService.UseOptions
-): Effect.Effect<void, NotConnected | ServiceEnd> =>
-  service
-    .use(
-      ({ publisher }) =>
-        // The channel ends with its connection, whose loss tells more.
-        Effect.catchTags(
-          publisher.use(() => Effect.void, left()),
-          { ServiceStopped: () => forever, RetriesExhausted: () => forever }
-        ),
-      left()
-    )
-    .pipe(Effect.catchTag("ConnectionLost", () => untilOpen(service, left)))
-
-const isLoss = (
-  error: AmqpError | ClientService.ConnectionLost | NotConnected | ServiceEnd
-): error is AmqpError | ClientService.ConnectionLost =>
-  error._tag === "ConnectionLost" || (error._tag === "AmqpError" && error.reason === "ChannelClosed")
-
-const detailOf = (error: AmqpError | ClientService.ConnectionLost): string | undefined =>
-  error._tag === "AmqpError" ? error.detail : error.message
-
-// The server tells the method that it refuses, by its class and number, but not the message.
-const isRefusalOfMessage = ({ _tag, cause }: AmqpError | ClientService.ConnectionLost): boolean => {
-  if (_tag !== "AmqpError") return false
-  if (!(cause instanceof Error && "classId" in cause && "methodId" in cause)) return false
-  return cause.classId === 60 && cause.methodId === 40
-}
-
 const blockedOf = ({
   protocol
-}: ClientService.ClientService<AmqpConnection, AmqpError>): Subscribable.Subscribable<boolean> =>
+}: ClientService.ClientService<AmqpConnection, ConnectFailure>): Subscribable.Subscribable<boolean> =>
   Subscribable.make({
     get: Effect.flatMap(
       protocol.get,

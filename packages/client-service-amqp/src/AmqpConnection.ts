@@ -6,10 +6,13 @@
 import type { ChannelModel, ConfirmChannel } from "amqplib"
 import type * as Effect from "effect/Effect"
 import type * as Subscribable from "effect/Subscribable"
-import type { ClientService } from "effect-client-service/ClientService"
 import type { AmqpError } from "./AmqpError.js"
+import type { AmqpReply } from "./AmqpMessage.js"
+import type { Caller } from "./internal/caller.js"
 import type { Channels } from "./internal/channels.js"
-import type { Publisher } from "./internal/publisher.js"
+import type { Kept } from "./internal/kept.js"
+import type { Publication } from "./internal/publisher.js"
+import type { Publishing } from "./internal/publishing.js"
 
 /**
  * @since 0.1.0
@@ -41,9 +44,17 @@ export interface AmqpConnection {
    */
   readonly use: <A>(f: (channel: ConfirmChannel) => Promise<A>) => Effect.Effect<A, AmqpError>
   /** @internal The channel for messages, which is made again when the server closes it. */
-  readonly publisher: ClientService<Publisher, AmqpError>
-  /** @internal Publishes on that channel; without it, rejects with an `AmqpError` of reason `ChannelClosed`. */
-  readonly publish: Publisher["publish"]
+  readonly publisher: Kept
+  /** @internal The messages that are sent, or wait to be, on that channel. */
+  readonly publishing: Publishing
+  /** @internal Sends a message on a channel of its own, on which a refusal is for it alone. */
+  readonly publishAlone: (publication: Publication) => Effect.Effect<void, AmqpError>
+  /** @internal Sends a call likewise. */
+  readonly callAlone: (publication: Publication) => Effect.Effect<AmqpReply, AmqpError>
+  /** @internal The channel for calls, which is made when it is asked for. */
+  readonly calls: Kept
+  /** @internal The calls that are sent, or wait to be, on that channel. */
+  readonly caller: Caller
   /** @internal */
   readonly channels: Channels
   /** @internal Whether its end is known, so that what runs on it is about to be interrupted. */

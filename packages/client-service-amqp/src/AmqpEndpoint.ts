@@ -8,11 +8,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
+import { InvalidOption } from "effect-client-service/InvalidOption"
 import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import { AmqpError } from "./AmqpError.js"
-import { connect, type Settings } from "./internal/connection.js"
+import { ChannelLimit } from "./internal/channels.js"
+import { connect } from "./internal/connection.js"
+import { type Query, queryOf } from "./internal/query.js"
+import type * as settings from "./internal/settings.js"
+import type { Secret, Settings } from "./internal/settings.js"
 
 /**
  * @since 0.1.0
@@ -20,8 +25,11 @@ import { connect, type Settings } from "./internal/connection.js"
  */
 export interface ServerOptions {
   /**
-   * `amqp://[username[:password]@]host[:port][/vhost]`, or `amqps://` for TLS. Other options take the place of what it
-   * says.
+   * `amqp://[username[:password]@]host[:port][/vhost]`, or `amqps://` for TLS. Its query may have, as RabbitMQ has them:
+   * `heartbeat` (in seconds), `connection_timeout` (in milliseconds), `frame_max`, `channel_max`, `locale`,
+   * `auth_mechanism`, `connection_name`, and for TLS `cacertfile`, `certfile`, `keyfile`, `verify` (`verify_peer` or
+   * `verify_none`) and `server_name_indication`; `frameMax` and `channelMax` as well. Any other part is refused. Other
+   * options take the place of what it says.
    */
   readonly url?: string | Redacted.Redacted<string> | undefined
   /** A name or an IP address. Default `localhost`. */
@@ -36,6 +44,14 @@ export interface ServerOptions {
   readonly vhost?: string | undefined
   /** What the server calls the connection, in its list of connections. */
   readonly connectionName?: string | undefined
+  /**
+   * How to log in. `EXTERNAL` is by the certificate that `tls` has, if the server knows users by that. Default `PLAIN`.
+   */
+  readonly mechanism?: Mechanism | undefined
+  /** How large a frame may be, in bytes, at least 4,096; the server may ask for less. Default 131,072. */
+  readonly frameMax?: number | undefined
+  /** How many channels there may be; the server may ask for fewer. Default: as many as the server grants. */
+  readonly channelMax?: number | undefined
   /** The name of the endpoint, in logs, spans and errors. Default: its URL, without credentials. */
   readonly name?: string | undefined
 }
@@ -46,10 +62,14 @@ export interface ServerOptions {
  */
 export interface Options<R = never> extends Omit<ServerOptions, "password"> {
   /**
-   * The password. An Effect that gives it runs at every attempt; if it fails, the attempt fails by an `AmqpError` of
-   * reason `Authentication`. Default `guest`.
+   * The password, or the token. An Effect that gives it runs at every attempt; if it fails, the attempt fails by an
+   * `AmqpError` of reason `Credentials`, and the next one asks again. With one that expires, the Effect runs again when
+   * three quarters of its time have passed, and the server is told the new one. Default `guest`.
    */
-  readonly password?: Redacted.Redacted<string> | Effect.Effect<Redacted.Redacted<string>, unknown, R> | undefined
+  readonly password?:
+    | Redacted.Redacted<string>
+    | Effect.Effect<Redacted.Redacted<string> | ExpiringPassword, unknown, R>
+    | undefined
   /** Speaks TLS, with options of `node:tls`, or without any. Default: as the URL says, or not. */
   readonly tls?: boolean | ConnectionOptions | undefined
   /**
@@ -58,8 +78,32 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * seconds.
    */
   readonly heartbeat?: Duration.DurationInput | false | undefined
+  /**
+   * How long it may take to connect and to log in. Default: no limit of its own, but the `connectTimeout` of the service.
+   */
+  readonly connectTimeout?: Duration.DurationInput | undefined
   /** How long closing waits for what was sent to be done, and for the server's answer. Default 1 second. */
   readonly linger?: Duration.DurationInput | undefined
+}
+
+/**
+ * The mechanisms of SASL, by which a client logs in.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Mechanism = settings.Mechanism
+
+/**
+ * A password, or a token, that the server does not take for ever.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface ExpiringPassword {
+  readonly value: Redacted.Redacted<string>
+  /** More than zero. */
+  readonly expiresIn: Duration.DurationInput
 }
 
 /**
@@ -87,26 +131,36 @@ export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<AmqpConn
   return Endpoint.make({
     name: settings.name,
     connect: (signal: Endpoint.ConnectionSignal<AmqpError>) =>
-      Effect.flatMap(passwordOf(password, settings.name), (password) => connect(settings, password, signal))
+      Effect.flatMap(Effect.context<R>(), (context) =>
+        connect(settings, Effect.provide(secretOf(password, settings.name), context), signal)
+      )
   })
 }
 
 const where = "AmqpEndpoint.make"
 
-const passwordOf = <R>(password: Options<R>["password"], endpoint: string): Effect.Effect<string, AmqpError, R> => {
-  if (password === undefined) return Effect.succeed("guest")
-  if (Redacted.isRedacted(password)) return Effect.succeed(Redacted.value(password))
+const secretOf = <R>(password: Options<R>["password"], endpoint: string): Effect.Effect<Secret, AmqpError, R> => {
+  if (password === undefined) return Effect.succeed(lasting("guest"))
+  if (Redacted.isRedacted(password)) return Effect.succeed(lasting(Redacted.value(password)))
   return Effect.mapBoth(password, {
-    onSuccess: Redacted.value,
-    onFailure: (cause) =>
-      new AmqpError({ reason: "Authentication", endpoint, detail: "there is no password to be had", cause })
+    onSuccess: (given) =>
+      Redacted.isRedacted(given)
+        ? lasting(Redacted.value(given))
+        : {
+            value: Redacted.value(given.value),
+            expiresIn: Validate.positiveDuration(where, "password.expiresIn", given.expiresIn)
+          },
+    onFailure: (cause) => new AmqpError({ reason: "Credentials", endpoint, cause })
   })
 }
+
+const lasting = (value: string): Secret => ({ value, expiresIn: Duration.infinity })
 
 const settingsOf = <R>(
   options: Options<R>
 ): { readonly password: Options<R>["password"]; readonly settings: Settings } => {
   const url = options.url === undefined ? undefined : parsed(options.url)
+  const query = url?.query
   const tls = options.tls ?? url?.isTls ?? false
   const port = Validate.integer(where, "port", options.port ?? url?.port ?? (tls === false ? 5672 : 5671), 1, 65_535)
   const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
@@ -114,21 +168,49 @@ const settingsOf = <R>(
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
   const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`
   const name = options.name ?? `${tls === false ? "amqp" : "amqps"}://${authority}${path}`
+  const frameMax = options.frameMax ?? query?.frameMax ?? 131_072
+  // Without a limit, what the client reads would have none either.
+  if (frameMax !== 0 || options.frameMax !== undefined) Validate.integer(where, "frameMax", frameMax, 4096, 2 ** 31 - 1)
   return {
     password: options.password ?? url?.password,
     settings: {
       name: Validate.text(where, "name", name),
       host,
       port,
-      tls: tls === true ? {} : tls === false ? undefined : tls,
+      tls: tls === false ? undefined : { ...tlsOf(query), ...(tls === true ? {} : tls) },
+      tlsFiles: query?.tlsFiles ?? {},
       username: options.username ?? url?.username ?? "guest",
+      mechanism: mechanismOf(options.mechanism ?? query?.mechanism ?? "PLAIN"),
+      isAskedAgain: options.password !== undefined && !Redacted.isRedacted(options.password),
       vhost,
-      heartbeat: heartbeatOf(options.heartbeat ?? "10 seconds"),
-      connectionName: options.connectionName,
+      heartbeat: heartbeatOf(options.heartbeat ?? heartbeatOfQuery(query) ?? "10 seconds"),
+      frameMax,
+      channelMax: Validate.integer(where, "channelMax", options.channelMax ?? query?.channelMax ?? 0, 0, 65_535),
+      channelLimit: new ChannelLimit(),
+      locale: query?.locale ?? "en_US",
+      connectionName: options.connectionName ?? query?.connectionName,
+      connectTimeout: Validate.positiveDuration(
+        where,
+        "connectTimeout",
+        options.connectTimeout ?? query?.connectTimeout ?? Duration.infinity
+      ),
       linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1))
     }
   }
 }
+
+const tlsOf = (query: Query | undefined): ConnectionOptions => ({
+  ...(query?.servername === undefined ? {} : { servername: query.servername }),
+  ...(query?.isVerified === undefined ? {} : { rejectUnauthorized: query.isVerified })
+})
+
+const mechanismOf = (mechanism: Mechanism): Mechanism =>
+  mechanisms.includes(mechanism) ? mechanism : Validate.refuse(where, "mechanism", mechanism, mechanisms.join(" or "))
+
+const mechanisms: ReadonlyArray<Mechanism> = ["PLAIN", "AMQPLAIN", "EXTERNAL"]
+
+const heartbeatOfQuery = (query: Query | undefined): Duration.DurationInput | false | undefined =>
+  query?.heartbeat === undefined ? undefined : query.heartbeat !== 0 && Duration.seconds(query.heartbeat)
 
 // The protocol has it as a number of 16 bits.
 const heartbeatOf = (heartbeat: Duration.DurationInput | false): number => {
@@ -145,24 +227,28 @@ interface Parsed {
   readonly username: string | undefined
   readonly password: Redacted.Redacted<string> | undefined
   readonly vhost: string | undefined
+  readonly query: Query
 }
 
 const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
   try {
-    const { hash, hostname, password, pathname, port, protocol, search, username } = new URL(
+    const { hash, hostname, password, pathname, port, protocol, searchParams, username } = new URL(
       typeof url === "string" ? url : Redacted.value(url)
     )
+    const query = queryOf(where, searchParams)
     const isAmqp = protocol === "amqp:" || protocol === "amqps:"
-    if (isAmqp && hostname !== "" && !pathname.slice(1).includes("/") && search === "" && hash === "")
+    if (isAmqp && hostname !== "" && !pathname.slice(1).includes("/") && hash === "")
       return {
         host: decodeURIComponent(hostname),
         port: port === "" ? undefined : Number(port),
         isTls: protocol === "amqps:",
         username: username === "" ? undefined : decodeURIComponent(username),
         password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
-        vhost: pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : undefined
+        vhost: pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : undefined,
+        query
       }
-  } catch {
+  } catch (error) {
+    if (error instanceof InvalidOption) throw error
     // What is wrong with it may be next to the password, so that is not told.
   }
   return Validate.refuse(where, "url", "<redacted>", "amqp://[username[:password]@]host[:port][/vhost]")

@@ -32,3 +32,17 @@ export interface AmqpMessage {
    */
   readonly nack: (options?: { readonly requeue?: boolean | undefined }) => Effect.Effect<void, AmqpError>
 }
+
+/**
+ * The answer to a call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AmqpReply {
+  readonly content: Buffer
+  /** How it came. */
+  readonly fields: ConsumeMessageFields
+  /** What whoever answered gave along. */
+  readonly properties: MessageProperties
+}

@@ -1,37 +1,47 @@
+import { EventEmitter } from "node:events"
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger, LogLevel, TestClock } from "effect"
-import { ClientService, ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
+import type { ConfirmChannel } from "amqplib"
+import { Cause, Duration, Effect, Fiber, Logger, LogLevel, TestClock } from "effect"
+import { ConnectionError, ConnectionState, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Amqp, type AmqpConnection, AmqpError } from "effect-client-service-amqp"
+import { Gate } from "../src/internal/gate.js"
+import { Publisher } from "../src/internal/publisher.js"
+import { Publishing } from "../src/internal/publishing.js"
 
 const closed = new AmqpError.AmqpError({ reason: "ChannelClosed", endpoint: "test" })
 
-/** A service, and a connection for it whose channel the test opens and closes, and whose confirms it gives. */
+/** A service, and a connection for it whose channel the test opens, and whose confirms it gives. */
 const makeFixture = Effect.gen(function* () {
   const server = yield* TestEndpoint.make<AmqpConnection.AmqpConnection, AmqpError.AmqpError>()
-  const channel = yield* TestEndpoint.make<void, AmqpError.AmqpError>()
   const retryPolicy = RetryPolicy.fromFunction(() => "10 seconds")
-  const publisher = yield* ClientService.make({ endpoint: channel.endpoint, retryPolicy, name: "channel" })
-  yield* publisher.start
-  const confirmed = yield* Deferred.make<void>()
-  let isOpen = false
-  const connection = {
-    publisher,
-    publish: (_: unknown, onSent: () => void) => {
-      if (!isOpen) return Promise.reject(closed)
-      onSent()
-      return Effect.runPromise(Deferred.await(confirmed))
-    },
-    use: (f: () => Promise<unknown>) => Effect.promise(f),
-    hasEnded: () => false
-  } as unknown as AmqpConnection.AmqpConnection
+  const gate = new Gate(undefined)
+  const confirms: Array<() => void> = []
+  const makeConnection = () => {
+    const publishing = new Publishing(gate)
+    const publish = (...args: ReadonlyArray<unknown>) => {
+      const confirm = args[4]
+      if (typeof confirm === "function") confirms.push(() => void confirm(null))
+      return true
+    }
+    const channel = Object.assign(new EventEmitter(), { publish }) as unknown as ConfirmChannel
+    const connection = {
+      publishing,
+      publisher: {
+        name: "channel",
+        state: () =>
+          ConnectionState.Waiting({ failures: 1, delay: Duration.zero, retryAt: 0, cause: Cause.fail(closed) })
+      },
+      use: (f: () => Promise<unknown>) => Effect.promise(f),
+      hasEnded: () => false
+    } as unknown as AmqpConnection.AmqpConnection
+    const open = Effect.sync(() => publishing.opened(new Publisher(channel, "test", 4096, () => {})))
+    return { connection, open }
+  }
   const amqp = yield* Amqp.make({ endpoint: server.endpoint, retryPolicy, name: "server" })
-  const open = Effect.zipRight(
-    Effect.sync(() => {
-      isOpen = true
-    }),
-    channel.accept(undefined)
-  )
-  return { amqp, channel, confirmed, connection, open, server }
+  const confirm = Effect.sync(() => {
+    for (const confirm of confirms) confirm()
+  })
+  return { amqp, confirm, confirms, gate, makeConnection, server, ...makeConnection() }
 })
 
 /** All that waits for a connection, but for what has no end. */
@@ -83,10 +93,9 @@ describe("maxWait", () => {
 
   it.scoped("bounds the wait for a connection and its channel, together", () =>
     Effect.gen(function* () {
-      const { amqp, channel, connection, server } = yield* makeFixture
+      const { amqp, connection, server } = yield* makeFixture
       const fiber = yield* Effect.fork(amqp.publish("news", "weather", "rain", { maxWait: "2 seconds" }))
       yield* TestClock.adjust("1 second")
-      yield* channel.refuse(closed)
       yield* server.accept(connection)
       yield* TestClock.adjust("999 millis")
       expect(yield* isDone(fiber)).toBe(false)
@@ -104,13 +113,13 @@ describe("maxWait", () => {
 
   it.scoped("goes on over connections that are lost before they have a channel", () =>
     Effect.gen(function* () {
-      const { amqp, connection, server } = yield* makeFixture
+      const { amqp, connection, makeConnection, server } = yield* makeFixture
       const fiber = yield* Effect.fork(amqp.publish("news", "weather", "rain", { maxWait: "15 seconds" }))
       const first = yield* server.accept(connection)
       yield* TestClock.adjust("1 second")
       yield* first.drop()
       yield* TestClock.adjust("10 seconds")
-      yield* server.accept(connection)
+      yield* server.accept(makeConnection().connection)
       yield* TestClock.adjust("3999 millis")
       expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
       expect(yield* isDone(fiber)).toBe(false)
@@ -119,20 +128,46 @@ describe("maxWait", () => {
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 
+  it.scoped("bounds the wait for a server that takes no messages, and what is given up is not sent later", () =>
+    Effect.gen(function* () {
+      const { amqp, confirm, confirms, connection, gate, open, server } = yield* makeFixture
+      yield* open
+      yield* server.accept(connection)
+      gate.blocked(true)
+      const now = yield* Effect.flip(amqp.sendToQueue("jobs", "a", { maxWait: 0 }))
+      expect(now).toMatchObject({ _tag: "AmqpError", reason: "Blocked" })
+      const fiber = yield* Effect.fork(amqp.sendToQueue("jobs", "b", { maxWait: "2 seconds" }))
+      const waiting = yield* Effect.fork(amqp.sendToQueue("jobs", "c", { maxWait: "1 minute" }))
+      yield* TestClock.adjust("1999 millis")
+      expect(yield* isDone(fiber)).toBe(false)
+      yield* TestClock.adjust("1 millis")
+      expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "AmqpError", reason: "Blocked" })
+      expect(confirms).toHaveLength(0)
+      gate.blocked(false)
+      expect(confirms).toHaveLength(1)
+      yield* confirm
+      yield* Fiber.join(waiting)
+    })
+  )
+
   it.scoped("does not bound the wait for the confirmation, nor a use", () =>
     Effect.gen(function* () {
-      const { amqp, confirmed, connection, open, server } = yield* makeFixture
+      const { amqp, confirm, connection, open, server } = yield* makeFixture
       yield* open
-      const confirm = Effect.runPromise(Deferred.await(confirmed))
+      let finish = () => {}
+      const finished = new Promise<void>((resolve) => {
+        finish = resolve
+      })
       const fibers = yield* Effect.all([
         Effect.fork(amqp.publish("news", "weather", "rain", { maxWait: "2 seconds" })),
-        Effect.fork(amqp.use(() => confirm, { maxWait: "2 seconds" }))
+        Effect.fork(amqp.use(() => finished, { maxWait: "2 seconds" }))
       ])
       yield* TestClock.adjust("1 second")
       yield* server.accept(connection)
       yield* TestClock.adjust("1 hour")
       expect(yield* Effect.forEach(fibers, isDone)).toEqual([false, false])
-      yield* Deferred.succeed(confirmed, undefined)
+      yield* confirm
+      finish()
       yield* Fiber.joinAll(fibers)
     })
   )

@@ -17,8 +17,8 @@ import {
   type Scope,
   type Stream
 } from "effect"
-import { type ClientService, ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
-import { Amqp, type AmqpConnection, AmqpEndpoint, type AmqpError, type AmqpMessage } from "effect-client-service-amqp"
+import { type ClientService, ConnectionError, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { Amqp, type AmqpConnection, AmqpEndpoint, AmqpError, type AmqpMessage } from "effect-client-service-amqp"
 
 describe("the name of an endpoint", () => {
   for (const [options, name] of [
@@ -44,7 +44,17 @@ describe("an option that makes no sense", () => {
   for (const [options, option] of [
     [{ url: "http://hunter2@a" }, "url"],
     [{ url: "amqp://:hunter2@a/b/c" }, "url"],
-    [{ url: "amqp://:hunter2@a?heartbeat=1" }, "url"],
+    [{ url: "amqp://:hunter2@a?blocked_connection_timeout=1" }, "url"],
+    [{ url: "amqp://:hunter2@a?heartbeat=soon" }, "url"],
+    [{ url: "amqp://:hunter2@a?heartbeat=65536" }, "url"],
+    [{ url: "amqp://:hunter2@a?channel_max=-1" }, "url"],
+    [{ url: "amqp://:hunter2@a?auth_mechanism=gssapi" }, "url"],
+    [{ url: "amqp://:hunter2@a?verify=sometimes" }, "url"],
+    [{ url: "amqp://:hunter2@a?locale=" }, "url"],
+    [{ url: "amqp://:hunter2@a?frame_max=4095" }, "frameMax"],
+    [{ frameMax: 0 }, "frameMax"],
+    [{ channelMax: 65_536 }, "channelMax"],
+    [{ connectTimeout: 0 }, "connectTimeout"],
     [{ url: "amqp://:hunter2%@a" }, "url"],
     [{ url: Redacted.make("hunter2") }, "url"],
     [{ host: "" }, "host"],
@@ -63,6 +73,11 @@ describe("an option that makes no sense", () => {
       expect(() => AmqpEndpoint.make(options)).not.toThrow(/hunter2/)
     })
   }
+
+  it("is named if it is a part of the query of a URL", () => {
+    const make = () => AmqpEndpoint.make({ url: "amqp://:hunter2@a?heartbeat=5&retry_delay=1" })
+    expect(make).toThrow(/retry_delay must be known: .*frame_max.*heartbeat/)
+  })
 
   it.scoped("is refused of a consumer", () =>
     Effect.gen(function* () {
@@ -134,9 +149,36 @@ describe("an attempt", () => {
         retryPolicy: RetryPolicy.fromFunction(() => "10 millis")
       })
       const first = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
-      expect(first).toMatchObject({ _tag: "AmqpError", reason: "Authentication", cause: "sealed" })
+      expect(first).toMatchObject({ _tag: "AmqpError", reason: "Credentials", cause: "sealed" })
+      expect(AmqpError.isFatal(first)).toBe(false)
       const second = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
       expect(second).toMatchObject({ reason: "Refused" })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+})
+
+describe("the query of a URL", () => {
+  it("is honoured by the names that clients of several languages have", () => {
+    const known = [
+      "heartbeat=0&frame_max=4096&channel_max=10&connection_timeout=5000&locale=de_DE&connection_name=jobs",
+      "frameMax=8192&channelMax=1&auth_mechanism=external&name=a",
+      "cacertfile=/a&certfile=/b&keyfile=/c&verify=verify_none&server_name_indication=b"
+    ]
+    for (const query of known) expect(AmqpEndpoint.make({ url: `amqps://a/b?${query}` }).name).toBe("amqps://a:5671/b")
+  })
+
+  it.scopedLive("has a time for connecting, which a server that says nothing exceeds", () =>
+    Effect.gen(function* () {
+      const server = createServer((socket) => void socket.on("error", () => {}).resume())
+      yield* Effect.acquireRelease(
+        Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
+        () => Effect.sync(() => server.close())
+      )
+      const { port } = server.address() as AddressInfo
+      const endpoint = AmqpEndpoint.make({ url: `amqp://127.0.0.1:${port}?connection_timeout=50` })
+      const amqp = yield* Amqp.make({ endpoint })
+      const error = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
+      expect(error).toMatchObject({ _tag: "AmqpError", reason: "Unreachable", code: "ETIMEDOUT" })
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })
@@ -163,6 +205,26 @@ describe("the types", () => {
     expectTypeOf(configured).returns.toEqualTypeOf<Layer.Layer<Amqp.Amqp, ConfigError.ConfigError>>()
   })
 
+  it("take endpoints of several servers for a Layer", () => {
+    const endpoint = AmqpEndpoint.make({})
+    const retryPolicy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !AmqpError.isFatal(error)))
+    const layer = () => Amqp.layer({ endpoint: Endpoint.failover([endpoint, endpoint]), retryPolicy })
+    expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<Amqp.Amqp>>()
+    const nested = Endpoint.happyEyeballs([Endpoint.failover([endpoint, endpoint]), endpoint])
+    expectTypeOf(() => Amqp.layer({ endpoint: nested })).returns.toEqualTypeOf<Layer.Layer<Amqp.Amqp>>()
+  })
+
+  it("infer what calls give", () => {
+    const call = () => amqp.call("", "sums", "1 + 1")
+    expectTypeOf(call).returns.toEqualTypeOf<
+      Effect.Effect<AmqpMessage.AmqpReply, AmqpError.AmqpError | Amqp.ServiceEnd>
+    >()
+    const impatient = () => amqp.call("", "sums", "1 + 1", { maxWait: 0 })
+    expectTypeOf(impatient).returns.toEqualTypeOf<
+      Effect.Effect<AmqpMessage.AmqpReply, AmqpError.AmqpError | Amqp.NotConnected | Amqp.ServiceEnd>
+    >()
+  })
+
   it("infer what publishing and consuming give", () => {
     const publish = () => amqp.publish("news", "weather", "rain", { resend: true })
     expectTypeOf(publish).returns.toEqualTypeOf<Effect.Effect<void, AmqpError.AmqpError | Amqp.ServiceEnd>>()
@@ -178,7 +240,7 @@ describe("the types", () => {
 
   it("have NotConnected only where it is told how long to wait", () => {
     type Failures = AmqpError.AmqpError | Amqp.ServiceEnd
-    type NotConnected = ConnectionError.NotConnected<AmqpError.AmqpError>
+    type NotConnected = ConnectionError.NotConnected<AmqpError.ConnectFailure>
     type Lost = ConnectionError.ConnectionLost
     const patient = (maxWait: undefined) => [
       amqp.publish("news", "weather", "rain", undefined),

@@ -1,9 +1,10 @@
 import { EventEmitter } from "node:events"
 import { expect, it } from "@effect/vitest"
 import { type ConfirmChannel, IllegalOperationError } from "amqplib"
-import { Effect, Exit, Fiber, Queue } from "effect"
 import { AmqpError } from "effect-client-service-amqp"
-import { Publisher } from "../src/internal/publisher.js"
+import { type Publication, Publisher } from "../src/internal/publisher.js"
+
+const publication: Publication = { exchange: "", routingKey: "any", content: "a", properties: {} }
 
 /** A channel that was closed before anybody could listen. */
 const closedChannel = Object.assign(new EventEmitter(), {
@@ -12,18 +13,13 @@ const closedChannel = Object.assign(new EventEmitter(), {
   }
 }) as unknown as ConfirmChannel
 
-it.effect("a publisher whose channel was closed as it opened tells so, and what it could not send is not sent", () =>
-  Effect.gen(function* () {
-    const closes = yield* Queue.unbounded<AmqpError.AmqpError>()
-    const publisher = new Publisher(closedChannel, "amqp://a", (error) => void closes.unsafeOffer(error))
-    const publication = { exchange: "", routingKey: "any", content: Buffer.from("a"), properties: {} }
-    const error = yield* Effect.promise(() =>
-      publisher.publish(publication, () => expect.fail("it is not sent")).catch((error: unknown) => error)
-    )
-    expect(error).toMatchObject({ reason: "ChannelClosed", endpoint: "amqp://a" })
-    expect(yield* Queue.take(closes)).toBe(error)
-  })
-)
+it("a publisher whose channel was closed as it opened tells so, and what it could not send is not sent", () => {
+  const closes: Array<AmqpError.AmqpError> = []
+  const publisher = new Publisher(closedChannel, "amqp://a", 4096, (error) => void closes.push(error))
+  const error = publisher.send(publication, () => expect.fail("it is not sent"))
+  expect(error).toMatchObject({ reason: "ChannelClosed", endpoint: "amqp://a" })
+  expect(closes).toEqual([error])
+})
 
 /** A channel that keeps what is to be called when a message is confirmed. */
 const openChannel = () => {
@@ -36,33 +32,19 @@ const openChannel = () => {
   return { channel: Object.assign(new EventEmitter(), { publish }) as unknown as ConfirmChannel, confirms }
 }
 
-it.effect(
-  "a publisher whose channel closes fails all that it has sent and that is not confirmed, and nothing else",
-  () =>
-    Effect.gen(function* () {
-      const { channel, confirms } = openChannel()
-      const publisher = new Publisher(channel, "amqp://a", () => {})
-      const publication = { exchange: "", routingKey: "any", content: Buffer.from("a"), properties: {} }
-      const publish = () =>
-        Effect.fork(Effect.tryPromise({ try: () => publisher.publish(publication, () => {}), catch: (error) => error }))
-      const confirmed = yield* publish()
-      const interrupted = yield* publish()
-      const nacked = yield* publish()
-      const lost = yield* Effect.all([publish(), publish()])
-      yield* Effect.yieldNow()
-      expect(confirms).toHaveLength(5)
-
-      confirms[0]?.(null)
-      yield* Fiber.interrupt(interrupted)
-      confirms[1]?.(null)
-      confirms[2]?.(new Error("message nacked"))
-      const error = new AmqpError.AmqpError({ reason: "ChannelClosed", endpoint: "amqp://a" })
-      publisher.closed(error)
-      // The client confirms with an error what it will never know of.
-      for (const confirm of confirms) confirm(new Error("channel closed"))
-
-      expect(yield* Fiber.await(confirmed)).toEqual(Exit.void)
-      expect(yield* Effect.flip(Fiber.join(nacked))).toMatchObject({ reason: "Nacked" })
-      for (const fiber of lost) expect(yield* Effect.flip(Fiber.join(fiber))).toBe(error)
-    })
-)
+it("a publisher whose channel closes fails all that it has sent and that is not confirmed, and nothing else", () => {
+  const { channel, confirms } = openChannel()
+  const publisher = new Publisher(channel, "amqp://a", 4096, () => {})
+  const ends: Array<unknown> = []
+  const end = (index: number) => (error: AmqpError.AmqpError | undefined) => {
+    ends[index] = error ?? "confirmed"
+  }
+  for (let index = 0; index < 4; index++) publisher.send(publication, end(index))
+  confirms[0]?.(null)
+  confirms[1]?.(new Error("message nacked"))
+  const error = new AmqpError.AmqpError({ reason: "ChannelClosed", endpoint: "amqp://a" })
+  publisher.closed(error)
+  // The client confirms with an error what it will never know of.
+  for (const confirm of confirms) confirm(new Error("channel closed"))
+  expect(ends).toEqual(["confirmed", expect.objectContaining({ reason: "Nacked" }), error, error])
+})

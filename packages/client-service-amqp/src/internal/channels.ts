@@ -1,34 +1,69 @@
 import type { ChannelModel, ConfirmChannel } from "amqplib"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as Order from "effect/Order"
 import type * as Scope from "effect/Scope"
-import * as ClientService from "effect-client-service/ClientService"
-import * as Endpoint from "effect-client-service/Endpoint"
-import * as RetryPolicy from "effect-client-service/RetryPolicy"
 import { AmqpError, fromChannelError } from "../AmqpError.js"
+
+/**
+ * How many channels a server was found to grant a user, by closing a connection for one more. It may grant more later.
+ */
+export class ChannelLimit {
+  #most = Number.POSITIVE_INFINITY
+  #until = 0
+
+  learn(most: number): void {
+    this.#most = most
+    this.#until = performance.now() + 60_000
+  }
+
+  allows(count: number): boolean {
+    return count <= this.#most || performance.now() > this.#until
+  }
+}
+
+/** Whether a connection was closed for that. */
+export const isChannelLimit = ({ detail = "" }: AmqpError): boolean =>
+  detail.includes("number of channels opened for user")
 
 /** The channels of one connection. */
 export class Channels {
   readonly endpoint: string
+  /** How large a frame may be, in bytes. */
+  readonly frameMax: number
+  /** Whether an Effect gives the password, which may be another one later. */
+  readonly isAskedAgain: boolean
   readonly #model: ChannelModel
   readonly #linger: Duration.Duration
+  readonly #limit: ChannelLimit
   readonly #open = new Set<ConfirmChannel>()
+  #opening = 0
 
-  constructor(model: ChannelModel, endpoint: string, linger: Duration.Duration) {
+  constructor(
+    model: ChannelModel,
+    settings: {
+      readonly name: string
+      readonly linger: Duration.Duration
+      readonly isAskedAgain: boolean
+      readonly channelLimit: ChannelLimit
+    }
+  ) {
     this.#model = model
-    this.endpoint = endpoint
-    this.#linger = linger
+    this.endpoint = settings.name
+    this.isAskedAgain = settings.isAskedAgain
+    this.#linger = settings.linger
+    this.#limit = settings.channelLimit
+    const { connection } = model
+    this.frameMax =
+      "frameMax" in connection && typeof connection.frameMax === "number"
+        ? connection.frameMax
+        : Number.POSITIVE_INFINITY
   }
 
   /** Opens a channel, which the Scope closes. The client closes it as well when its connection ends. */
   open(onClosed: (error: AmqpError) => void): Effect.Effect<ConfirmChannel, AmqpError, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.sync(() => {
-        const opened = this.#model.createConfirmChannel().then((channel) => this.#listen(channel, onClosed))
+        const opened = this.#create().then((channel) => this.#listen(channel, onClosed))
         // Whoever waits is told; it may have left.
         opened.catch(() => {})
         return opened
@@ -47,6 +82,11 @@ export class Channels {
     )
   }
 
+  /** The connection was closed for that there was one more than the server grants. */
+  tooMany(): void {
+    this.#limit.learn(this.#open.size + this.#opening - 1)
+  }
+
   isOpen(channel: ConfirmChannel): boolean {
     return this.#open.has(channel)
   }
@@ -54,6 +94,17 @@ export class Channels {
   /** Closes all, after what was sent on them. */
   async close(): Promise<void> {
     await Promise.all([...this.#open].map((channel) => this.#close(channel)))
+  }
+
+  async #create(): Promise<ConfirmChannel> {
+    if (!this.#limit.allows(this.#open.size + this.#opening + 1))
+      throw new AmqpError({ reason: "NoChannel", endpoint: this.endpoint })
+    this.#opening += 1
+    try {
+      return await this.#model.createConfirmChannel()
+    } finally {
+      this.#opening -= 1
+    }
   }
 
   #listen(channel: ConfirmChannel, onClosed: (error: AmqpError) => void): ConfirmChannel {
@@ -84,21 +135,3 @@ export class Channels {
 /** Waits for a promise in a finalizer, but not for longer. */
 export const within = (duration: Duration.Duration, promise: () => Promise<unknown>): Effect.Effect<void> =>
   Effect.promise(promise).pipe(Effect.interruptible, Effect.timeoutOption(duration), Effect.asVoid)
-
-/** Keeps something on a channel of its own, which is opened again when it is closed and the connection is up. */
-export const keep = <A>(
-  channels: Channels,
-  what: string,
-  open: (signal: Endpoint.ConnectionSignal<AmqpError>) => Effect.Effect<A, AmqpError, Scope.Scope>,
-  isRefusal: (error: AmqpError) => boolean = () => false
-): Effect.Effect<ClientService.ClientService<A, AmqpError>, never, Scope.Scope> => {
-  const endpoint = Endpoint.make({ name: `${channels.endpoint} ${what}`, connect: open })
-  const retryPolicy = RetryPolicy.fullJitter({ initialDelay: "100 millis", maxDelay: "10 seconds" }).pipe(
-    RetryPolicy.whileError((error) => !(error instanceof AmqpError && isRefusal(error)))
-  )
-  const started = Effect.tap(ClientService.make({ endpoint, retryPolicy }), (service) => service.start)
-  // It is no connection, and that it is open is no news.
-  return Effect.flatMap(FiberRef.get(FiberRef.currentMinimumLogLevel), (level) =>
-    Logger.withMinimumLogLevel(started, Order.max(LogLevel.Order)(level, LogLevel.Warning))
-  )
-}

@@ -1,61 +1,69 @@
+import { readFile } from "node:fs/promises"
+import { Duplex } from "node:stream"
 import type { ConnectionOptions } from "node:tls"
-import { type ChannelModel, type ConfirmChannel, connect as connectClient } from "amqplib"
+import { type ChannelModel, type ConfirmChannel, connect as connectClient, credentials } from "amqplib"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type AmqpConnection, TypeId } from "../AmqpConnection.js"
 import { AmqpError, fromChannelError, fromConnectError } from "../AmqpError.js"
-import { Channels, keep, within } from "./channels.js"
-import { Publisher } from "./publisher.js"
-
-export interface Settings {
-  readonly name: string
-  readonly host: string
-  readonly port: number
-  readonly tls: ConnectionOptions | undefined
-  readonly username: string
-  readonly vhost: string
-  /** In seconds; 0 for none. */
-  readonly heartbeat: number
-  readonly connectionName: string | undefined
-  readonly linger: Duration.Duration
-}
+import type { AmqpReply } from "../AmqpMessage.js"
+import { Caller } from "./caller.js"
+import { Channels, isChannelLimit, within } from "./channels.js"
+import { Gate } from "./gate.js"
+import { Handshake } from "./handshake.js"
+import { keep } from "./kept.js"
+import { type Publication, Publisher } from "./publisher.js"
+import { Publishing } from "./publishing.js"
+import type { Secret, Settings } from "./settings.js"
 
 /** Connects once. The Scope closes the connection. */
 export const connect = (
   settings: Settings,
-  password: string,
+  secret: Effect.Effect<Secret, AmqpError>,
   signal: ConnectionSignal<AmqpError>
 ): Effect.Effect<AmqpConnection, AmqpError, Scope.Scope> =>
   Effect.gen(function* () {
     const endpoint = settings.name
+    const first = yield* secret
+    const tls = yield* tlsOf(settings)
     const blockings = yield* Queue.unbounded<boolean>()
-    const state: State = { hasEnded: false, channels: undefined, publisher: undefined }
+    const state: State = { hasEnded: false, channels: undefined }
     const end = (error: Error | undefined): void => {
       if (state.hasEnded) return
       state.hasEnded = true
       const { code, detail } = fromConnectError(error, endpoint)
-      signal.lost(new AmqpError({ reason: "ConnectionClosed", endpoint, code, detail, cause: error }))
+      const lost = new AmqpError({ reason: "ConnectionClosed", endpoint, code, detail, cause: error })
+      if (isChannelLimit(lost)) state.channels?.tooMany()
+      signal.lost(lost)
     }
     // At once, since the client throws what nobody listens to.
-    const listen = (model: ChannelModel): ChannelModel => {
+    const listen = (model: ChannelModel): Opened => {
+      const gate = new Gate(socketOf(model))
       model.on("error", end)
       model.on("close", end)
-      model.on("blocked", () => void blockings.unsafeOffer(true))
-      model.on("unblocked", () => void blockings.unsafeOffer(false))
-      return model
+      for (const event of ["blocked", "unblocked"] as const) {
+        const isBlocked = event === "blocked"
+        model.on(event, () => {
+          gate.blocked(isBlocked)
+          blockings.unsafeOffer(isBlocked)
+        })
+      }
+      return { model, gate }
     }
 
+    const handshake = new Handshake()
     const { opened } = yield* Effect.acquireRelease(
       Effect.sync(() => {
         // The client has no way to give up a connection, neither while it connects nor later.
         const socket = new AbortController()
-        const opened = dial(settings, password, socket.signal).then(listen)
+        const opened = dial({ ...settings, tls }, first.value, handshake, socket.signal).then(listen)
         opened.catch(() => {})
         return { socket, opened }
       }),
@@ -68,12 +76,20 @@ export const connect = (
           // It would tell the server that it leaves before what waits in the channels is sent.
           return within(settings.linger, async () => {
             await channels.close()
-            await (await opened).close().catch(() => {})
+            const { model } = await opened
+            await model.close().catch(() => {})
           })
         }).pipe(Effect.ensuring(Effect.sync(() => socket.abort())))
     )
-    const model = yield* Effect.tryPromise({ try: () => opened, catch: (error) => fromConnectError(error, endpoint) })
-    const channels = new Channels(model, endpoint, settings.linger)
+    const { gate, model } = yield* inTime(
+      settings,
+      Effect.tryPromise({
+        try: () => opened,
+        catch: (error) => refused(settings, fromConnectError(error, endpoint, handshake.reply))
+      })
+    )
+    handshake.done()
+    const channels = new Channels(model, settings)
     state.channels = channels
 
     const blocked = yield* SubscriptionRef.make(false)
@@ -83,73 +99,214 @@ export const connect = (
       Effect.interruptible,
       Effect.forkScoped
     )
-    const publisher = yield* keep(channels, "publisher", (signal) => openPublisher(channels, state, signal.lost))
-    // So that a connection that the server has closed at once is noticed, for which the client has no event yet.
-    yield* Effect.mapError(publisher.whenConnected({ failAfterFailures: 1 }), (error) =>
-      error instanceof AmqpError ? error : new AmqpError({ reason: "ConnectionClosed", endpoint, cause: error })
+    yield* Effect.forkScoped(Effect.interruptible(renewals(model, endpoint, secret, first)))
+
+    const hasEnded = () => state.hasEnded
+    const publishing = new Publishing(gate)
+    const publisher = yield* keep(`${endpoint} publisher`, (lost) =>
+      openPublisher(channels, publishing, hasEnded, lost)
     )
+    const caller = new Caller(channels, new Publishing(gate))
+    const calls = yield* keep(`${endpoint} calls`, (lost) => caller.open(hasEnded, lost))
+    publisher.start()
+    // So that a connection that the server has closed at once is noticed, for which the client has no event yet.
+    yield* publisher.opened
     return {
       [TypeId]: TypeId,
       model,
       blocked,
       use: (f) => Effect.scoped(useChannel(channels, f)),
       publisher,
-      publish: (publication, onSent) =>
-        state.publisher?.publish(publication, onSent) ??
-        Promise.reject(new AmqpError({ reason: "ChannelClosed", endpoint })),
+      publishing,
+      publishAlone: (publication) => Effect.scoped(publishAlone(channels, gate, publication)),
+      callAlone: (publication) => Effect.scoped(callAlone(channels, gate, publication)),
+      calls,
+      caller,
       channels,
-      hasEnded: () => state.hasEnded
+      hasEnded
     }
   })
 
 interface State {
   hasEnded: boolean
   channels: Channels | undefined
-  publisher: Publisher | undefined
 }
+
+interface Opened {
+  readonly model: ChannelModel
+  readonly gate: Gate
+}
+
+const socketOf = ({ connection }: ChannelModel): Duplex | undefined =>
+  "stream" in connection && connection.stream instanceof Duplex ? connection.stream : undefined
+
+const tlsOf = ({ name, tls, tlsFiles }: Settings): Effect.Effect<ConnectionOptions | undefined, AmqpError> => {
+  if (tls === undefined) return Effect.succeed(undefined)
+  const read = (path: string | undefined) =>
+    path === undefined
+      ? Effect.succeed(undefined)
+      : Effect.tryPromise({
+          try: () => readFile(path),
+          catch: (cause) => {
+            const detail = cause instanceof Error ? cause.message : String(cause)
+            return new AmqpError({ reason: "Credentials", endpoint: name, detail, cause })
+          }
+        })
+  return Effect.map(Effect.all([read(tlsFiles.ca), read(tlsFiles.cert), read(tlsFiles.key)]), ([ca, cert, key]) => ({
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...tls
+  }))
+}
+
+const refused = ({ isAskedAgain }: Settings, error: AmqpError): AmqpError => {
+  if (!isAskedAgain) return error
+  const { cause, code, detail, endpoint, reason } = error
+  return new AmqpError({ reason, endpoint, code, detail, cause, isAskedAgain })
+}
+
+const inTime = <A>(
+  { connectTimeout, name }: Settings,
+  opened: Effect.Effect<A, AmqpError>
+): Effect.Effect<A, AmqpError> =>
+  Duration.isFinite(connectTimeout)
+    ? Effect.timeoutFail(opened, {
+        duration: connectTimeout,
+        onTimeout: () =>
+          new AmqpError({
+            reason: "Unreachable",
+            endpoint: name,
+            code: "ETIMEDOUT",
+            detail: `not within ${Duration.format(connectTimeout)}`
+          })
+      })
+    : opened
+
+/** Gives the server a new password before the one that it has expires. */
+const renewals = (
+  model: ChannelModel,
+  endpoint: string,
+  secret: Effect.Effect<Secret, AmqpError>,
+  first: Secret
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    let current = first
+    while (Duration.isFinite(current.expiresIn)) {
+      yield* Effect.sleep(Duration.times(current.expiresIn, 0.75))
+      // What is left of the time is for a source that can't be reached now.
+      current = yield* secret.pipe(
+        Effect.tapError((error) => Effect.logWarning(`${endpoint}: no new password`, error)),
+        Effect.retry(Schedule.union(Schedule.exponential("500 millis"), Schedule.spaced("10 seconds"))),
+        Effect.orDie
+      )
+      const { value } = current
+      // Not that of a connection that is lost, which has no answer.
+      yield* Effect.promise(() => model.updateSecret(Buffer.from(value), "the password expires").catch(() => {}))
+    }
+  })
 
 const openPublisher = (
   channels: Channels,
-  state: State,
-  onClosed: (error: AmqpError) => void
-): Effect.Effect<Publisher, AmqpError, Scope.Scope> => {
+  publishing: Publishing,
+  hasEnded: () => boolean,
+  lost: (error: AmqpError) => void
+): Effect.Effect<void, AmqpError, Scope.Scope> => {
   let publisher: Publisher | undefined
   const closed = (error: AmqpError): void => {
-    if (state.publisher === publisher) state.publisher = undefined
-    onClosed(error)
+    if (publisher !== undefined) publishing.closed(publisher)
+    lost(error)
     // Where the whole connection is lost, that tells more, and comes next.
     setImmediate(() => {
-      if (!state.hasEnded) publisher?.closed(error)
+      if (!hasEnded()) publisher?.closed(error)
     })
   }
   return Effect.map(channels.open(closed), (channel) => {
-    publisher = new Publisher(channel, channels.endpoint, closed)
-    state.publisher = publisher
-    return publisher
+    publisher = new Publisher(channel, channels.endpoint, channels.frameMax, closed)
+    publishing.opened(publisher)
   })
 }
 
-const dial = (settings: Settings, password: string, signal: AbortSignal): Promise<ChannelModel> => {
-  const { connectionName, heartbeat, host, port, tls, username, vhost } = settings
+/** Sends a message on a channel that has no other, so that it is known which one a server refuses. */
+const publishAlone = (
+  channels: Channels,
+  gate: Gate,
+  publication: Publication
+): Effect.Effect<void, AmqpError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const publishing = yield* publishingAlone(gate)
+    yield* openPublisher(
+      channels,
+      publishing,
+      () => false,
+      () => {}
+    )
+    yield* Effect.async<void, AmqpError>((resume) => {
+      const done = (error: AmqpError | undefined) => resume(error === undefined ? Effect.void : Effect.fail(error))
+      return Effect.sync(publishing.begin(publication, () => {}, done))
+    })
+  })
+
+/** The same of a call. */
+const callAlone = (
+  channels: Channels,
+  gate: Gate,
+  publication: Publication
+): Effect.Effect<AmqpReply, AmqpError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const caller = new Caller(channels, yield* publishingAlone(gate))
+    yield* caller.open(
+      () => false,
+      () => {}
+    )
+    return yield* Effect.async<AmqpReply, AmqpError>((resume) => {
+      const answered = (answer: AmqpReply | AmqpError) =>
+        resume(answer instanceof AmqpError ? Effect.fail(answer) : Effect.succeed(answer))
+      return Effect.sync(caller.begin(publication, () => {}, answered))
+    })
+  })
+
+const publishingAlone = (gate: Gate) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Publishing(gate)),
+    (publishing) => Effect.sync(publishing.end)
+  )
+
+const dial = (
+  settings: Settings,
+  password: string,
+  { onread }: Handshake,
+  signal: AbortSignal
+): Promise<ChannelModel> => {
+  const { channelMax, connectionName, frameMax, heartbeat, host, locale, mechanism, port, tls, username, vhost } =
+    settings
   return connectClient(
     {
       protocol: tls === undefined ? "amqp" : "amqps",
       hostname: host,
       port,
-      username,
-      password,
       // The client unescapes it, though this is no URL.
       vhost: encodeURIComponent(vhost),
-      heartbeat
+      heartbeat,
+      frameMax,
+      channelMax,
+      locale
     },
     {
       ...tls,
+      credentials: credentialsOf[mechanism](username, password),
       timeout: 0,
       noDelay: true,
       clientProperties: connectionName === undefined ? {} : { connection_name: connectionName },
-      ...{ signal }
+      ...{ signal, onread }
     }
   )
+}
+
+const credentialsOf = {
+  PLAIN: credentials.plain,
+  AMQPLAIN: credentials.amqplain,
+  EXTERNAL: (_username: string, _password: string) => credentials.external()
 }
 
 const useChannel = <A>(

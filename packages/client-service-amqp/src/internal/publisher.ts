@@ -1,11 +1,24 @@
 import { type ConfirmChannel, IllegalOperationError, type Options } from "amqplib"
 import { AmqpError, fromChannelError } from "../AmqpError.js"
+import { sizeOfProperties } from "./frameSize.js"
 
 export interface Publication {
   readonly exchange: string
   readonly routingKey: string
-  readonly content: Buffer
+  readonly content: Uint8Array | string
   readonly properties: Options.Publish
+}
+
+/** How a message has ended: not at all wrong, or how. */
+export type Done = (error: AmqpError | undefined) => void
+
+/** What tells a message that is mandatory from others that are alike. */
+export const idHeader = "x-client-service-id"
+
+/** What a server can say of a message that it refuses. */
+interface Sent extends Publication {
+  readonly size: number
+  readonly done: Done
 }
 
 /**
@@ -17,70 +30,113 @@ export interface Publication {
 export class Publisher {
   readonly #channel: ConfirmChannel
   readonly #endpoint: string
+  readonly #frameMax: number
   readonly #onClosed: (error: AmqpError) => void
-  readonly #unconfirmed = new Set<(error: AmqpError) => void>()
-  readonly #mandatory = new Set<Publication>()
-  readonly #returned = new Map<Publication, AmqpError>()
+  readonly #unconfirmed = new Set<Sent>()
+  readonly #mandatory = new Map<number, AmqpError | undefined>()
+  #lastId = 0
 
   /** The callback is told if the channel is found closed, of which it may have known already. */
-  constructor(channel: ConfirmChannel, endpoint: string, onClosed: (error: AmqpError) => void) {
+  constructor(channel: ConfirmChannel, endpoint: string, frameMax: number, onClosed: (error: AmqpError) => void) {
     this.#channel = channel
     this.#endpoint = endpoint
+    this.#frameMax = frameMax
     this.#onClosed = onClosed
-    channel.on("return", ({ content, fields }) => {
-      // The server does not tell which one it returns. Those that are alike are returned alike.
-      for (const publication of this.#mandatory) {
-        const { exchange, routingKey } = publication
-        if (exchange !== fields.exchange || routingKey !== fields.routingKey) continue
-        if (this.#returned.has(publication) || !content.equals(publication.content)) continue
-        this.#returned.set(publication, new AmqpError({ reason: "Unroutable", endpoint, code: 312 }))
-        return
-      }
+    channel.on("return", ({ properties }) => {
+      const id: unknown = properties.headers?.[idHeader]
+      if (typeof id === "number" && this.#mandatory.has(id))
+        this.#mandatory.set(id, new AmqpError({ reason: "Unroutable", endpoint, code: 312 }))
     })
   }
 
   /**
-   * Sends a message and waits until it is confirmed. Rejects with an `AmqpError`, of reason `ChannelClosed` if the channel
-   * closes before, or is closed.
+   * Sends a message, and calls back when it is confirmed or is not to be: with an `AmqpError` of reason `ChannelClosed` if
+   * the channel closes before. Gives how many bytes it has sent, or why nothing was.
    */
-  publish(publication: Publication, onSent: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const { content, exchange, properties, routingKey } = publication
-      const isMandatory = properties.mandatory === true
-      try {
-        this.#channel.publish(exchange, routingKey, content, properties, (error: unknown) => {
-          const returned = isMandatory ? this.#takeReturned(publication) : undefined
-          const isNacked = error instanceof Error && error.message === "message nacked"
-          // With any other error, the channel is closed, which `closed` tells of.
-          if (error !== null && !isNacked) return
-          this.#unconfirmed.delete(reject)
-          if (returned !== undefined) reject(returned)
-          else if (isNacked) reject(new AmqpError({ reason: "Nacked", endpoint: this.#endpoint }))
-          else resolve()
-        })
-      } catch (error) {
-        const failure = fromChannelError(error, this.#endpoint)
-        // A channel that is closed together with its opening has no listeners yet that could be told.
-        if (error instanceof IllegalOperationError) this.#onClosed(failure)
-        reject(failure)
-        return
+  send({ content: given, exchange, properties: own, routingKey }: Publication, done: Done): number | AmqpError {
+    const content = bytesOf(given)
+    const id = own.mandatory === true ? ++this.#lastId : undefined
+    const properties = id === undefined ? own : { ...own, headers: withId(own.headers, id) }
+    const hasCopies = properties.CC !== undefined || properties.BCC !== undefined
+    const sent: Sent = { exchange, routingKey, content, properties, size: content.length, done }
+    let size = 0
+    try {
+      // All else together is less than the smallest frame.
+      if (properties.headers !== undefined || hasCopies) size = sizeOfProperties(properties)
+      if (size > this.#frameMax) {
+        const detail = `the headers take ${size} bytes, and a frame has no more than ${this.#frameMax}`
+        return new AmqpError({ reason: "Invalid", endpoint: this.#endpoint, detail })
       }
-      this.#unconfirmed.add(reject)
-      if (isMandatory) this.#mandatory.add(publication)
-      onSent()
-    })
+      this.#channel.publish(exchange, routingKey, content, properties, (error: unknown) => {
+        const returned = id === undefined ? undefined : this.#takeReturned(id)
+        const isNacked = error instanceof Error && error.message === "message nacked"
+        // With any other error, the channel is closed, which `closed` tells of.
+        if (error !== null && !isNacked) return
+        this.#unconfirmed.delete(sent)
+        done(isNacked ? new AmqpError({ reason: "Nacked", endpoint: this.#endpoint }) : returned)
+      })
+    } catch (error) {
+      const failure = fromChannelError(error, this.#endpoint)
+      if (!(error instanceof IllegalOperationError)) return asInvalid(failure)
+      // A channel that is closed together with its opening has no listeners yet that could be told.
+      this.#onClosed(failure)
+      return failure
+    }
+    this.#unconfirmed.add(sent)
+    if (id !== undefined) this.#mandatory.set(id, undefined)
+    return content.length + size + exchange.length + routingKey.length + 100
   }
 
   /** The channel is closed, so nothing more will be confirmed. */
   closed(error: AmqpError): void {
-    for (const reject of this.#unconfirmed) reject(error)
+    const unconfirmed = [...this.#unconfirmed]
     this.#unconfirmed.clear()
+    this.#mandatory.clear()
+    const isCulprit = culprit(error, unconfirmed)
+    const { code, detail, endpoint } = error
+    const rejected = new AmqpError({ reason: "Rejected", endpoint, code, detail, cause: error })
+    for (const sent of unconfirmed) sent.done(isCulprit(sent) ? rejected : error)
   }
 
-  #takeReturned(publication: Publication): AmqpError | undefined {
-    const returned = this.#returned.get(publication)
-    this.#mandatory.delete(publication)
-    this.#returned.delete(publication)
+  #takeReturned(id: number): AmqpError | undefined {
+    const returned = this.#mandatory.get(id)
+    this.#mandatory.delete(id)
     return returned
   }
+}
+
+/** Whether the server has closed a channel since it refuses a message, of which it does not tell which one. */
+export const isRefusalOfMessage = ({ cause }: AmqpError): boolean =>
+  // It tells the method that it refuses, by its class and number.
+  cause instanceof Error && "classId" in cause && "methodId" in cause && cause.classId === 60 && cause.methodId === 40
+
+// A view, since the client copies what it sends.
+const bytesOf = (content: Uint8Array | string): Buffer =>
+  typeof content === "string"
+    ? Buffer.from(content)
+    : Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+
+const withId = (headers: unknown, id: number): unknown => {
+  const all: Record<string, unknown> = {}
+  // As the client does, with what is inherited.
+  if (typeof headers === "object" && headers !== null) for (const key in headers) all[key] = Reflect.get(headers, key)
+  all[idHeader] = id
+  return all
+}
+
+const asInvalid = ({ cause, detail, endpoint }: AmqpError) =>
+  new AmqpError({ reason: "Invalid", endpoint, detail, cause })
+
+/** Tells who is to blame for certain. A refusal has what it refuses in its text, or there is but one message. */
+const culprit = (error: AmqpError, unconfirmed: ReadonlyArray<Sent>): ((sent: Sent) => boolean) => {
+  if (!isRefusalOfMessage(error)) return () => false
+  if (unconfirmed.length === 1) return () => true
+  const text = error.detail ?? ""
+  const most = /configured max size (\d+)/.exec(text)?.[1]
+  if (most !== undefined) return ({ size }) => size > Number(most)
+  const expiration = /invalid expiration '(.*)'/.exec(text)?.[1]
+  if (expiration !== undefined) return ({ properties }) => String(properties.expiration) === expiration
+  const user = /user_id property set to '(.*)' but/.exec(text)?.[1]
+  if (user !== undefined) return ({ properties }) => properties.userId === user
+  return () => false
 }

@@ -11,29 +11,42 @@ const installed = await servers.install()
 export const isMissing = !installed.isInstalled
 if (!installed.isInstalled) console.warn(`skipped: ${installed.reason}`)
 
+/** Where the programs are. */
+export const installedPaths = () => {
+  if (!installed.isInstalled) throw new Error(installed.reason)
+  return installed.paths
+}
+
 interface TlsServer extends servers.RabbitMQ {
   readonly tls: { readonly port: number; readonly ca: string }
 }
 
-const start = Effect.gen(function* () {
-  if (!installed.isInstalled) return yield* Effect.dieMessage(installed.reason)
-  const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
-  const port = yield* serverProcess.freePort
-  const server = yield* servers.make(installed.paths, {
-    settings: {
-      "listeners.ssl.default": `127.0.0.1:${port}`,
-      "ssl_options.cacertfile": files.ca,
-      "ssl_options.certfile": files.cert,
-      "ssl_options.keyfile": files.key
-    }
+const start = (settings?: Readonly<Record<string, string>>) =>
+  Effect.gen(function* () {
+    if (!installed.isInstalled) return yield* Effect.dieMessage(installed.reason)
+    const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
+    const port = yield* serverProcess.freePort
+    const server = yield* servers.make(installed.paths, {
+      settings: {
+        ...settings,
+        "listeners.ssl.default": `127.0.0.1:${port}`,
+        "ssl_options.cacertfile": files.ca,
+        "ssl_options.certfile": files.cert,
+        "ssl_options.keyfile": files.key
+      }
+    })
+    return { ...server, tls: { port, ca } }
   })
-  return { ...server, tls: { port, ca } }
-})
 
 /** The server of all tests of a file, since it takes seconds to start. */
 export class Server extends Context.Tag("test/Server")<Server, TlsServer>() {
   /** Without logs, too. */
-  static readonly Live = Layer.merge(Layer.scoped(Server, start), Logger.minimumLogLevel(LogLevel.None))
+  static readonly Live = Layer.merge(Layer.scoped(Server, start()), Logger.minimumLogLevel(LogLevel.None))
+  /** One of small limits. */
+  static readonly small = Layer.merge(
+    Layer.scoped(Server, start({ frame_max: "8192", max_message_size: "65536" })),
+    Logger.minimumLogLevel(LogLevel.None)
+  )
 }
 
 /** It retries after 10 ms. */
@@ -43,10 +56,14 @@ export const retryPolicy = RetryPolicy.fromFunction(() => "10 millis")
 export const connect = (
   endpoint: AmqpEndpoint.Options = {},
   options: Omit<Amqp.Options<never, never, never>, "endpoint"> = {}
-) =>
-  Effect.flatMap(Server, ({ url }) =>
-    Amqp.make({ retryPolicy, ...options, endpoint: AmqpEndpoint.make({ url: Redacted.make(url), ...endpoint }) })
-  )
+) => Effect.flatMap(Server, (server) => connectTo(server, endpoint, options))
+
+/** Connects to a server of a test alone. */
+export const connectTo = (
+  { url }: servers.RabbitMQ,
+  endpoint: AmqpEndpoint.Options = {},
+  options: Omit<Amqp.Options<never, never, never>, "endpoint"> = {}
+) => Amqp.make({ retryPolicy, ...options, endpoint: AmqpEndpoint.make({ url: Redacted.make(url), ...endpoint }) })
 
 /** Waits until a service is in a state. */
 export const until = (amqp: Amqp.Service, tag: ConnectionState.ConnectionState<unknown>["_tag"]) =>

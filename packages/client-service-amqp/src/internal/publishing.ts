@@ -1,0 +1,84 @@
+import type { Gate } from "./gate.js"
+import type { Done, Publication, Publisher } from "./publisher.js"
+
+interface Pending {
+  readonly publication: Publication
+  readonly onSent: () => void
+  readonly done: Done
+}
+
+/**
+ * The messages of a connection. What can't be sent now waits: for the channel to be open again, for the server to take
+ * messages, and for the socket to take what was sent before. Only references wait, to what their senders hold anyway, and a
+ * sender that leaves takes its own back.
+ */
+export class Publishing {
+  readonly #gate: Gate
+  readonly #waiting = new Set<Pending>()
+  #publisher: Publisher | undefined
+  #isFlushing = false
+
+  constructor(gate: Gate) {
+    this.#gate = gate
+    gate.onOpen(this.#flush)
+  }
+
+  /** Nothing more will be sent. */
+  readonly end = (): void => this.#gate.offOpen(this.#flush)
+
+  /** Whether the channel for messages is open. */
+  get isOpen(): boolean {
+    return this.#publisher !== undefined
+  }
+
+  /** Sends a message, now or later, and gives what takes it back if it is not sent yet. */
+  begin(publication: Publication, onSent: () => void, done: Done): () => void {
+    const pending = { publication, onSent, done }
+    if (this.#publisher !== undefined && this.#gate.isOpen && this.#waiting.size === 0) {
+      this.#send(this.#publisher, pending)
+      return nothing
+    }
+    this.#waiting.add(pending)
+    return () => void this.#waiting.delete(pending)
+  }
+
+  opened(publisher: Publisher): void {
+    this.#publisher = publisher
+    this.#flush()
+  }
+
+  /** What was sent on the channel fails, and what was not waits for the next one. */
+  closed(publisher: Publisher): void {
+    if (this.#publisher === publisher) this.#publisher = undefined
+  }
+
+  /** Sends what waits, as much as there is room for. */
+  readonly #flush = (): void => {
+    if (this.#isFlushing) return
+    this.#isFlushing = true
+    for (const pending of this.#waiting) {
+      if (this.#publisher === undefined || !this.#gate.isOpen) break
+      this.#waiting.delete(pending)
+      this.#send(this.#publisher, pending)
+    }
+    this.#isFlushing = false
+  }
+
+  #send(publisher: Publisher, pending: Pending): void {
+    const { done, onSent, publication } = pending
+    const sent = publisher.send(publication, done)
+    if (typeof sent === "number") {
+      onSent()
+      this.#gate.took(sent)
+    } else if (sent.reason === "ChannelClosed") this.#again(publisher, pending)
+    else done(sent)
+  }
+
+  // Its channel was closed before anybody could be told.
+  #again(publisher: Publisher, pending: Pending): void {
+    this.closed(publisher)
+    this.#waiting.add(pending)
+  }
+}
+
+const nothing = (): void => {}

@@ -1,0 +1,278 @@
+import { describe, expect, layer } from "@effect/vitest"
+import type { Channel } from "amqplib"
+import { Effect, Fiber, Metric, Queue, Stream } from "effect"
+import type { Amqp, AmqpMessage } from "effect-client-service-amqp"
+import { turns } from "test-servers/turns"
+import { connect, isMissing, Server } from "./support/server.js"
+
+const countOf = (amqp: Amqp.Service, queue: string) =>
+  Effect.map(
+    amqp.use((channel) => channel.checkQueue(queue)),
+    ({ messageCount }) => messageCount
+  )
+
+/** Twenty publishes that have done nothing wrong, one after the other. */
+const innocents = (amqp: Amqp.Service, queue: string) =>
+  Effect.forEach(
+    Array.from({ length: 20 }, (_, index) => index),
+    (index) => amqp.sendToQueue(queue, `${index}`, { resend: true })
+  )
+
+describe.skipIf(isMissing)("a server", () => {
+  layer(Server.small, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+    // Kind 15: What one caller asks for takes the connection, or the channel, from all the others.
+    it.scoped("has frames that a header does not fit: its sender is told, and all others go on", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        yield* amqp.use((channel) => channel.assertQueue("innocent"))
+        const big = { headers: { trace: "x".repeat(8192) } }
+        const bad = yield* Effect.fork(amqp.sendToQueue("innocent", "bad", { resend: true, ...big }))
+        yield* innocents(amqp, "innocent")
+        expect(yield* Effect.flip(Fiber.join(bad))).toMatchObject({ _tag: "AmqpError", reason: "Invalid" })
+        expect(yield* Effect.flip(amqp.call("", "innocent", "bad", big))).toMatchObject({ reason: "Invalid" })
+        // To the byte: 8,192 for the frame, of which its beginning and end take 8 bytes, and what is before the headers 14.
+        const fitting = 8192 - 8 - 14 - 4 - 1 - (1 + "trace".length) - 5
+        for (const [length, isTaken] of [
+          [fitting, true],
+          [fitting + 1, false]
+        ] as const) {
+          const headers = { trace: "x".repeat(length) }
+          const exit = yield* Effect.exit(amqp.sendToQueue("innocent", "a", { headers }))
+          expect(exit._tag).toBe(isTaken ? "Success" : "Failure")
+        }
+        expect(yield* countOf(amqp, "innocent")).toBe(21)
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+    )
+
+    // Kind 15
+    it.scoped("is not asked for what can't be said in the protocol", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        const circular: Record<string, unknown> = {}
+        circular["itself"] = circular
+        for (const [key, options] of [
+          ["k".repeat(256), {}],
+          ["any", { messageId: "m".repeat(256) }],
+          ["any", { correlationId: "ü".repeat(128) }],
+          ["any", { priority: 256 }],
+          ["any", { timestamp: -1 }],
+          ["any", { headers: { [`${"h".repeat(256)}`]: 1 } }],
+          ["any", { headers: { a: undefined, b: [undefined] } }],
+          ["any", { headers: { a: Number.NaN } }],
+          ["any", { headers: { a: () => {} } }],
+          ["any", { headers: { a: { "!": "int8", value: 1000 } } }],
+          ["any", { headers: circular }],
+          ["any", { headers: { a: "x".repeat(70_000) } }]
+        ] as const) {
+          const error = yield* Effect.flip(amqp.sendToQueue(key, "a", { resend: true, ...options }))
+          expect(error).toMatchObject({ _tag: "AmqpError", reason: "Invalid" })
+        }
+        const name = "q".repeat(256)
+        const used = yield* Effect.flip(amqp.use((channel) => channel.assertQueue(name)))
+        expect(used).toMatchObject({ _tag: "AmqpError", reason: "Invalid" })
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+    )
+
+    // Kind 15
+    it.scoped("refuses a message of many: that one is told, and all of the others are taken", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        yield* amqp.use((channel) => channel.assertQueue("many"))
+        const good = Array.from({ length: 20 }, (_, index) => amqp.sendToQueue("many", `${index}`, { resend: true }))
+        for (const [code, bad] of [
+          [404, amqp.publish("no such exchange", "", "bad", { resend: true })],
+          [406, amqp.sendToQueue("many", "bad", { resend: true, expiration: "soon" })],
+          [406, amqp.sendToQueue("many", "bad", { resend: true, userId: "somebody else" })],
+          [406, amqp.sendToQueue("many", "bad", { resend: true, headers: { CC: "no list" } })],
+          [406, amqp.sendToQueue("many", "x".repeat(70_000), { resend: true })]
+        ] as const) {
+          const all = [...good.slice(0, 10), Effect.flip(bad), ...good.slice(10)]
+          const ends = yield* Effect.all(all, { concurrency: "unbounded" })
+          expect(ends[10]).toMatchObject({ _tag: "AmqpError", reason: "Rejected", code })
+        }
+        const total = yield* countOf(amqp, "many")
+        const messages = yield* Queue.unbounded<AmqpMessage.AmqpMessage>()
+        yield* Effect.forkScoped(
+          Stream.runForEach(amqp.consume("many", { prefetch: 1000 }), (message) => Queue.offer(messages, message))
+        )
+        const counts = new Map<string, number>()
+        for (let index = 0; index < total; index++) {
+          const text = `${(yield* Queue.take(messages)).content}`
+          counts.set(text, (counts.get(text) ?? 0) + 1)
+        }
+        expect(counts.has("bad")).toBe(false)
+        expect([...counts.values()].every((count) => count >= 5)).toBe(true)
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+    )
+
+    // Kind 15
+    it.scoped("grants so many channels: whoever finds none is told, and a consumer waits for one", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect({ channelMax: 2 })
+        const held = yield* Queue.unbounded<() => void>()
+        const hold = amqp.use(() => new Promise<void>((resolve) => void held.unsafeOffer(() => resolve())))
+        const holder = yield* Effect.fork(hold)
+        const release = yield* Queue.take(held)
+        const declare = (channel: Channel) => channel.assertQueue("channels")
+        expect(yield* Effect.flip(amqp.use(declare))).toMatchObject({ _tag: "AmqpError", reason: "NoChannel" })
+        const messages = yield* Queue.unbounded<AmqpMessage.AmqpMessage>()
+        const consumer = yield* Effect.forkScoped(
+          Stream.runForEach(amqp.consume("channels", { declare }), (message) => Queue.offer(messages, message))
+        )
+        yield* innocents(amqp, "anything")
+        expect(yield* Fiber.poll(consumer)).toMatchObject({ _tag: "None" })
+        release()
+        yield* Fiber.join(holder)
+        yield* Effect.retry(amqp.sendToQueue("channels", "a", { mandatory: true }), { times: 1000 })
+        yield* Queue.take(messages)
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+    )
+
+    // Kind 15
+    it.scoped("grants a user so many channels, and closes the connection for one more, but not again and again", () =>
+      Effect.gen(function* () {
+        const { control } = yield* Server
+        yield* control("set_user_limits", "test", '{"max-channels": 2}')
+        const amqp = yield* connect()
+        const declare = (channel: Channel) => channel.assertQueue("granted")
+        const held = yield* Queue.unbounded<() => void>()
+        const hold = amqp.use(() => new Promise<void>((resolve) => void held.unsafeOffer(() => resolve())))
+        yield* Effect.forkScoped(hold)
+        yield* Queue.take(held)
+        expect(yield* Effect.flip(amqp.use(declare))).toMatchObject({ _tag: "ConnectionLost" })
+        yield* Effect.forkScoped(hold)
+        yield* Queue.take(held)
+        for (let index = 0; index < 5; index++)
+          expect(yield* Effect.flip(amqp.use(declare))).toMatchObject({ _tag: "AmqpError", reason: "NoChannel" })
+        yield* innocents(amqp, "anything")
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
+        yield* control("clear_user_limits", "test", "all")
+      })
+    )
+
+    // Kind 15
+    it.scoped("closes the connection for a consumer, again and again: that one ends, and the others go on", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        const declare = (channel: Channel) => channel.assertQueue("beside")
+        const messages = yield* Queue.unbounded<AmqpMessage.AmqpMessage>()
+        yield* Effect.forkScoped(
+          Stream.runForEach(amqp.consume("beside", { declare }), (message) => Queue.offer(messages, message))
+        )
+        yield* Effect.retry(amqp.sendToQueue("beside", "a", { mandatory: true }), { times: 1000 })
+        yield* Queue.take(messages)
+        for (const [code, wrong] of [
+          [503, (channel: Channel) => channel.assertExchange("wrong", "no such type")],
+          [501, (channel: Channel) => channel.assertQueue("wrong", { arguments: { a: "x".repeat(9000) } })]
+        ] as const) {
+          const error = yield* Effect.flip(Stream.runDrain(amqp.consume("wrong", { declare: wrong })))
+          expect(error).toMatchObject({ _tag: "AmqpError", reason: "Rejected", code })
+        }
+        yield* amqp.sendToQueue("beside", "b", { resend: true })
+        expect(`${(yield* Queue.take(messages)).content}`).toMatch(/a|b/)
+      })
+    )
+
+    // Kind 16: What was not sent when its sender gave it up is sent later, and what waits to be sent has no bound.
+    it.scoped(
+      "takes no messages for now: one that is given up is not sent later, and those that wait take no room",
+      () =>
+        Effect.gen(function* () {
+          const { control } = yield* Server
+          const amqp = yield* connect()
+          yield* amqp.use((channel) => channel.assertQueue("orders"))
+          yield* control("set_vm_memory_high_watermark", "0")
+          const order = amqp.sendToQueue("orders", "an order").pipe(Effect.timeoutOption("300 millis"))
+          yield* Effect.repeatN(order, 2)
+          expect(yield* amqp.blocked.get).toBe(true)
+          const impatient = yield* Effect.flip(amqp.sendToQueue("orders", "an order", { maxWait: 0 }))
+          expect(impatient).toMatchObject({ _tag: "AmqpError", reason: "Blocked" })
+
+          const content = new Uint8Array(64 * 1024)
+          const before = process.memoryUsage()
+          const many = yield* Effect.fork(
+            Effect.forEach(Array.from({ length: 20_000 }), () => amqp.sendToQueue("orders", content), {
+              concurrency: "unbounded",
+              discard: true
+            })
+          )
+          yield* turns(50)
+          const after = process.memoryUsage()
+          expect(after.rss - before.rss + after.external - before.external).toBeLessThan(300 * 1024 * 1024)
+          yield* Fiber.interrupt(many)
+          yield* control("set_vm_memory_high_watermark", "0.4")
+          yield* amqp.sendToQueue("orders", "the last one")
+          // The first was sent before the server had told that it takes none.
+          expect(yield* countOf(amqp, "orders")).toBeLessThanOrEqual(2)
+        })
+    )
+
+    // Kind 16
+    it.scoped("reads nothing: what does not fit the socket is not sent once it is given up", () =>
+      Effect.gen(function* () {
+        const server = yield* Server
+        const amqp = yield* connect({ heartbeat: false })
+        yield* amqp.use((channel) => channel.assertQueue("paused"))
+        yield* server.pause
+        const content = new Uint8Array(60_000)
+        const many = yield* Effect.fork(
+          Effect.forEach(Array.from({ length: 2000 }), () => amqp.sendToQueue("paused", content), {
+            concurrency: "unbounded",
+            discard: true
+          })
+        )
+        yield* turns(200)
+        yield* Fiber.interrupt(many)
+        yield* server.resume
+        yield* amqp.sendToQueue("paused", "the last one")
+        // The buffers of the system take some megabytes.
+        expect(yield* countOf(amqp, "paused")).toBeLessThan(500)
+      })
+    )
+
+    // Kind 17: Of two that are alike, one gets the answer that is for the other.
+    it.scoped("returns one of two messages of the same content: that one is told, and the other is confirmed", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        yield* amqp.use(async (channel) => {
+          await channel.assertExchange("by headers", "headers")
+          await channel.assertQueue("matched")
+          await channel.bindQueue("matched", "by headers", "", { "x-match": "all", kind: "known" })
+        })
+        const publish = (kind: string) =>
+          Effect.either(amqp.publish("by headers", "", "same", { mandatory: true, headers: { kind } }))
+        for (const kinds of [
+          ["known", "unknown"],
+          ["unknown", "known"],
+          ["unknown", "known", "unknown", "known", "known", "unknown"]
+        ]) {
+          const ends = yield* Effect.all(kinds.map(publish), { concurrency: "unbounded" })
+          expect(ends.map(({ _tag }) => _tag)).toEqual(kinds.map((kind) => (kind === "known" ? "Right" : "Left")))
+        }
+        const message = yield* Stream.runHead(amqp.consume("matched", { noAck: true })).pipe(Effect.flatten)
+        expect(message.properties.headers).toEqual({ kind: "known" })
+      })
+    )
+
+    it.scoped("has one connection, however many channels there are on it, which the metrics tell", () =>
+      Effect.gen(function* () {
+        const open = Metric.gauge("client_service_open_connections").pipe(Metric.tagged("test", "one"))
+        const amqp = yield* connect().pipe(Effect.tagMetrics("test", "one"))
+        const declare = (channel: Channel) => channel.assertQueue("counted")
+        const messages = yield* Queue.unbounded<AmqpMessage.AmqpMessage>()
+        yield* amqp.consume("counted", { declare }).pipe(
+          Stream.runForEach((message) => Queue.offer(messages, message)),
+          Effect.tagMetrics("test", "one"),
+          Effect.forkScoped
+        )
+        yield* Effect.retry(amqp.sendToQueue("counted", "a", { mandatory: true }), { times: 1000 })
+        yield* Queue.take(messages)
+        expect((yield* Metric.value(open)).value).toBe(1)
+      })
+    )
+  })
+})
