@@ -64,12 +64,14 @@ export interface Service {
   /**
    * Publishes a message to an exchange and waits until the server confirms that it has it.
    *
-   * It waits for a connection and a channel as long as it is not sent. If its channel is lost after that, it is sent again
+   * It waits for a connection and a channel, and for a server that takes messages, as long as it is not sent; whoever leaves
+   * meanwhile takes the message back. If its channel is lost after that, it is sent again
    * with `resend: true`, and otherwise fails with an `AmqpError` of reason `Unconfirmed`. It fails with `Nacked` if the
-   * server says so, and with `Unroutable` if it is `mandatory` and there is no queue for it.
+   * server says so, with `Unroutable` if it is `mandatory` and there is no queue for it, with `Rejected` if the server refuses
+   * it, and with `Invalid`, without being sent, if it can't be encoded or does not fit a frame.
    *
-   * With `maxWait`, it fails with `NotConnected` if there is no connection with a channel within that time. Then the message
-   * was not sent.
+   * With `maxWait`, it fails with `NotConnected` if there is no connection with a channel within that time, and with an
+   * `AmqpError` of reason `Blocked` if there is one that takes no messages. Then the message was not sent.
    *
    * @example
    * ```ts
@@ -109,7 +111,9 @@ export interface Service {
    * The messages of a queue, across connections and channels: on each, it declares and consumes anew. The server sends no
    * more than `prefetch` that are not settled, so a consumer that is slow gets no more.
    *
-   * It fails with an `AmqpError` of reason `Rejected` if the server refuses to declare or to consume.
+   * It fails with an `AmqpError` only for what no waiting mends: of reason `Rejected` if the server refuses to declare or to
+   * consume, and will again, and `Invalid` if it can't be asked. For a queue that is locked or in exclusive use, or whose node
+   * is down, it waits.
    *
    * @throws InvalidOption if an option makes no sense
    */
@@ -211,12 +215,12 @@ export interface PublishOptions extends ClientOptions.Publish {
   readonly persistent?: boolean
   /**
    * Sends the message again if its channel is lost before the server has confirmed it. A queue may then have it twice: give
-   * it a `messageId` for its consumer to know. It is not sent again if the server closed the channel since it refuses a
-   * message, which may have been this one. Default false.
+   * it a `messageId` for its consumer to know. If the server closed the channel since it refuses a message, which
+   * may have been this one, it is sent on a channel of its own. Default false.
    */
   readonly resend?: boolean | undefined
   /**
-   * How long to wait for a connection and a channel, together; 0 fails at once if there is none. It does not bound the wait
+   * How long to wait for a connection and a channel, and for a server that takes messages, together; 0 fails at once if there is none. It does not bound the wait
    * for the confirmation. With `resend`, a message that is to be sent again waits so long once more, and is `Unconfirmed` if
    * it can't be sent by then. Default: as long as it takes.
    */

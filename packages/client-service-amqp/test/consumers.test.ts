@@ -31,7 +31,7 @@ const untilQueue = (
 
 describe.skipIf(isMissing)("a server", () => {
   layer(Server.Live, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
-    // Kind 18: What is under way on a connection is done twice, since the connection is replaced.
+    // Kind 35: What is under way on a connection is done twice, since the connection is replaced.
     it.scoped("has its connection replaced while jobs are under way: each is done once", () =>
       Effect.gen(function* () {
         const control = yield* connect()
@@ -62,7 +62,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 18
+    // Kind 35
     it.scoped("has its connection replaced while a job takes longer than closeTimeout: that one comes again", () =>
       Effect.gen(function* () {
         const amqp = yield* connect({}, { maxAge: "200 millis", closeTimeout: "300 millis" })
@@ -76,7 +76,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 18
+    // Kind 35
     it.scoped("is stopped with a drainTimeout: what is under way is settled, and what waits is for others", () =>
       Effect.gen(function* () {
         const control = yield* connect()

@@ -56,7 +56,7 @@ describe("a reply is final only if it is known to be", () => {
 
 describe.skipIf(isMissing)("a server", () => {
   layer(Server.Live, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
-    // Kind 14: A server says no for now, and the client takes it for the last word.
+    // Kind 31: A server says no for now, and the client takes it for the last word.
     it.scoped("opens no connection for now, which does not end a policy, whatever the code", () =>
       Effect.gen(function* () {
         const { control } = yield* Server
@@ -84,7 +84,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 14
+    // Kind 31
     it.scoped("refuses what no waiting mends, which is fatal", () =>
       Effect.gen(function* () {
         const { control, password, port, tls, user } = yield* Server
@@ -115,7 +115,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 14
+    // Kind 31
     it.scoped(
       "gets no password as the vault is sealed, and is asked again for a policy that ends by what is fatal",
       () =>
@@ -136,7 +136,7 @@ describe.skipIf(isMissing)("a server", () => {
         })
     )
 
-    // Kind 14
+    // Kind 31
     it.scoped("refuses a consumer for now, who waits: a queue that another uses, or has locked", () =>
       Effect.gen(function* () {
         const other = yield* connect()
@@ -162,7 +162,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 14
+    // Kind 31
     it.scoped("refuses a consumer what no waiting mends, which ends it", () =>
       Effect.gen(function* () {
         const { control } = yield* Server
@@ -191,7 +191,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 14
+    // Kind 31
     it.scoped("has nothing to do with what a declaration fails with of its own, which is done again", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()
@@ -210,7 +210,7 @@ describe.skipIf(isMissing)("a server", () => {
 })
 
 describe.skipIf(isMissing)("a cluster of two", () => {
-  // Kind 14
+  // Kind 31
   it.scopedLive(
     "loses the node of a durable queue: its consumer waits for it, and goes on when it is back",
     () =>

@@ -20,7 +20,7 @@ const innocents = (amqp: Amqp.Service, queue: string) =>
 
 describe.skipIf(isMissing)("a server", () => {
   layer(Server.small, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
-    // Kind 15: What one caller asks for takes the connection, or the channel, from all the others.
+    // Kind 32: What one caller asks for takes the connection, or the channel, from all the others.
     it.scoped("has frames that a header does not fit: its sender is told, and all others go on", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()
@@ -45,7 +45,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 15
+    // Kind 32
     it.scoped("is not asked for what can't be said in the protocol", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()
@@ -75,7 +75,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 15
+    // Kind 32
     it.scoped("refuses a message of many: that one is told, and all of the others are taken", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()
@@ -108,7 +108,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 15
+    // Kind 32
     it.scoped("grants so many channels: whoever finds none is told, and a consumer waits for one", () =>
       Effect.gen(function* () {
         const amqp = yield* connect({ channelMax: 2 })
@@ -132,7 +132,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 15
+    // Kind 32
     it.scoped("grants a user so many channels, and closes the connection for one more, but not again and again", () =>
       Effect.gen(function* () {
         const { control } = yield* Server
@@ -154,7 +154,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 15
+    // Kind 32
     it.scoped("closes the connection for a consumer, again and again: that one ends, and the others go on", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()
@@ -177,7 +177,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 16: What was not sent when its sender gave it up is sent later, and what waits to be sent has no bound.
+    // Kind 33: What was not sent when its sender gave it up is sent later, and what waits to be sent has no bound.
     it.scoped(
       "takes no messages for now: one that is given up is not sent later, and those that wait take no room",
       () =>
@@ -211,7 +211,7 @@ describe.skipIf(isMissing)("a server", () => {
         })
     )
 
-    // Kind 16
+    // Kind 33
     it.scoped("reads nothing: what does not fit the socket is not sent once it is given up", () =>
       Effect.gen(function* () {
         const server = yield* Server
@@ -234,7 +234,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 17: Of two that are alike, one gets the answer that is for the other.
+    // Kind 34: Of two that are alike, one gets the answer that is for the other.
     it.scoped("returns one of two messages of the same content: that one is told, and the other is confirmed", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()
