@@ -220,9 +220,9 @@ export interface PublishOptions extends ClientOptions.Publish {
    */
   readonly resend?: boolean | undefined
   /**
-   * How long to wait for a connection and a channel, and for a server that takes messages, together; 0 fails at once if there is none. It does not bound the wait
-   * for the confirmation. With `resend`, a message that is to be sent again waits so long once more, and is `Unconfirmed` if
-   * it can't be sent by then. Default: as long as it takes.
+   * How long to wait for a connection and a channel, and for a server that takes messages, together; 0 fails at once if it
+   * can't be sent now. It does not bound the wait for the confirmation. With `resend`, a message that is to be sent again
+   * waits so long once more, and is `Unconfirmed` if it can't be sent by then. Default: as long as it takes.
    */
   readonly maxWait?: Duration.DurationInput | undefined
 }
