@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream"
 
 /** How much is handed to the client before it has passed that on to the system. */
-const most = 64 * 1024
+const most = 128 * 1024
 
 /**
  * Lets so much through to a connection as its socket takes, and nothing while the server takes no messages. What waits
