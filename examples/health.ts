@@ -1,20 +1,15 @@
 /**
- * A health check, and a status line, of a service whose server is down at first.
+ * Health checks, and a status line, of a service whose server is down at first.
  */
-import { HttpServerResponse } from "@effect/platform"
+import { HttpApp, HttpRouter, HttpServerResponse } from "@effect/platform"
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Duration, Effect, Option, Schedule, Stream } from "effect"
-import { ClientService, type ConnectionState, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { Cause, Console, Duration, Effect, Layer, Option, Schedule, Stream } from "effect"
+import { ClientService, ClientServices, type ConnectionState, RetryPolicy, TestEndpoint } from "effect-client-service"
+import * as Health from "effect-client-service/Health"
 
 class Peer extends ClientService.Tag("app/Peer")<Peer, string, "refused">() {}
 
 // #region readme
-// What an orchestrator asks for: 200 while there is a connection. The snapshot has no protocol and no secrets.
-const health = Effect.gen(function* () {
-  const { _tag } = yield* Peer.state.get
-  return yield* HttpServerResponse.json(yield* Peer, { status: _tag === "Connected" ? 200 : 503 })
-})
-
 // What a request is answered while the connection is away: 503 after two seconds, rather than a request that hangs.
 const greeting = Peer.use((peer) => Effect.succeed(peer.toUpperCase()), { maxWait: "2 seconds" }).pipe(
   Effect.flatMap((text) => HttpServerResponse.text(text)),
@@ -26,6 +21,9 @@ const greeting = Peer.use((peer) => Effect.succeed(peer.toUpperCase()), { maxWai
   }),
   Effect.catchTag("NotConnected", () => HttpServerResponse.text("try again later", { status: 503 }))
 )
+
+// With /health/started, /health/live and /health/ready, which answer for all services that are made under Health.layer.
+const app = HttpRouter.empty.pipe(HttpRouter.get("/greeting", greeting), HttpRouter.concat(Health.routes))
 
 // What people read.
 const describe = (state: ConnectionState.ConnectionState<string, "refused">): string => {
@@ -47,6 +45,14 @@ const describe = (state: ConnectionState.ConnectionState<string, "refused">): st
 const status = Stream.map(Peer.state.changes, describe)
 // #endregion
 
+const ask = (path: string) =>
+  Effect.gen(function* () {
+    const runtime = yield* Effect.runtime<Peer | ClientServices.ClientServices>()
+    const handle = HttpApp.toWebHandlerRuntime(runtime)(app)
+    const answer = yield* Effect.promise(() => handle(new Request(`http://127.0.0.1${path}`)))
+    yield* Console.log(`${path}: ${answer.status}`)
+  })
+
 const program = Effect.gen(function* () {
   const server = yield* TestEndpoint.make<string, "refused">()
   const PeerLive = Peer.layer({
@@ -54,14 +60,15 @@ const program = Effect.gen(function* () {
     retryPolicy: RetryPolicy.fromFunction(() => "50 millis")
   })
   yield* Effect.gen(function* () {
-    const check = Effect.flatMap(health, ({ status }) => Console.log(`health: ${status}`))
     yield* Effect.fork(Stream.runForEach(status, (line) => Console.log(`status: ${line}`)))
     yield* server.refuse("refused")
-    yield* check
-    const answer = Effect.flatMap(greeting, ({ status }) => Console.log(`greeting: ${status}`))
-    yield* Effect.zip(answer, server.accept("hello"), { concurrent: true })
-    yield* check
-  }).pipe(Effect.provide(PeerLive))
+    yield* ask("/health/ready")
+    yield* ask("/health/live")
+    yield* Effect.zip(ask("/greeting"), server.accept("hello"), { concurrent: true })
+    yield* ask("/health/ready")
+    const [peer] = yield* ClientServices.all.get
+    yield* Console.log(`then: ${peer?.transitions.map(({ state }) => state).join(", ")}`)
+  }).pipe(Effect.provide(PeerLive.pipe(Layer.provideMerge(Health.layer))))
 })
 
 NodeRuntime.runMain(Effect.scoped(program))

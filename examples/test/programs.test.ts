@@ -79,10 +79,12 @@ describe("examples", () => {
     [
       "health.ts",
       [
-        "health: 503",
-        "greeting: 200",
+        "/health/ready: 503",
+        "/health/live: 200",
+        "/greeting: 200",
         "status: failed 1 times, next in 50ms: Error: refused",
-        "health: 200",
+        "/health/ready: 200",
+        "then: Init, Connecting, Waiting, Connecting, Connected",
         "status: connection number 1",
         "status: Stopped"
       ]

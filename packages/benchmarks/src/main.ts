@@ -14,7 +14,7 @@ import { webSocketHeap } from "./against/webSocketHeap.js"
 import { webSocketMessages } from "./against/webSocketMessages.js"
 import { heapOfService } from "./floors/heapOfService.js"
 import { readOverTcp } from "./floors/readOverTcp.js"
-import { reconnectInMemory } from "./floors/reconnectInMemory.js"
+import { reconnectInMemory, reconnectMeasured } from "./floors/reconnectInMemory.js"
 import { reconnectOverTcp } from "./floors/reconnectOverTcp.js"
 import { uses } from "./floors/uses.js"
 import { waiterInterrupted } from "./floors/waiterInterrupted.js"
@@ -35,6 +35,7 @@ const sections: ReadonlyArray<readonly [title: string, rows: ReadonlyArray<Row>]
       waitersWoken,
       waiterInterrupted,
       reconnectInMemory,
+      reconnectMeasured,
       reconnectOverTcp,
       readOverTcp,
       heapOfService

@@ -130,6 +130,7 @@ export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<AmqpConn
   const { password, settings } = settingsOf(options)
   return Endpoint.make({
     name: settings.name,
+    server: { address: settings.host, port: settings.port, transport: "tcp" },
     connect: (signal: Endpoint.ConnectionSignal<AmqpError>) =>
       Effect.flatMap(Effect.context<R>(), (context) =>
         connect(settings, Effect.provide(secretOf(password, settings.name), context), signal)

@@ -198,6 +198,7 @@ export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transpor
   const connect = () => Net.connect({ path })
   return Endpoint.make({
     name,
+    server: { address: path, transport: "unix" },
     connect: dial({ address: path, openEvent: "connect", connect, tune: () => {}, linger })
   })
 }
@@ -393,6 +394,7 @@ const overIp = <E, R>(
   const kind = kindOf(target)
   return Endpoint.make({
     name,
+    server: { address: host, port, transport: "tcp" },
     connect: (signal: Endpoint.ConnectionSignal<ConnectError>) => Effect.succeed(signal)
   }).pipe(
     Endpoint.mapEffect((signal) =>

@@ -157,6 +157,7 @@ const makeFor = <R>(
   const address = isPath ? `${host}/.s.PGSQL.${port}` : authority
   return Endpoint.make({
     name: Validate.text(where, "name", options.name ?? `postgres://${authority}/${database ?? ""}`),
+    server: isPath ? { address, transport: "unix" } : { address: host, port, transport: "tcp" },
     connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
       Effect.gen(function* () {
         const connection = yield* Effect.acquireRelease(

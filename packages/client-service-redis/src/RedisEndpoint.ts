@@ -81,9 +81,10 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
  * @throws InvalidOption
  */
 export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<RedisConnection, RedisError, R> => {
-  const { password, settings } = settingsOf(options)
+  const { password, server, settings } = settingsOf(options)
   return Endpoint.make({
     name: settings.name,
+    server,
     connect: (signal: Endpoint.ConnectionSignal<RedisError>) =>
       Effect.flatMap(Effect.context<R>(), (context) =>
         connect(settings, Effect.provide(passwordOf(password, settings.name), context), signal)
@@ -103,7 +104,11 @@ const passwordOf = <R>(
 
 const settingsOf = <R>(
   options: Options<R>
-): { readonly password: Options<R>["password"]; readonly settings: Settings } => {
+): {
+  readonly password: Options<R>["password"]
+  readonly server: Endpoint.ServerAddress
+  readonly settings: Settings
+} => {
   const url = options.url === undefined ? undefined : parsed(options.url)
   const port = Validate.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
   const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
@@ -113,6 +118,7 @@ const settingsOf = <R>(
   const tls = options.tls ?? url?.isTls ?? false
   return {
     password: options.password ?? url?.password,
+    server: path === undefined ? { address: host, port, transport: "tcp" } : { address: path, transport: "unix" },
     settings: {
       name: Validate.text(where, "name", options.name ?? nameOf({ host, port, path, database, tls })),
       socket: socketOf({ host, port, path, tls }),

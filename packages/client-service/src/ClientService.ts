@@ -31,7 +31,7 @@ import type { ConnectionSignal, Endpoint } from "./Endpoint.js"
 import { prepared, protocolOver } from "./internal/connection/attempt.js"
 import * as Validate from "./internal/options.js"
 import { retryPolicyOf } from "./internal/service/retryOption.js"
-import { makeService, TypeId as ServiceTypeId } from "./internal/service/service.js"
+import { makeService, Service, TypeId as ServiceTypeId } from "./internal/service/service.js"
 import { subscribe } from "./internal/service/stream.js"
 import type * as RetryPolicy from "./RetryPolicy.js"
 
@@ -412,10 +412,15 @@ export interface CommonOptions<
     | RetryPolicy.Options<ConnectionError<E>, R>
     | undefined
   /**
-   * The name of the service, for logs, spans and errors, and the label `service` of its metrics. Default: the name of the
-   * endpoint, but no such label.
+   * The name of the service, for logs, spans and errors, and the label `client_service.name` of its metrics. Default: the
+   * name of the endpoint, but no such label.
    */
   readonly name?: string | undefined
+  /**
+   * Whether each connection has a span, from the moment at which it is up until it ends, linked to that of its attempt. A
+   * span is exported when it ends, which may take days. Default false.
+   */
+  readonly connectionSpan?: boolean | undefined
   /** How long a whole attempt may take: connect, `protocol` and `prepare`. More than zero. Default 30 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
   /**
@@ -692,7 +697,8 @@ export const stream: {
     service: ClientService<P, E>,
     f: (protocol: P) => Stream.Stream<A, E2, R>,
     options?: StreamOptions<P, Gap>
-  ): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> => subscribe(service, f, options?.gap)
+  ): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> =>
+    subscribe(service, f, options?.gap, () => (service instanceof Service ? service.gap() : undefined))
 )
 
 /**
@@ -972,13 +978,13 @@ const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
     ? makeOf<P, E1 | E3 | E4, E3, R3, R4, E4, R5, R1 | Exclude<R3, Scope.Scope>>(
         where,
         options,
-        endpoint.name,
+        endpoint,
         prepared((signal) => options.endpoint.connect(signal), prepare)
       )
     : makeOf<P, E1 | E2 | ES | E3 | E4, E3, R3, R4, E4, R5, R1 | Exclude<R2, Scope.Scope> | Exclude<R3, Scope.Scope>>(
         where,
         options,
-        endpoint.name,
+        endpoint,
         prepared(protocolOver(endpoint, Validate.callback(where, "protocol", protocol)), prepare)
       )
 }
@@ -986,11 +992,11 @@ const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
 const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   where: string,
   options: CommonOf<P, E, E3, R3, R4, E4, R5>,
-  endpoint: string,
+  endpoint: Endpoint.Any,
   attempt: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, RA | Scope.Scope>
 ): Effect.Effect<ClientService<P, E>, never, RA | R4 | R5 | Scope.Scope> => {
   type R = RA | R4 | R5
-  const name = Validate.text(where, "name", options.name ?? endpoint)
+  const name = Validate.text(where, "name", options.name ?? endpoint.name)
   const connectTimeout = Validate.positiveDuration(where, "connectTimeout", options.connectTimeout ?? "30 seconds")
   const closeTimeout = Validate.duration(where, "closeTimeout", options.closeTimeout ?? "5 seconds")
   const resetAfter = Validate.duration(where, "resetAfter", options.resetAfter ?? "5 seconds")
@@ -1004,7 +1010,9 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   return makeService<P, E, R>({
     name,
     label: options.name,
-    endpoint,
+    endpoint: endpoint.name,
+    server: endpoint.server,
+    connectionSpan: options.connectionSpan ?? false,
     connect: attempt,
     heartbeat: heartbeat && {
       probe: (protocol) => Effect.scoped(Effect.suspend(() => heartbeat.probe(protocol))),

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,6 +17,7 @@ import * as Scope from "effect/Scope"
 import type { ClientService } from "./ClientService.js"
 import { makeFork } from "./internal/fork.js"
 import * as Validate from "./internal/options.js"
+import { OwnSeries } from "./internal/telemetry/ownSeries.js"
 import { sleep } from "./internal/time/sleep.js"
 
 /**
@@ -76,6 +77,11 @@ export const make = <K, P, E, R>(options: {
   readonly lookup: (key: K) => Effect.Effect<ClientService<P, E>, never, R>
   /** How long a service that nobody uses goes on. Default: it stops at once. */
   readonly idleTimeToLive?: Duration.DurationInput | undefined
+  /**
+   * Whether the metrics of each service are told apart by its name and the address of its server. Metrics are kept for ever,
+   * so it is for keys that are few. Default false: all of them are counted together.
+   */
+  readonly metricsByKey?: boolean | undefined
 }): Effect.Effect<ClientServiceMap<K, P, E>, never, Exclude<R, Scope.Scope> | Scope.Scope> => {
   const timeToLive = Duration.toMillis(
     Validate.duration("ClientServiceMap.make", "idleTimeToLive", options.idleTimeToLive ?? 0)
@@ -83,7 +89,11 @@ export const make = <K, P, E, R>(options: {
   return Effect.gen(function* () {
     // In parallel, or services that take their time to close would wait for each other.
     const owner = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.parallel))
-    const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
+    const context = Context.add(
+      yield* Effect.context<Exclude<R, Scope.Scope>>(),
+      OwnSeries,
+      options.metricsByKey ?? false
+    )
     const fork = yield* makeFork<never>()
     const entries = MutableHashMap.empty<K, Entry<P, E>>()
     // What is being closed. The next service of a key waits for it.

@@ -47,6 +47,8 @@ export interface ConnectionSignal<in E> {
  */
 export interface Endpoint<out A, out E = never, out R = never> extends Pipeable {
   readonly name: string
+  /** Where that is in the network, as far as it is known before connecting, for metrics and spans. */
+  readonly server?: ServerAddress | undefined
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<A, E, R | Scope.Scope>
 }
 
@@ -89,6 +91,21 @@ export declare namespace Endpoint {
 }
 
 /**
+ * The address of a server, in the words of OpenTelemetry's conventions.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServerAddress {
+  /** The name of a host, an IP address, or the path of a Unix socket: `server.address`. */
+  readonly address: string
+  /** The port, if there is one: `server.port`. */
+  readonly port?: number | undefined
+  /** The transport: `network.transport`. */
+  readonly transport?: "pipe" | "quic" | "tcp" | "udp" | "unix" | undefined
+}
+
+/**
  * How an endpoint is made.
  *
  * @since 0.1.0
@@ -97,6 +114,8 @@ export declare namespace Endpoint {
 export interface MakeOptions<out A, out E, out R, out ES> {
   /** For logs, spans and messages, so it must not hold a secret. */
   readonly name: string
+  /** Where it connects to, for metrics and spans, so it must not hold a secret either. Default: not told. */
+  readonly server?: ServerAddress | undefined
   /** Makes one connection, and is given the signal of that connection alone. */
   readonly connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
 }
@@ -134,7 +153,8 @@ export function make<A, E = never, ES = never>(options: MakeOptions<A, E, never,
 // Not one signature with an `Exclude`: around an endpoint that is generic itself, it would become one of another.
 export function make<A, E = never, R = never, ES = never>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R>
 export function make<A, E, R, ES>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R> {
-  return inScope(Validate.text("Endpoint.make", "name", options.name), options.connect)
+  const { connect, server } = options
+  return inScope({ name: Validate.text("Endpoint.make", "name", options.name), server }, connect)
 }
 
 /**
@@ -180,7 +200,10 @@ export const fromConnection = <A, E, R, E2, R2>(
   name: string,
   connect: Effect.Effect<Connection<A, E2, R2>, E, R>
 ): Endpoint<A, E | E2, Exclude<R, Scope.Scope> | Exclude<R2, Scope.Scope>> =>
-  fromConnect(Validate.text("Endpoint.fromConnection", "name", name), (_: ConnectionSignal<never>) => connect).pipe(
+  fromConnect(
+    { name: Validate.text("Endpoint.fromConnection", "name", name) },
+    (_: ConnectionSignal<never>) => connect
+  ).pipe(
     lostWhen(({ lost }) => lost),
     map(({ value }) => value)
   )
@@ -197,7 +220,7 @@ export const map: {
 } = /* @__PURE__ */ dual(
   2,
   <A, E, R, B>(self: Endpoint<A, E, R>, f: (a: A) => B): Endpoint<B, E, R> =>
-    fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.map(self.connect(signal), f))
+    fromConnect(self, (signal: ConnectionSignal<E>) => Effect.map(self.connect(signal), f))
 )
 
 /**
@@ -221,7 +244,7 @@ export const mapEffect: {
     self: Endpoint<A, E, R>,
     f: (a: A) => Effect.Effect<B, E2, R2>
   ): Endpoint<B, E | E2, R | Exclude<R2, Scope.Scope>> =>
-    fromConnect(self.name, (signal: ConnectionSignal<E>) => Effect.flatMap(self.connect(signal), f))
+    fromConnect(self, (signal: ConnectionSignal<E>) => Effect.flatMap(self.connect(signal), f))
 )
 
 /**
@@ -236,7 +259,7 @@ export const mapError: {
 } = /* @__PURE__ */ dual(
   2,
   <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> =>
-    fromConnect(self.name, (signal: ConnectionSignal<E2>) =>
+    fromConnect(self, (signal: ConnectionSignal<E2>) =>
       Effect.mapError(self.connect({ lost: (error) => signal.lost(mapped(error, f)) }), f)
     )
 )
@@ -305,7 +328,7 @@ export const lostWhen: {
     self: Endpoint<A, E, R>,
     f: (a: A) => Effect.Effect<X, E2, R2>
   ): Endpoint<A, E | E2, R | Exclude<R2, Scope.Scope>> =>
-    fromConnect(self.name, (signal: ConnectionSignal<E | E2>) =>
+    fromConnect(self, (signal: ConnectionSignal<E | E2>) =>
       Effect.tap(self.connect(signal), (a) => Effect.forkScoped(untilLost(self.name, () => f(a), signal)))
     )
 )
@@ -326,12 +349,12 @@ export const lostWhen: {
 export const fromSocket = <E, R>(
   name: string,
   socket: Effect.Effect<Socket.Socket, E, R>,
-  options?: { readonly receiveBuffer?: number | undefined }
+  options?: { readonly receiveBuffer?: number | undefined; readonly server?: ServerAddress | undefined }
 ): Endpoint<Transport, E | Socket.SocketError | TransportError, Exclude<R, Scope.Scope>> => {
   const where = "Endpoint.fromSocket"
   const receiveBuffer = receiveBufferOf(where, options)
   return fromConnect(
-    Validate.text(where, "name", name),
+    { name: Validate.text(where, "name", name), server: options?.server },
     (signal: ConnectionSignal<Socket.SocketError | TransportError>) =>
       Effect.flatMap(socket, (socket) => socketTransport(socket, name, receiveBuffer, signal))
   )
@@ -462,7 +485,8 @@ export function webSocket<E, R, EP, RP>(
     : Effect.map(protocols, protocolsOf)
   const receiveBuffer = receiveBufferOf(where, options)
   const resolve = typeof url === "string" ? Effect.succeed(known) : Effect.map(url, webSocketUrl)
-  return fromConnect(endpoint, (signal: ConnectionSignal<WebSocketError | TransportError>) =>
+  const about = { name: endpoint, server: known?.server }
+  return fromConnect(about, (signal: ConnectionSignal<WebSocketError | TransportError>) =>
     Effect.flatMap(Effect.all([Socket.WebSocketConstructor, resolve, offered]), ([construct, url, protocols]) => {
       if (url === undefined) return new WebSocketOpenError({ endpoint, reason: "InvalidUrl" })
       if (protocols === undefined)
@@ -494,7 +518,7 @@ export function failover<T extends Endpoint.Any>(
   endpoints: ReadonlyArray<T>
 ): Endpoint<Endpoint.Success<T>, Endpoint.Error<T> | EndpointsFailed<Endpoint.Error<T>>, Endpoint.Context<T>>
 export function failover<A, E, R>(endpoints: ReadonlyArray<Endpoint<A, E, R>>): Endpoint<A, E | EndpointsFailed<E>, R> {
-  return inScope(namesOf("Endpoint.failover", endpoints), connectFailover(endpoints))
+  return inScope({ name: namesOf("Endpoint.failover", endpoints) }, connectFailover(endpoints))
 }
 
 /**
@@ -526,17 +550,29 @@ export function happyEyeballs<A, E, R>(
 ): Endpoint<A, E | EndpointsFailed<E>, R> {
   const where = "Endpoint.happyEyeballs"
   const delay = Duration.toMillis(Validate.duration(where, "delay", options?.delay ?? "250 millis"))
-  return inScope(namesOf(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
+  return inScope({ name: namesOf(where, endpoints) }, (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
 }
 
 const receiveBufferOf = (where: string, options: { readonly receiveBuffer?: number | undefined } | undefined): number =>
   Validate.integer(where, "receiveBuffer", options?.receiveBuffer ?? 16 * 1024 * 1024, 1)
 
+interface WebSocketUrl {
+  readonly href: string
+  readonly origin: string
+  readonly server: ServerAddress
+}
+
 // Not the URL itself, which takes much more memory.
-const webSocketUrl = (text: string): { readonly href: string; readonly origin: string } | undefined => {
+const webSocketUrl = (text: string): WebSocketUrl | undefined => {
   try {
-    const { hash, href, origin, protocol } = new URL(text)
-    return /^wss?:$/.test(protocol) && hash === "" ? { href, origin } : undefined
+    const { hash, hostname, href, origin, port, protocol } = new URL(text)
+    if (!/^wss?:$/.test(protocol) || hash !== "") return undefined
+    const server: ServerAddress = {
+      address: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port) || (protocol === "ws:" ? 80 : 443),
+      transport: "tcp"
+    }
+    return { href, origin, server }
   } catch {
     return undefined
   }
@@ -561,11 +597,14 @@ const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unkno
   return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
 }
 
+type About = Pick<Endpoint<unknown>, "name" | "server">
+
 const inScope = <A, E, R, ES>(
-  name: string,
+  { name, server }: About,
   connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R | Scope.Scope>
 ): Endpoint<A, E | ES, R> => ({
   name,
+  server,
   connect,
   pipe() {
     return pipeArguments(this, arguments)
@@ -574,14 +613,14 @@ const inScope = <A, E, R, ES>(
 
 // Whoever runs an endpoint gives it the Scope of the connection, so that its `R` need not ask for it.
 function fromConnect<A, E, R, ES>(
-  name: string,
+  about: About,
   connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
 ): Endpoint<A, E | ES, Exclude<R, Scope.Scope>>
 function fromConnect<A, E, R, ES>(
-  name: string,
+  about: About,
   connect: (signal: ConnectionSignal<ES>) => Effect.Effect<A, E, R>
 ): Endpoint<A, E | ES, R> {
-  return inScope(name, connect)
+  return inScope(about, connect)
 }
 
 // `lost` is called by sockets' event listeners, where a throw would be an uncaught exception.

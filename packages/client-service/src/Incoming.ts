@@ -121,8 +121,4 @@ export interface Options<in E> {
  * @category constructors
  */
 export const make = <E = never>(options: Options<E>): Effect.Effect<Incoming<E>> =>
-  Effect.zipWith(
-    Effect.clock,
-    AttemptStatus,
-    (clock, attempt) => new ReceiveBuffer(options, clock, () => attempt.isEstablished)
-  )
+  Effect.zipWith(Effect.clock, AttemptStatus, (clock, attempt) => new ReceiveBuffer(options, clock, attempt))

@@ -11,6 +11,11 @@ export * as ClientServiceMap from "./ClientServiceMap.js"
 /**
  * @since 0.1.0
  */
+export * as ClientServices from "./ClientServices.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as ConnectionError from "./ConnectionError.js"
 
 /**
@@ -47,6 +52,11 @@ export * as InvalidOption from "./InvalidOption.js"
  * @since 0.1.0
  */
 export * as RetryPolicy from "./RetryPolicy.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Telemetry from "./Telemetry.js"
 
 /**
  * @since 0.1.0

@@ -1119,11 +1119,14 @@ describe("logs and spans", () => {
     Effect.gen(function* () {
       const spans: Array<Tracer.Span> = []
       const parents: Array<string> = []
+      const events: Array<string> = []
       const server = yield* TestEndpoint.make<string, string>()
       const service = yield* ClientService.make({
         endpoint: server.endpoint,
+        protocol: Effect.succeed,
         prepare: () => Effect.map(Effect.currentSpan, (span) => parents.push(span.spanId)),
-        retryPolicy: everySecond
+        retryPolicy: everySecond,
+        connectionSpan: true
       }).pipe(
         Effect.withTracer(
           Tracer.make({
@@ -1148,7 +1151,7 @@ describe("logs and spans", () => {
                   status = { _tag: "Ended", startTime, endTime, exit }
                 },
                 attribute: (key, value) => attributes.set(key, value),
-                event: () => {},
+                event: (event) => events.push(`${name} ${spans.indexOf(span)}: ${event}`),
                 addLinks: () => {}
               }
               spans.push(span)
@@ -1162,15 +1165,41 @@ describe("logs and spans", () => {
       yield* server.refuse("refused")
       yield* awaitState(service, "Waiting")
       yield* TestClock.adjust("1 second")
-      yield* server.accept("first")
+      const connection = yield* server.accept("first")
       yield* awaitState(service, "Connected")
-
-      expect(spans.map(({ name }) => name)).toEqual(["ClientService.attempt", "ClientService.attempt"])
-      expect(spans.map(({ links }) => links.map(({ span }) => span.spanId))).toEqual([[], ["span 0"]])
-      expect(spans.map(({ parent }) => Option.isNone(parent))).toEqual([true, true])
-      expect(spans.map(({ status }) => status._tag === "Ended" && Exit.isSuccess(status.exit))).toEqual([false, true])
       expect(parents).toEqual(["span 1"])
-      expect(Object.fromEntries(spans[1]?.attributes ?? [])).toEqual({ service: "test", endpoint: "test", attempt: 2 })
+      yield* connection.drop("cut")
+      yield* awaitState(service, "Waiting")
+      yield* TestClock.adjust("1 second")
+      yield* server.accept("second")
+      yield* awaitState(service, "Connected")
+      yield* service.stop
+
+      const summary = spans.map(({ links, name, status }) => [
+        name.replace("ClientService.", ""),
+        links.map(({ span }) => span.spanId).join(),
+        status._tag === "Ended" && Exit.isSuccess(status.exit)
+      ])
+      expect(summary).toEqual([
+        ["attempt", "", false],
+        ["attempt", "span 0", true],
+        ["connection", "span 1", false],
+        ["attempt", "span 1", true],
+        ["connection", "span 3", true]
+      ])
+      expect(spans.every(({ parent }) => Option.isNone(parent))).toBe(true)
+      expect(events.slice(0, 4)).toEqual([
+        "ClientService.attempt 0: connect",
+        "ClientService.attempt 1: connect",
+        "ClientService.attempt 1: protocol",
+        "ClientService.attempt 1: prepare"
+      ])
+      const told = { "client_service.name": "test", "client_service.endpoint": "test" }
+      expect(spans.slice(0, 3).map(({ attributes }) => Object.fromEntries(attributes))).toMatchObject([
+        { ...told, "client_service.attempt": 1, "error.type": "_OTHER" },
+        { ...told, "client_service.attempt": 2 },
+        { ...told, "client_service.generation": 1, "error.type": "_OTHER" }
+      ])
     })
   )
 })

@@ -8,6 +8,7 @@ import { Current } from "../src/internal/service/current.js"
 import { Changes } from "../src/internal/time/changes.js"
 import { held } from "./failures/support.js"
 import { settle } from "./support/fixture.js"
+import { countingWaiters } from "./support/metrics.js"
 import { day, withWallClock } from "./support/wallClock.js"
 
 const make = Effect.gen(function* () {
@@ -19,9 +20,9 @@ const make = Effect.gen(function* () {
     fork: yield* makeFork<never>(),
     state: () => state,
     beforeWait: () => undefined,
-    waiting: (more) => {
+    metrics: countingWaiters((more) => {
       counts.waiting += more
-    }
+    })
   })
   return { counts, current, runtime: yield* Effect.runtime<never>() }
 })
@@ -29,7 +30,7 @@ const make = Effect.gen(function* () {
 const established = (protocol: string, generation = 1): Established<string> => ({
   protocol,
   generation,
-  users: new Users("test", new Changes()),
+  users: new Users("test", new Changes(), undefined),
   some: Option.some(protocol),
   succeed: Effect.succeed(protocol)
 })
@@ -214,7 +215,7 @@ describe("whoever asks a service at its end", () => {
 describe("users", () => {
   it.effect("end with their connection, and say why", () =>
     Effect.gen(function* () {
-      const users = new Users("test", new Changes())
+      const users = new Users("test", new Changes(), undefined)
       const runtime = yield* Effect.runtime<never>()
       const results: Array<Effect.Effect<unknown, unknown>> = []
       users.run(
@@ -241,7 +242,7 @@ describe("users", () => {
 
   it.effect("that end in the step that they begin in are none any more", () =>
     Effect.gen(function* () {
-      const users = new Users("test", new Changes())
+      const users = new Users("test", new Changes(), undefined)
       const runtime = yield* Effect.runtime<never>()
       const results: Array<Effect.Effect<unknown, unknown>> = []
       users.run(
@@ -272,7 +273,7 @@ describe("users", () => {
 
   it.effect("that have ended hold none of those that came after them", () =>
     Effect.gen(function* () {
-      const users = new Users("test", new Changes())
+      const users = new Users("test", new Changes(), undefined)
       const runtime = yield* Effect.runtime<never>()
       const begin = (finish: Array<() => void>) =>
         users.runAsync<string, number, never>(
@@ -303,7 +304,7 @@ describe("users", () => {
 
   it.effect("call the cleanup of what loses its connection before it has given it", () =>
     Effect.sync(() => {
-      const users = new Users("test", new Changes())
+      const users = new Users("test", new Changes(), undefined)
       const cleaned: Array<string> = []
       users.runAsync<string, number, never>(
         "protocol",
@@ -321,7 +322,7 @@ describe("users", () => {
 
   it.effect("that lose their connection in their first step fail with that", () =>
     Effect.gen(function* () {
-      const users = new Users("test", new Changes())
+      const users = new Users("test", new Changes(), undefined)
       const runtime = yield* Effect.runtime<never>()
       const results: Array<Effect.Effect<unknown, unknown>> = []
       const lose = Effect.sync(() => users.end("why"))

@@ -7,6 +7,7 @@ import * as mosquitto from "./mosquitto.js"
 import * as nats from "./nats.js"
 import * as pgbouncer from "./pgbouncer.js"
 import * as postgres from "./postgres.js"
+import * as prometheus from "./prometheus.js"
 import * as rabbitmq from "./rabbitmq.js"
 import * as redis from "./redis.js"
 
@@ -16,6 +17,7 @@ const all = [
   nats.wanted,
   pgbouncer.wanted,
   postgres.wanted,
+  prometheus.wanted,
   rabbitmq.wanted,
   redis.wanted
 ]

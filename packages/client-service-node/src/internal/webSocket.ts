@@ -49,7 +49,7 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
 ): Endpoint.Endpoint<WebSocketTransport, E | EH | EP | ET | Failure, Exclude<R | RH | RP | RT, Scope.Scope>> => {
   const { closeCodes, headers = {}, protocols = [], receiveBuffer = 16 * 1024 * 1024 } = options
   // Refuses what makes no sense at once.
-  const { name: endpoint } = Endpoint.webSocket(isFresh(url) ? Effect.succeed("") : url, {
+  const { name: endpoint, server } = Endpoint.webSocket(isFresh(url) ? Effect.succeed("") : url, {
     ...options,
     protocols: isFresh(protocols) ? [] : protocols
   })
@@ -136,6 +136,7 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
 
   return Endpoint.make({
     name: endpoint,
+    server,
     connect: (signal: Endpoint.ConnectionSignal<Failure>) => Effect.succeed(signal)
   }).pipe(
     Endpoint.mapEffect((signal) =>

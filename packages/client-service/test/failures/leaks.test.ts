@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Fiber, FiberId, Random, Stream, TestClock } from "effect"
-import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { ClientService, Endpoint, RetryPolicy, Telemetry, TestEndpoint } from "effect-client-service"
 import { FiberCensus } from "../properties/fiberCensus.js"
 import { settle } from "../support/fixture.js"
 import { withLogs } from "../support/logs.js"
@@ -124,7 +124,9 @@ describe("leaks and logs", () => {
   it("the gauges and counts are those of the states and the waiters, at all times", () => {
     const world = new World()
     const upTo = (limit: number) => world.run(Random.nextIntBetween(0, limit))
-    const { server, service } = world.run(make({ name: "gauges", connectTimeout: "1 second" }))
+    const { server, service } = world.run(
+      make({ name: "gauges", connectTimeout: "1 second" }).pipe(Effect.provide(Telemetry.layer))
+    )
     const outcomes: ReadonlyArray<TestEndpoint.Outcome<string, string>> = [
       TestEndpoint.refused("refused"),
       TestEndpoint.hung,
@@ -163,12 +165,12 @@ describe("leaks and logs", () => {
       const count = (prefix: string) =>
         Object.entries(metrics).reduce((sum, [name, value]) => sum + (name.startsWith(prefix) ? Number(value) : 0), 0)
       expect({
-        open: count("open_connections"),
-        waiters: count("waiters"),
+        open: count("connections.open"),
+        waiters: metrics["waiters"] ?? 0,
         succeeded: count("attempts succeeded"),
         failed: count("attempts failed") + count("attempts timed_out"),
         interrupted: count("attempts interrupted"),
-        ended: count("disconnects")
+        ended: count("disconnections")
       }).toEqual({
         open: last === "Connected" ? 1 : 0,
         waiters: waiters.length,

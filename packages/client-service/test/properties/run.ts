@@ -2,6 +2,7 @@ import { Effect, Exit, Fiber, Option, Runtime, Scope, Stream } from "effect"
 import { ClientService } from "effect-client-service"
 import { type Command, commanded } from "../support/model.js"
 import { FiberCensus } from "./fiberCensus.js"
+import { GaugeReader, type Gauges, measured } from "./gauges.js"
 import { checkStandstill, isClosing } from "./invariants.js"
 import type { Consumer, Counts, Job, Use, Waiter } from "./jobs.js"
 import type { Observed } from "./observed.js"
@@ -41,6 +42,10 @@ class Run implements Observed {
   toRenew: Attempt | undefined
   private stopped = 0
   private exhausted = 0
+  private readonly gaugeReader = new GaugeReader()
+  /** How many callbacks wait for a connection, and how many streams use one. */
+  private waitingCallbacks = 0
+  private usingStreams = 0
   /** What runs outside of the service. Effect holds on to every fiber that has no parent, for as long as it lives. */
   private readonly jobs = new Set<Job>()
   private readonly scheduler: StepScheduler
@@ -48,6 +53,7 @@ class Run implements Observed {
   private readonly owner: Scope.CloseableScope
   private violation: string | undefined
   private isEnding = false
+  private isOwnerClosed = false
   private isStandingStill = false
   private calls = 0
   private seen: State
@@ -86,7 +92,7 @@ class Run implements Observed {
         retryPolicy: this.peer.policy,
         ...{ closeTimeout, connectTimeout, drainTimeout, maxAge, resetAfter },
         heartbeat: heartbeat === undefined ? undefined : { ...heartbeat, probe: this.peer.probe }
-      }).pipe(Effect.supervised(this.census), Scope.extend(this.owner))
+      }).pipe(Effect.supervised(this.census), Scope.extend(this.owner), measured)
     )
     this.seen = this.state
     this.reference = new Reference(
@@ -171,7 +177,20 @@ class Run implements Observed {
         break
       case "stream":
         this.consume(
-          ClientService.stream(this.service, (protocol) => Stream.concat(Stream.succeed(protocol), endless)),
+          ClientService.stream(this.service, (protocol) =>
+            Stream.concat(Stream.succeed(protocol), endless).pipe(
+              Stream.onStart(
+                Effect.sync(() => {
+                  this.usingStreams += 1
+                })
+              ),
+              Stream.ensuring(
+                Effect.sync(() => {
+                  this.usingStreams -= 1
+                })
+              )
+            )
+          ),
           true
         )
         break
@@ -249,7 +268,16 @@ class Run implements Observed {
   }
 
   private get whenConnected(): Effect.Effect<void, unknown> {
-    return Effect.map(this.service.whenConnected(), (protocol) => this.delivered(protocol))
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        this.waitingCallbacks += 1
+      }),
+      () => Effect.map(this.service.whenConnected(), (protocol) => this.delivered(protocol)),
+      () =>
+        Effect.sync(() => {
+          this.waitingCallbacks -= 1
+        })
+    )
   }
 
   private delivered(protocol: Protocol): void {
@@ -414,6 +442,8 @@ class Run implements Observed {
     if (snapshot === this.snapshot) return before
     this.snapshot = snapshot
     const state = this.state
+    // One whose owner has closed is in no state, once it is stopped.
+    if (!this.isOwnerClosed) for (const wrong of this.gaugeReader.checkStatus(state._tag)) this.violated(wrong)
     this.seen = state
     if (state._tag === "Stopped" || (state._tag === "Disconnecting" && state.uses > 0)) this.stopped += 1
     if (state._tag === "Exhausted") this.exhausted += 1
@@ -521,7 +551,26 @@ class Run implements Observed {
     this.peer.expire()
     for (const waiter of this.waiters) waiter.waiting ??= this.counts
     for (const wrong of checkStandstill(this)) this.violated(wrong)
+    for (const wrong of this.gaugeReader.check(this.gauges)) this.violated(wrong)
     this.failIfViolated()
+  }
+
+  /** What the gauges have to say whenever no fiber can go on. */
+  private get gauges(): Gauges {
+    const { consumers, peer, uses, waiters } = this
+    const pending = uses.filter(({ exit }) => exit === undefined)
+    return {
+      open: peer.attempts.filter(
+        (attempt) => attempt.establishedAt !== undefined && attempt.closings === 0 && peer.overAt(attempt) === undefined
+      ).length,
+      uses: pending.filter(({ protocol }) => protocol !== undefined).length + this.usingStreams,
+      waiters:
+        waiters.filter(({ deliveries, exit }) => exit === undefined && deliveries === 0).length +
+        pending.filter(({ protocol }) => protocol === undefined).length +
+        // A stream waits for the connection that follows the one that it uses.
+        consumers.filter(({ exit }) => exit === undefined).length +
+        this.waitingCallbacks
+    }
   }
 
   private failIfViolated(): void {
@@ -582,10 +631,12 @@ class Run implements Observed {
 
   private closeOwner(): void {
     this.note("close the owner Scope")
+    this.isOwnerClosed = true
     const closing = this.fork(Scope.close(this.owner, Exit.void))
     this.settle()
     this.checkStopped()
     if (closing.exit === undefined) this.violated("the owner Scope does not close")
+    for (const wrong of this.gaugeReader.checkStatus(undefined)) this.violated(wrong)
 
     this.fork(this.call("start"))
     this.wait(undefined, undefined)

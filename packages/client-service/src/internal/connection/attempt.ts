@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../../Endpoint.js"
-import { AttemptStatus, type Status } from "./attemptStatus.js"
+import { AttemptStatus, type Stage } from "./attemptStatus.js"
 
 /**
  * Connects, and makes the protocol, in the Scope of the connection.
@@ -41,10 +41,10 @@ export const isAwaited = (
 
 // Gives an Effect the Scope of the connection that it is run for, so that its type does not ask for the caller's.
 const stage = <A, E, R>(
-  name: Status["stage"],
+  name: Stage,
   effect: () => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
   Effect.flatMap(AttemptStatus, (status) => {
-    status.stage = name
+    status.enter(name)
     return Effect.flatMap(Effect.scope, (scope) => Scope.extend(effect(), scope))
   })

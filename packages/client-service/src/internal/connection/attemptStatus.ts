@@ -6,10 +6,15 @@ import type { ConnectTimeout } from "../../ConnectionError.js"
  * `protocol` and `prepare`. Without a service, connecting is all there is to it.
  */
 export class AttemptStatus extends Context.Reference<AttemptStatus>()("effect-client-service/AttemptStatus", {
-  defaultValue: (): Status => ({ isEstablished: true, stage: "connect" })
+  defaultValue: (): Status => ({ isEstablished: true, enter: () => {}, received: undefined })
 }) {}
+
+export type Stage = ConnectTimeout["stage"]
 
 export interface Status {
   isEstablished: boolean
-  stage: ConnectTimeout["stage"]
+  /** Tells how far the attempt is. */
+  readonly enter: (stage: Stage) => void
+  /** Is told of bytes that have arrived. */
+  readonly received: ((bytes: number) => void) | undefined
 }

@@ -13,11 +13,13 @@ import * as Tracer from "effect/Tracer"
 import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../../ConnectionError.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
 import type { Fork } from "../fork.js"
+import type { Metrics } from "../telemetry/metrics.js"
+import { tellStage } from "../telemetry/spans.js"
 import type { Changes } from "../time/changes.js"
 import { monotonic } from "../time/monotonic.js"
 import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
-import { AttemptStatus, type Status } from "./attemptStatus.js"
+import { AttemptStatus, type Stage, type Status } from "./attemptStatus.js"
 import { type Heartbeat, Pulse } from "./heartbeat.js"
 import { originals } from "./originals.js"
 import { type Established, isEstablished, isPending, type Phase, replaced } from "./phase.js"
@@ -35,6 +37,7 @@ export interface Settings<P, E, R> {
   readonly fork: Fork<R>
   /** Tells of every change of a connection and its users. All connections of a service share it, which are two at most. */
   readonly changes: Changes
+  readonly metrics: Metrics | undefined
 }
 
 /** Is told of every change of a phase, in the step in which it changes. */
@@ -49,7 +52,8 @@ export class Connection<P, E, R> {
   readonly #settings: Settings<P, E, R>
   readonly #scope: Scope.CloseableScope
   readonly #observer: Observer<P, E, R>
-  readonly #status: Status = { isEstablished: false, stage: "connect" }
+  readonly #status: Status
+  #stage: Stage = "connect"
   #phase: Phase<P, E>
   #pulse: Pulse<P, E, R> | undefined
   /** The attempt, what watches over the connection, and what waits for its users to end. */
@@ -67,6 +71,15 @@ export class Connection<P, E, R> {
     this.#scope = scope
     this.#observer = observer
     this.#phase = { _tag: "Attempting", since: this.#now() }
+    this.#status = {
+      isEstablished: false,
+      enter: (stage) => {
+        this.#stage = stage
+        if (span !== undefined) tellStage(span, stage, settings.clock)
+      },
+      received: settings.metrics?.received
+    }
+    this.#status.enter("connect")
     const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
     const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.#status))
     const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
@@ -115,12 +128,12 @@ export class Connection<P, E, R> {
     if (this.#phase._tag === "Attempting") this.#fail(Cause.fail(this.#timeout()))
     const phase = this.#phase
     if (phase._tag !== "Ready") return Exit.failCause(phase._tag === "Failed" ? phase.cause : Cause.empty)
-    const { changes, clock, fork, heartbeat, name } = this.#settings
+    const { changes, clock, fork, heartbeat, metrics, name } = this.#settings
     const { protocol } = phase
     const established: Established<P> = {
       protocol,
       generation,
-      users: new Users(name, changes),
+      users: new Users(name, changes, metrics),
       some: Option.some(protocol),
       succeed: Effect.succeed(protocol)
     }
@@ -128,7 +141,7 @@ export class Connection<P, E, R> {
     this.#enter({ _tag: "Up", since: this.#now(), established })
     if (heartbeat !== undefined) {
       const keep = (fiber: Fiber.RuntimeFiber<unknown>) => this.#keep(fiber)
-      const pulse = new Pulse(heartbeat, protocol, { service: name, clock, fork, keep })
+      const pulse = new Pulse(heartbeat, protocol, { service: name, clock, fork, keep, metrics })
       this.#pulse = pulse
       this.#keep(fork.soon(Effect.map(pulse.untilLost, (cause) => this.#lose(originals(cause)))))
     }
@@ -232,7 +245,7 @@ export class Connection<P, E, R> {
 
   #timeout(): ConnectTimeout {
     const { connectTimeout: duration, name: service } = this.#settings
-    return new ConnectTimeout({ service, duration, stage: this.#status.stage })
+    return new ConnectTimeout({ service, duration, stage: this.#stage })
   }
 
   #now(): number {

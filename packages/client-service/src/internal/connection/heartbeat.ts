@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { HeartbeatTimeout } from "../../ConnectionError.js"
 import type { Fork } from "../fork.js"
+import type { Metrics } from "../telemetry/metrics.js"
 import { monotonic } from "../time/monotonic.js"
 import { sleep } from "../time/sleep.js"
 import { endWithin } from "../time/within.js"
@@ -24,6 +25,7 @@ export interface Surroundings<R> {
   readonly fork: Fork<R>
   /** Has a fiber end with the connection. */
   readonly keep: (fiber: Fiber.RuntimeFiber<unknown>) => void
+  readonly metrics: Metrics | undefined
 }
 
 /**
@@ -91,7 +93,10 @@ export class Pulse<P, E, R> {
       Effect.exit(Effect.suspend(() => this.#heartbeat.probe(this.#protocol)))
     )
     this.#surroundings.keep(probing)
-    probing.addObserver(() => {
+    const { metrics } = this.#surroundings
+    const began = metrics?.now()
+    probing.addObserver((ended) => {
+      if (began !== undefined && Exit.isSuccess(ended)) metrics?.probed(began)
       this.#probing = undefined
       this.#since = this.#now()
     })

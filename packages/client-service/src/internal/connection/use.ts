@@ -13,19 +13,27 @@ import { withoutStack } from "../withoutStack.js"
 
 type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
 
+/** Is told of each use, and what it gave at the beginning at the end. */
+interface UseMetrics {
+  readonly useBegan: () => number
+  readonly useEnded: (since: number) => void
+}
+
 /**
  * Those who use a connection. Each ends with it, whatever region its fiber is in.
  */
 export class Users {
   readonly #service: string
   readonly #changes: Changes
+  readonly #metrics: UseMetrics | undefined
   // Linked, since a Set copies itself over and over while calls come and go.
   #last: User | undefined
   #size = 0
 
   /** `changes` tells of every user that ends. */
-  constructor(service: string, changes: Changes) {
+  constructor(service: string, changes: Changes, metrics: UseMetrics | undefined) {
     this.#service = service
+    this.#metrics = metrics
     this.#changes = changes
   }
 
@@ -72,6 +80,7 @@ export class Users {
     if (this.#last !== undefined) this.#last.next = user
     this.#last = user
     this.#size += 1
+    user.since = this.#metrics?.useBegan()
   }
 
   /** Tells whether the user was still one. */
@@ -86,6 +95,7 @@ export class Users {
     user.previous = undefined
     user.next = undefined
     this.#size -= 1
+    if (user.since !== undefined) this.#metrics?.useEnded(user.since)
     this.#changes.notify()
     return true
   }
@@ -93,6 +103,7 @@ export class Users {
 
 abstract class User implements Pending {
   isDone = false
+  since: number | undefined
   previous: User | undefined
   next: User | undefined
 

@@ -16,6 +16,7 @@ import type { ConnectionState } from "../../ConnectionState.js"
 import type { Established } from "../connection/phase.js"
 import type { AsyncUse } from "../connection/use.js"
 import type { Fork } from "../fork.js"
+import type { Metrics } from "../telemetry/metrics.js"
 import { monotonic } from "../time/monotonic.js"
 import { type Pending, wait } from "../time/wait.js"
 import { after } from "../time/within.js"
@@ -30,8 +31,7 @@ export interface Settings<P, E> {
   readonly state: () => ConnectionState<P, E>
   /** Is asked before a fiber begins to wait, and may have something to be done first. */
   readonly beforeWait: () => Effect.Effect<unknown> | undefined
-  /** Is told how many more wait, or fewer. */
-  readonly waiting: (more: number) => void
+  readonly metrics: Metrics | undefined
 }
 
 type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
@@ -192,24 +192,41 @@ export class Current<P, E> {
   #demand<A, E2, R>(
     demand: Demand<P, A, E2 | EndError<E>, R>,
     limit?: Limit<E2 | EndError<E>>,
-    end = this.#end
+    end = this.#end,
+    since?: number
   ): Effect.Effect<A, E2 | EndError<E>, R> {
     return wait((resume: Resume<A, E2 | EndError<E>, R>) => {
       const established = this.#established
       if (established !== undefined && established.generation > demand.generation) {
+        // Who wants a later one waits for the loss of the present one as well.
+        if (since !== undefined && demand.generation === 0) this.#settings.metrics?.waited(since)
         return demand.begin(established, resume)
       }
       const last = this.#end
-      if (last !== undefined && (this.#isAtEnd || (limit !== undefined && last !== end))) return answer(resume, last)
+      if (last !== undefined && (this.#isAtEnd || (limit !== undefined && last !== end))) {
+        return this.#refuse(resume, last)
+      }
       if (limit === undefined) {
-        const again = this.#demand(demand, demand.limit(), last)
+        const again = this.#demand(demand, demand.limit(), last, this.#settings.metrics?.now())
         const before = this.#settings.beforeWait()
         return answer(resume, before === undefined ? again : Effect.zipRight(before, again))
       }
       const failure = limit.reached()
-      if (failure !== undefined) return answer(resume, failure)
-      return { cancel: Effect.sync(limit.enlist((failure) => resume(failure ?? this.#demand(demand, limit, end)))) }
+      if (failure !== undefined) return this.#refuse(resume, failure)
+      const delist = limit.enlist((failure) => {
+        if (failure === undefined) resume(this.#demand(demand, limit, end, since))
+        else this.#refuse(resume, failure)
+      })
+      return { cancel: Effect.sync(delist) }
     })
+  }
+
+  #refuse<E2>(
+    resume: Resume<never, E2 | EndError<E>, never>,
+    failure: Effect.Effect<never, E2 | EndError<E>>
+  ): undefined {
+    this.#settings.metrics?.waitFailed(failure, failure === this.#end)
+    return answer(resume, failure)
   }
 
   get #endless(): Limit<EndError<E>> {
@@ -267,9 +284,9 @@ export class Current<P, E> {
 
   #enlist<E2>(waiters: Set<Waiter<E2>>, waiter: Waiter<E2>): () => void {
     waiters.add(waiter)
-    this.#settings.waiting(1)
+    this.#settings.metrics?.waiting(1)
     return () => {
-      if (waiters.delete(waiter)) this.#settings.waiting(-1)
+      if (waiters.delete(waiter)) this.#settings.metrics?.waiting(-1)
     }
   }
 
@@ -284,7 +301,7 @@ export class Current<P, E> {
 
   #resume<E2>(waiters: Set<Waiter<E2>> | undefined, failure?: Effect.Effect<never, E2>): void {
     if (waiters === undefined) return
-    this.#settings.waiting(-waiters.size)
+    this.#settings.metrics?.waiting(-waiters.size)
     // None is delisted any more, so that it is not counted twice.
     const woken = [...waiters]
     waiters.clear()

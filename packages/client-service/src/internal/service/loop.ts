@@ -14,8 +14,7 @@ import { isAwaited } from "../connection/attempt.js"
 import { Connection, type Settings as ConnectionSettings, type Observer } from "../connection/connection.js"
 import { isEstablished, isPending, type Phase } from "../connection/phase.js"
 import type { Journal } from "../telemetry/journal.js"
-import type { Metrics } from "../telemetry/metrics.js"
-import type { AttemptSpans } from "../telemetry/spans.js"
+import type { Spans } from "../telemetry/spans.js"
 import { monotonic } from "../time/monotonic.js"
 import { sleep } from "../time/sleep.js"
 import { within } from "../time/within.js"
@@ -42,8 +41,9 @@ export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
   /** How many milliseconds a connection lives before it is replaced, drawn for each. */
   readonly maxAge: Effect.Effect<number> | undefined
   readonly replacementRetries: Retries<E, R>
-  readonly spans: AttemptSpans
-  readonly metrics: Metrics
+  readonly spans: Spans
+  /** Is told of what the model becomes, and of nothing when the service is gone. */
+  readonly entered: (model: Model<P, E> | undefined) => void
   readonly journal: Journal
 }
 
@@ -166,7 +166,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       return Effect.zipRight(
         this.stop,
         Effect.suspend(() => (this.#fiber === undefined ? Effect.void : Fiber.interrupt(this.#fiber)))
-      ).pipe(Effect.zipRight(this.publisher.publish), Effect.zipRight(this.publisher.end))
+      ).pipe(
+        Effect.zipRight(this.publisher.publish),
+        Effect.zipRight(this.publisher.end),
+        Effect.zipRight(Effect.sync(() => this.#settings.entered(undefined)))
+      )
     })
   }
 
@@ -196,7 +200,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     const before = this.#model
     const { model, outputs } = transition(before, name, event)
     this.#model = model
-    if (model !== before) this.publisher.add(model.state, this.#settings.journal.transition(before, model))
+    if (model !== before) {
+      const { entered, journal } = this.#settings
+      entered(model)
+      this.publisher.add(model.state, journal.transition(before, model))
+    }
     for (const output of outputs) this[output]()
   }
 
@@ -478,11 +486,20 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   #observer(span: Tracer.Span | undefined): Observer<P, E, R> {
     let attempt = span
+    let life: Tracer.Span | undefined
     return (connection, before, phase) => {
-      const { metrics, spans } = this.#settings
-      if (attempt !== undefined) spans.ended(attempt, phase)
+      const { fork, metrics, spans } = this.#settings
+      if (attempt !== undefined) spans.ended(attempt, phase, phase._tag === "Ready" ? Exit.void : interrupted)
       attempt = undefined
-      metrics.changed(before, phase, this.#now())
+      if (life !== undefined && !isEstablished(phase)) {
+        spans.ended(life, phase, Exit.void)
+        life = undefined
+      }
+      if (spans.ofConnections && span !== undefined && phase._tag === "Up") {
+        const begun = fork.now(spans.connected(span, phase.established.generation)).unsafePoll()
+        if (begun !== null && Exit.isSuccess(begun)) life = begun.value
+      }
+      metrics?.changed(before, phase)
       // Of one that has retired, only those who use it still have anything to lose.
       const isOurs = connection === this.#connection && before._tag !== "Retiring"
       const isFailure = phase._tag === "Failed" || (phase._tag === "Lost" && !this.#isOvertaken)
@@ -557,6 +574,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     return this.#settings.clock.unsafeCurrentTimeMillis()
   }
 }
+
+const interrupted = /* @__PURE__ */ Exit.interrupt(FiberId.none)
 
 const reasonOf = (phase: Phase<unknown, unknown>): unknown => {
   if (phase._tag === "Lost") return Cause.squash(phase.cause)

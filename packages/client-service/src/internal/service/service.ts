@@ -1,7 +1,6 @@
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FiberRef from "effect/FiberRef"
 import * as Inspectable from "effect/Inspectable"
 import type * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
@@ -11,27 +10,32 @@ import type * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 import type { AttemptError, ConnectionError, ConnectionLost, NotConnected } from "../../ConnectionError.js"
 import type { ConnectionState } from "../../ConnectionState.js"
-import type { ConnectionSignal } from "../../Endpoint.js"
+import type { ConnectionSignal, ServerAddress } from "../../Endpoint.js"
 import type { RetryPolicy } from "../../RetryPolicy.js"
 import type { Heartbeat } from "../connection/heartbeat.js"
 import { type AsyncUse, fromPromise, type PromiseUse, unknownException } from "../connection/use.js"
 import { makeFork } from "../fork.js"
 import * as Validate from "../options.js"
+import { Instrumentation } from "../telemetry/instrumentation.js"
 import { Journal } from "../telemetry/journal.js"
-import { Metrics } from "../telemetry/metrics.js"
-import { AttemptSpans } from "../telemetry/spans.js"
+import type { Metrics } from "../telemetry/metrics.js"
+import { type Register, Registry } from "../telemetry/registry.js"
+import { Spans } from "../telemetry/spans.js"
 import { Changes } from "../time/changes.js"
 import { Current, type EndError } from "./current.js"
 import { Loop } from "./loop.js"
 import { Retries } from "./retries.js"
+import type { Model } from "./table.js"
 
 export const TypeId: unique symbol = Symbol.for("effect-client-service/ClientService")
 
 export interface Settings<P, E, R> {
   readonly name: string
-  /** The name that the metrics are labelled with, if they are. */
+  /** The name of its own, if it has one. */
   readonly label: string | undefined
   readonly endpoint: string
+  readonly server: ServerAddress | undefined
+  readonly connectionSpan: boolean
   /** A whole attempt: connect, `protocol` and `prepare`. */
   readonly connect: (signal: ConnectionSignal<E>) => Effect.Effect<P, E, R | Scope.Scope>
   readonly heartbeat: Heartbeat<P, E, R> | undefined
@@ -48,12 +52,12 @@ export const makeService = <P, E, R>(
   settings: Settings<P, E, R>
 ): Effect.Effect<Service<P, E, R>, never, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const { connectTimeout, endpoint, label, maxAge, name, retryPolicy } = settings
+    const { connectTimeout, connectionSpan, endpoint, label, maxAge, name, retryPolicy, server } = settings
     const clock = yield* Effect.clock
     const fork = yield* makeFork<R>()
-    const source = { service: name, endpoint, clock }
+    const source = { service: name, endpoint, server, clock }
     const journal = new Journal(source)
-    const metrics = new Metrics(label, yield* FiberRef.get(FiberRef.currentMetricLabels))
+    const metrics = yield* (yield* Instrumentation)?.({ ...source, label }) ?? Effect.succeed(undefined)
     const makeRetries = () =>
       new Retries<E, R>({
         policy: retryPolicy,
@@ -63,13 +67,18 @@ export const makeService = <P, E, R>(
         onBroken: (cause) => journal.warn(loop.model, "retry policy broken", cause),
         onHasty: () => loop.hasty()
       })
+    let observe: ReturnType<Register> | undefined
+    const entered = (model: Model<P, E> | undefined) => {
+      metrics?.entered(model?.state)
+      observe?.(model)
+    }
     const current: Current<P, E> = yield* Current.make<P, E>({
       name,
       clock,
       fork,
       state: () => loop.model.state,
       beforeWait: () => loop.beforeWait(),
-      waiting: (more) => metrics.waiting(more)
+      metrics
     })
     const loop: Loop<P, E, R> = new Loop<P, E, R>(
       {
@@ -80,8 +89,9 @@ export const makeService = <P, E, R>(
         maxAge: Duration.isFinite(maxAge) ? drawnAge(Duration.toMillis(maxAge)) : undefined,
         retries: makeRetries(),
         replacementRetries: makeRetries(),
-        spans: new AttemptSpans(source),
+        spans: new Spans(source, connectionSpan),
         metrics,
+        entered,
         journal,
         clock,
         fork,
@@ -90,8 +100,14 @@ export const makeService = <P, E, R>(
       current
     )
     // Not Effect.addFinalizer, which keeps all that the fiber of the caller carries for as long as the Scope is open.
-    yield* Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, loop.shutDown))
-    return new Service(name, loop, current, settings.heartbeat?.timeout)
+    const service = new Service(name, loop, current, metrics, settings.heartbeat?.timeout)
+    const registry = yield* Registry
+    yield* Effect.flatMap(Effect.scope, (scope) => {
+      if (registry?.isWanted) observe = registry.register(service)
+      entered(loop.model)
+      return Scope.addFinalizer(scope, loop.shutDown)
+    }).pipe(Effect.uninterruptible)
+    return service
   })
 
 // A Random that dies costs the jitter, no more.
@@ -104,17 +120,25 @@ const drawnAge = (maxAge: number): Effect.Effect<number> =>
 export class Service<P, E, R> extends Inspectable.Class {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly name: string
+  readonly #metrics: Metrics | undefined
   readonly #loop: Loop<P, E, R>
   readonly #current: Current<P, E>
   /** How long a check waits by default, if there can be one. */
   readonly #checkTimeout: Duration.Duration | undefined
 
-  constructor(name: string, loop: Loop<P, E, R>, current: Current<P, E>, checkTimeout: Duration.Duration | undefined) {
+  constructor(
+    name: string,
+    loop: Loop<P, E, R>,
+    current: Current<P, E>,
+    metrics: Metrics | undefined,
+    checkTimeout: Duration.Duration | undefined
+  ) {
     super()
     this.name = name
     this.#loop = loop
     this.#current = current
     this.#checkTimeout = checkTimeout
+    this.#metrics = metrics
   }
 
   get start(): Effect.Effect<void> {
@@ -216,6 +240,11 @@ export class Service<P, E, R> extends Inspectable.Class {
     options?: UseOptions
   ): Effect.Effect<A, E2 | ConnectionLost | NotConnected<E> | EndError<E>> {
     return this.#current.useAsync(f, maxWaitOf("useAsync", options))
+  }
+
+  /** Takes note that a stream has begun anew, and may have missed something. */
+  gap(): void {
+    this.#metrics?.gap()
   }
 
   pipe() {

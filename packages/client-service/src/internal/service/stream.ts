@@ -22,7 +22,8 @@ export interface Source<P, E> {
 export const subscribe = <P, E, A, E2, R, Gap>(
   service: Source<P, E>,
   f: (protocol: P) => Stream.Stream<A, E2, R>,
-  gap: ((protocol: P) => Gap) | undefined
+  gap: ((protocol: P) => Gap) | undefined,
+  onGap: () => void
 ): Stream.Stream<A | Gap, E2 | EndError<E>, R> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
@@ -32,7 +33,10 @@ export const subscribe = <P, E, A, E2, R, Gap>(
 
       // Gives how the stream has failed, or nothing if there is a later connection.
       const onConnection = Effect.fnUntraced(function* (protocol: P) {
-        if (!isFirst && gap !== undefined) yield* Queue.offer(elements, Take.of(gap(protocol)))
+        if (!isFirst) {
+          onGap()
+          if (gap !== undefined) yield* Queue.offer(elements, Take.of(gap(protocol)))
+        }
         isFirst = false
         const run = Effect.suspend(() =>
           Stream.runForEachChunk(f(protocol), (chunk) => Queue.offer(elements, Take.chunk(chunk)))

@@ -1,86 +1,159 @@
-import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
-import * as MetricLabel from "effect/MetricLabel"
-import { ConnectTimeout, HeartbeatTimeout, ServiceStopped } from "../../ConnectionError.js"
+import { ServiceStopped } from "../../ConnectionError.js"
+import type { ConnectionState } from "../../ConnectionState.js"
 import { isEstablished, isPending, type Phase } from "../connection/phase.js"
+import { monotonic } from "../time/monotonic.js"
+import { errorTypeOf } from "./errorType.js"
+import type { Series } from "./series.js"
 
-type Outcome = "succeeded" | "failed" | "timed_out" | "interrupted"
-
-type DisconnectReason = "lost" | "heartbeat" | "replaced" | "stopped"
+type State = ConnectionState<unknown, unknown>
 
 /**
- * What a service tells of itself, under the labels of whoever made it, and under its name if it was given one. Metrics are
- * for ever, so services by the thousand that are named after what they connect to are counted together.
+ * What a service tells of itself. What happens all the time, such as a use, costs no more than a few additions.
  */
 export class Metrics {
-  readonly #labels: ReadonlyArray<MetricLabel.MetricLabel>
-  // Effect looks up what a metric counts by the identity of its labels.
-  readonly #labelled = new Map<Outcome | DisconnectReason, ReadonlyArray<MetricLabel.MetricLabel>>()
+  readonly #series: Series
+  readonly #clock: Clock.Clock
+  #state: State["_tag"] | undefined
+  /** Since when there has been no connection, after one that was not stopped. */
+  #downSince: number | undefined
 
-  constructor(name: string | undefined, labels: ReadonlyArray<MetricLabel.MetricLabel>) {
-    this.#labels = name === undefined ? labels : [...labels, MetricLabel.make("service", name)]
+  constructor(series: Series, clock: Clock.Clock) {
+    this.#series = series
+    this.#clock = clock
   }
 
-  /** Counts what the change of a connection's phase means. `now` is by `monotonic`, in milliseconds. */
-  changed(before: Phase<unknown, unknown>, after: Phase<unknown, unknown>, now: number): void {
+  /** To measure by, in milliseconds. */
+  now(): number {
+    return monotonic(this.#clock)
+  }
+
+  /** Counts the state that the service is in. One that is gone is in none. */
+  entered(state: State | undefined): void {
+    if (state?._tag === this.#state) return
+    if (this.#state !== undefined) this.#inState(this.#state, -1)
+    this.#state = state?._tag
+    if (state === undefined) return
+    this.#inState(state._tag, 1)
+    if (state._tag === "Waiting") retryDelay.unsafeUpdate(Duration.toSeconds(state.delay), this.#series.seconds)
+    else if (state._tag === "Disconnecting" || state._tag === "Stopped") this.#downSince = undefined
+  }
+
+  /** Counts what the change of a connection's phase means. */
+  changed(before: Phase<unknown, unknown>, after: Phase<unknown, unknown>): void {
     if (isPending(before)) {
-      if (isEstablished(after)) this.#connected(now - before.since)
-      else if (!isPending(after)) this.#attempted(outcomeOf(after))
-    } else if (isEstablished(before) && !isEstablished(after)) this.#disconnected(reasonOf(after), now - before.since)
+      if (isEstablished(after)) this.#connected(before.since)
+      else if (!isPending(after)) this.#attempted(after)
+    } else if (isEstablished(before) && !isEstablished(after)) this.#disconnected(before, after)
   }
 
   waiting(more: number): void {
-    waiters.unsafeModify(more, this.#labels)
+    waiters.unsafeUpdate(more, this.#series.labels)
   }
 
-  #attempted(outcome: Outcome): void {
-    attempts.unsafeUpdate(1, this.#with("outcome", outcome))
+  /** Somebody has got a connection who has waited since then. */
+  waited(since: number): void {
+    this.#took(waitTime, since)
   }
 
-  #connected(millis: number): void {
-    this.#attempted("succeeded")
-    timeToConnect.unsafeUpdate(millis, this.#labels)
-    openConnections.unsafeModify(1, this.#labels)
+  /** Somebody gets no connection: by the failure of an attempt or the end of the time, unless the service is at its end. */
+  waitFailed(failure: Effect.Effect<never, unknown>, isEnd: boolean): void {
+    const failed = Exit.isExit(failure) && Exit.isFailure(failure) ? errorTypeOf(failure.cause) : undefined
+    const end = failed === "ServiceStopped" ? "stopped" : "exhausted"
+    const reason = isEnd ? end : failed === undefined ? "timed_out" : "attempt_failed"
+    waitersFailed.unsafeUpdate(1, this.#series.with("reason", reason))
   }
 
-  #disconnected(reason: DisconnectReason, millis: number): void {
-    disconnects.unsafeUpdate(1, this.#with("reason", reason))
-    connectionLifetime.unsafeUpdate(millis, this.#labels)
-    openConnections.unsafeModify(-1, this.#labels)
+  useBegan(): number {
+    uses.unsafeUpdate(1, this.#series.labels)
+    return this.now()
   }
 
-  #with(label: string, value: Outcome | DisconnectReason): ReadonlyArray<MetricLabel.MetricLabel> {
-    const known = this.#labelled.get(value)
-    if (known !== undefined) return known
-    const labels = [...this.#labels, MetricLabel.make(label, value)]
-    this.#labelled.set(value, labels)
-    return labels
+  useEnded(since: number): void {
+    uses.unsafeUpdate(-1, this.#series.labels)
+    this.#took(useTime, since)
+  }
+
+  probed(since: number): void {
+    this.#took(heartbeatDuration, since)
+  }
+
+  gap(): void {
+    gaps.unsafeUpdate(1, this.#series.labels)
+  }
+
+  readonly received = (bytes: number): void => {
+    bytesReceived.unsafeUpdate(bytes, this.#series.with("unit", "By"))
+  }
+
+  #inState(tag: State["_tag"], more: number): void {
+    status.unsafeUpdate(more, this.#series.inState(tag))
+  }
+
+  #attempted(phase: Phase<unknown, unknown>): void {
+    const cause = phase._tag === "Failed" ? phase.cause : undefined
+    const type = cause && errorTypeOf(cause)
+    const outcome = type === undefined ? "interrupted" : type === "ConnectTimeout" ? "timed_out" : "failed"
+    attempts.unsafeUpdate(1, this.#series.with("outcome", outcome, type))
+  }
+
+  #connected(since: number): void {
+    attempts.unsafeUpdate(1, this.#series.with("outcome", "succeeded"))
+    this.#took(createTime, since)
+    openConnections.unsafeUpdate(1, this.#series.labels)
+    if (this.#downSince !== undefined) this.#took(downtime, this.#downSince)
+    this.#downSince = undefined
+  }
+
+  #disconnected({ _tag, since }: Serving, after: Phase<unknown, unknown>): void {
+    const type = after._tag === "Lost" ? errorTypeOf(after.cause) : undefined
+    const reason = type === undefined ? endOf(after) : type === "HeartbeatTimeout" ? "heartbeat" : "lost"
+    disconnections.unsafeUpdate(1, this.#series.with("reason", reason, type))
+    this.#took(connectionDuration, since)
+    openConnections.unsafeUpdate(-1, this.#series.labels)
+    if (_tag === "Up" && reason !== "stopped") this.#downSince = this.now()
+  }
+
+  #took(histogram: Metric.Metric.Histogram<number>, since: number): void {
+    histogram.unsafeUpdate((this.now() - since) / 1000, this.#series.seconds)
   }
 }
 
-const outcomeOf = (phase: Phase<unknown, unknown>): Outcome => {
-  if (phase._tag !== "Failed") return "interrupted"
-  return Cause.squash(phase.cause) instanceof ConnectTimeout ? "timed_out" : "failed"
-}
+type Serving = Extract<Phase<unknown, unknown>, { readonly _tag: "Up" | "Retiring" }>
 
-const reasonOf = (phase: Phase<unknown, unknown>): DisconnectReason => {
-  if (phase._tag === "Lost") return Cause.squash(phase.cause) instanceof HeartbeatTimeout ? "heartbeat" : "lost"
-  return phase._tag === "Closing" && phase.reason instanceof ServiceStopped ? "stopped" : "replaced"
-}
+const endOf = (phase: Phase<unknown, unknown>): "replaced" | "stopped" =>
+  phase._tag === "Closing" && phase.reason instanceof ServiceStopped ? "stopped" : "replaced"
 
-const attempts = Metric.counter("client_service_attempts", { incremental: true })
+const counter = (name: string) => Metric.counter(`client_service.${name}`, { incremental: true })
 
-const disconnects = Metric.counter("client_service_disconnects", { incremental: true })
+// Not a gauge, which would not be the sum of those of several processes.
+const upDownCounter = (name: string) => Metric.counter(`client_service.${name}`)
 
-const openConnections = Metric.gauge("client_service_open_connections")
+// To six days. Not Metric.timer, whose label for the unit makes new labels of ours at every update.
+const boundaries = MetricBoundaries.exponential({ start: 0.001, factor: 2, count: 30 })
 
-const waiters = Metric.gauge("client_service_waiters")
+const histogram = (name: string) => Metric.histogram(`client_service.${name}`, boundaries)
 
-// Not Metric.timer, whose label for the unit makes new labels of ours at every update.
-const millis = (name: string) =>
-  Metric.histogram(name, MetricBoundaries.exponential({ start: 0.5, factor: 2, count: 35 }))
+const status = upDownCounter("status")
+const openConnections = upDownCounter("connections.open")
+const waiters = upDownCounter("waiters")
+const uses = upDownCounter("uses")
 
-const timeToConnect = millis("client_service_time_to_connect_millis")
+const attempts = counter("attempts")
+const disconnections = counter("disconnections")
+const gaps = counter("gaps")
+const waitersFailed = counter("waiters.failed")
+const bytesReceived = counter("buffer.received")
 
-const connectionLifetime = millis("client_service_connection_lifetime_millis")
+const createTime = histogram("connection.create_time")
+const connectionDuration = histogram("connection.duration")
+const waitTime = histogram("wait_time")
+const useTime = histogram("use_time")
+const downtime = histogram("downtime")
+const retryDelay = histogram("retry.delay")
+const heartbeatDuration = histogram("heartbeat.duration")

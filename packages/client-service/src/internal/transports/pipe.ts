@@ -18,11 +18,10 @@ export class Pipe {
 
   constructor(capacity: number, clock: Clock.Clock) {
     this.#capacity = capacity
-    this.#buffer = new ReceiveBuffer(
-      { capacity: Number.POSITIVE_INFINITY, linger: 0, lost: () => {} },
-      clock,
-      () => true
-    )
+    this.#buffer = new ReceiveBuffer({ capacity: Number.POSITIVE_INFINITY, linger: 0, lost: () => {} }, clock, {
+      isEstablished: true,
+      received: undefined
+    })
   }
 
   get stream(): Stream.Stream<Uint8Array, TransportError> {

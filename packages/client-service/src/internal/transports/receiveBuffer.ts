@@ -6,6 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
+import type { Status } from "../connection/attemptStatus.js"
 import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
 
@@ -23,6 +24,8 @@ interface Source {
   readonly pause: () => unknown
   readonly resume: () => unknown
 }
+
+type Attempt = Pick<Status, "isEstablished" | "received">
 
 interface Settings<in E> {
   readonly lost: (error?: E) => void
@@ -43,8 +46,8 @@ type Read = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, un
 export class ReceiveBuffer<E> {
   readonly #settings: Settings<E>
   readonly #clock: Clock.Clock
-  /** Whether those who read from the first have begun. */
-  readonly #isInUse: () => boolean
+  /** Those who read from the first have begun once it is established. */
+  readonly #attempt: Attempt
   #source: Source | undefined
   /** What has arrived since the reader came to its end of what had, in order. */
   #arrived: Array<Uint8Array> | undefined
@@ -66,10 +69,10 @@ export class ReceiveBuffer<E> {
   #timer: Fiber.RuntimeFiber<void> | undefined
   #wake: (() => void) | undefined
 
-  constructor(settings: Settings<E>, clock: Clock.Clock, isInUse: () => boolean) {
+  constructor(settings: Settings<E>, clock: Clock.Clock, attempt: Attempt) {
     this.#settings = settings
     this.#clock = clock
-    this.#isInUse = isInUse
+    this.#attempt = attempt
     this.#limit = settings.capacity
   }
 
@@ -83,7 +86,8 @@ export class ReceiveBuffer<E> {
     const weight = this.#bytes + this.#length * overhead + chunk.length
     const isBounded = this.#source === undefined ? this.#length > 0 || this.#wake === undefined : this.#isHeldBack
     if (isBounded && weight > this.#limit) return this.#overflow()
-    if (!this.#isInUse()) this.#since ??= this.lastReceived
+    this.#attempt.received?.(chunk.length)
+    if (!this.#attempt.isEstablished) this.#since ??= this.lastReceived
     this.#arrived ??= []
     this.#arrived.push(chunk)
     this.#bytes += chunk.length

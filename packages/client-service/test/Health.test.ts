@@ -1,0 +1,272 @@
+import { HttpApp, HttpRouter } from "@effect/platform"
+import { describe, expect, it } from "@effect/vitest"
+import { Cause, Context, Effect, Fiber, Layer, Schedule, Stream, TestClock } from "effect"
+import { ClientService, ClientServiceMap, ClientServices, Endpoint, TestEndpoint } from "effect-client-service"
+import * as Health from "effect-client-service/Health"
+import { awaitState, settle } from "./support/fixture.js"
+
+const secret = "hunter2"
+
+class Refused extends Error {
+  readonly _tag = "Refused"
+  readonly reason = "Authentication"
+  constructor() {
+    super(`postgres://alice:${secret}@db.example.com refused the password ${secret}`)
+  }
+}
+
+const make = (name: string) =>
+  Effect.gen(function* () {
+    const server = yield* TestEndpoint.make<string, Refused>()
+    const service = yield* ClientService.make({
+      endpoint: server.endpoint,
+      name,
+      retryPolicy: Schedule.spaced("1 second")
+    })
+    return { server, service }
+  })
+
+const namesOf = Effect.map(ClientServices.all.get, (services) => services.map(({ name }) => name))
+
+/** Asks the routes, and gives the status and the body of the answer. */
+const ask = (path: string) =>
+  Effect.flatMap(Effect.runtime<ClientServices.ClientServices>(), (runtime) =>
+    Effect.promise(async () => {
+      const app = HttpRouter.empty.pipe(HttpRouter.concat(Health.routes))
+      const answer = await HttpApp.toWebHandlerRuntime(runtime)(app)(new Request(`http://localhost${path}`))
+      return { status: answer.status, type: answer.headers.get("content-type"), text: await answer.text() }
+    })
+  )
+
+describe("ClientServices", () => {
+  it.scoped("lists each service that is made under the Layer, until it is gone", () =>
+    Effect.gen(function* () {
+      yield* make("outside")
+      yield* Effect.gen(function* () {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* make("one")
+            yield* make("two")
+            expect(yield* namesOf).toEqual(["one", "two"])
+          })
+        )
+        expect(yield* namesOf).toEqual([])
+      }).pipe(Effect.provide(ClientServices.layer))
+    })
+  )
+
+  it.effect("lists those of Layers and of a ClientServiceMap too", () =>
+    Effect.gen(function* () {
+      class Peer extends ClientService.Tag("test/Peer")<Peer, string>() {}
+      class Shards extends Context.Tag("test/Shards")<Shards, ClientServiceMap.ClientServiceMap<number, string>>() {}
+      const endpointOf = (name: string) => Endpoint.make({ name, connect: () => Effect.succeed(name) })
+      const ShardsLive = Layer.scoped(
+        Shards,
+        ClientServiceMap.make({ lookup: (key: number) => ClientService.make({ endpoint: endpointOf(`shard ${key}`) }) })
+      )
+      const program = Effect.gen(function* () {
+        yield* Effect.scoped(Effect.flatMap(Shards, (shards) => Effect.zipRight(shards.get(7), namesOf))).pipe(
+          Effect.map((names) => expect(names).toEqual(["peer", "shard 7"]))
+        )
+        yield* settle
+        return yield* namesOf
+      })
+      const AppLive = Layer.merge(Peer.layer({ endpoint: endpointOf("peer") }), ShardsLive)
+      expect(yield* Effect.provide(program, Layer.provideMerge(AppLive, ClientServices.layer))).toEqual(["peer"])
+    })
+  )
+
+  it.scoped("leaves out what is excluded, or what is not included", () =>
+    Effect.gen(function* () {
+      class Peer extends ClientService.Tag("test/Peer")<Peer, string>() {}
+      const endpoint = Endpoint.make({ name: "layer", connect: () => Effect.succeed("") })
+      const some = (
+        wrap: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+        layer: Layer.Layer<Peer>
+      ) =>
+        Effect.gen(function* () {
+          yield* make("plain")
+          yield* wrap(make("wrapped"))
+          return yield* Effect.provide(namesOf, Layer.merge(Layer.context<ClientServices.ClientServices>(), layer))
+        })
+      const PeerLive = Peer.layer({ endpoint })
+      expect(
+        yield* some(ClientServices.exclude, ClientServices.exclude(PeerLive)).pipe(
+          Effect.provide(ClientServices.layer),
+          Effect.scoped
+        )
+      ).toEqual(["plain"])
+      expect(
+        yield* some(ClientServices.include, ClientServices.include(PeerLive)).pipe(
+          Effect.provide(ClientServices.layerWith({ list: "included" })),
+          Effect.scoped
+        )
+      ).toEqual(["wrapped", "layer"])
+    })
+  )
+
+  it.scoped("tells at each change what every service has done, the last 100 states of it", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* make("one")
+      const states: Array<string> = []
+      yield* Effect.fork(
+        Stream.runForEach(ClientServices.all.changes, (services) =>
+          Effect.sync(() => states.push(services.map(({ current }) => current.state).join()))
+        )
+      )
+      yield* settle
+      yield* service.start
+      yield* settle
+      yield* server.refuse(new Refused())
+      yield* settle
+      expect(states).toEqual(["Init", "Connecting", "Waiting"])
+      const [before] = yield* ClientServices.all.get
+      expect(before).toMatchObject({
+        name: "one",
+        hasConnected: false,
+        current: { state: "Waiting", at: 0, attempt: 1, failures: 1, retryAt: 1000, cause: "Refused.Authentication" },
+        transitions: [{ state: "Init" }, { state: "Connecting" }, { state: "Waiting" }]
+      })
+      for (let i = 0; i < 60; i++) {
+        yield* TestClock.adjust("1 second")
+        yield* server.refuse(new Refused())
+        yield* settle
+      }
+      const [after] = yield* ClientServices.all.get
+      expect(after?.transitions).toHaveLength(100)
+      expect(after?.transitions.map(({ at }) => at)).toEqual(
+        [...(after?.transitions ?? [])].map(({ at }) => at).sort((one, other) => one - other)
+      )
+      expect(after?.current).toMatchObject({ state: "Waiting", at: 60_000, failures: 61 })
+      // What was given does not change.
+      expect(before?.transitions).toHaveLength(3)
+      yield* server.accept("first").pipe(Effect.zipLeft(TestClock.adjust("1 second"), { concurrent: true }))
+      yield* awaitState(service, "Connected")
+      expect((yield* ClientServices.all.get)[0]).toMatchObject({ hasConnected: true, current: { generation: 1 } })
+    }).pipe(Effect.provide(ClientServices.layer))
+  )
+
+  it.scoped("can have services begin anew", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* make("one")
+      yield* service.start
+      yield* server.refuse(new Refused())
+      yield* awaitState(service, "Waiting")
+      const [listed] = yield* ClientServices.all.get
+      yield* listed?.service.reconnect ?? Effect.void
+      yield* server.accept("first")
+      yield* awaitState(service, "Connected")
+    }).pipe(Effect.provide(ClientServices.layer))
+  )
+
+  it.scoped("tells the words of errors only to who asks for them", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* make("one")
+      yield* service.start
+      yield* server.refuse(new Refused())
+      yield* awaitState(service, "Waiting")
+      expect(JSON.stringify(yield* ClientServices.all.get)).toContain(secret)
+    }).pipe(Effect.provide(ClientServices.layerWith({ describe: Cause.pretty })))
+  )
+})
+
+describe("Health", () => {
+  it.scoped("is ready while every service has a connection, has started once each had one, and is alive", () =>
+    Effect.gen(function* () {
+      const one = yield* make("one")
+      const two = yield* make("two")
+      const statuses = Effect.map(
+        Effect.all([ask("/health/started"), ask("/health/ready"), ask("/health/live")]),
+        (answers) => answers.map(({ status }) => status)
+      )
+      yield* one.service.start
+      yield* two.service.start
+      expect(yield* statuses).toEqual([503, 503, 200])
+      const connection = yield* one.server.accept("first")
+      yield* awaitState(one.service, "Connected")
+      expect(yield* statuses).toEqual([503, 503, 200])
+      yield* two.server.accept("first")
+      yield* awaitState(two.service, "Connected")
+      expect(yield* statuses).toEqual([200, 200, 200])
+      yield* connection.drop()
+      yield* awaitState(one.service, "Waiting")
+      expect(yield* statuses).toEqual([200, 503, 200])
+      yield* one.service.stop
+      expect(yield* statuses).toEqual([200, 503, 200])
+    }).pipe(Effect.provide(Health.layer))
+  )
+
+  it.scoped("answers in the format of MicroProfile, without the words of errors", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.UTC(2026, 0, 5))
+      const { server, service } = yield* make("db")
+      yield* service.start
+      yield* server.refuse(new Refused())
+      yield* awaitState(service, "Waiting")
+      const { status, text, type } = yield* ask("/health/ready")
+      expect(text).not.toContain(secret)
+      expect(status).toBe(503)
+      expect(type).toContain("application/json")
+      expect(JSON.parse(text)).toEqual({
+        status: "DOWN",
+        checks: [
+          {
+            name: "db",
+            status: "DOWN",
+            data: {
+              state: "Waiting",
+              since: "2026-01-05T00:00:00.000Z",
+              attempt: 1,
+              failures: 1,
+              nextAttempt: "2026-01-05T00:00:01.000Z",
+              lastCause: "Refused.Authentication"
+            }
+          }
+        ]
+      })
+      yield* TestClock.adjust("1 second")
+      yield* server.accept("first")
+      yield* awaitState(service, "Connected")
+      expect(JSON.parse((yield* ask("/health/ready")).text)).toEqual({
+        status: "UP",
+        checks: [
+          {
+            name: "db",
+            status: "UP",
+            data: {
+              state: "Connected",
+              since: "2026-01-05T00:00:01.000Z",
+              attempt: 2,
+              failures: 1,
+              lastCause: "Refused.Authentication"
+            }
+          }
+        ]
+      })
+      expect(JSON.parse((yield* ask("/health/live")).text)).toEqual({ status: "UP", checks: [] })
+    }).pipe(Effect.provide(Health.layer))
+  )
+
+  it.scoped("speaks as gRPC's health protocol does, of one service and of all", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* make("db")
+      yield* ClientServices.exclude(make("idle"))
+      const seen: Array<string> = []
+      const watching = yield* Effect.fork(
+        Stream.runForEach(Health.watch("db"), (status) => Effect.sync(() => seen.push(status)))
+      )
+      yield* settle
+      const serving = Effect.all([Health.serving(""), Health.serving("db"), Health.serving("idle")])
+      yield* service.start
+      expect(yield* serving).toEqual(["NOT_SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"])
+      yield* server.accept("first")
+      yield* awaitState(service, "Connected")
+      yield* settle
+      expect(yield* serving).toEqual(["SERVING", "SERVING", "SERVICE_UNKNOWN"])
+      yield* service.stop
+      yield* settle
+      expect(seen).toEqual(["NOT_SERVING", "SERVING", "NOT_SERVING"])
+      yield* Fiber.interrupt(watching)
+    }).pipe(Effect.provide(Health.layer))
+  )
+})
