@@ -41,6 +41,21 @@ export * as EndpointsFailed from "./EndpointsFailed.js"
 /**
  * @since 0.1.0
  */
+export * as Exchange from "./Exchange.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as FrameError from "./FrameError.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Framing from "./Framing.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Incoming from "./Incoming.js"
 
 /**

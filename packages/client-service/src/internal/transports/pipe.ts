@@ -2,13 +2,14 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
+import { type ByteSource, setSource } from "./byteSource.js"
 import { ReceiveBuffer } from "./receiveBuffer.js"
 
 /** Who waits for room, and what they are told. */
 type Waiting = (error?: TransportError) => void
 
 /** One direction of a transport in memory. A write waits while as much as its capacity is unread. */
-export class Pipe {
+export class Pipe implements ByteSource {
   readonly #capacity: number
   readonly #buffer: ReceiveBuffer<never>
   /** In the order in which they began. */
@@ -25,11 +26,36 @@ export class Pipe {
   }
 
   get stream(): Stream.Stream<Uint8Array, TransportError> {
-    return Stream.map(this.#buffer.stream, (chunk) => {
-      this.#unread -= chunk.length
-      this.#admit()
-      return chunk
-    })
+    return setSource(
+      Stream.map(this.#buffer.stream, (chunk) => this.#read(chunk)),
+      this
+    )
+  }
+
+  get isRead(): boolean {
+    return this.#buffer.isRead
+  }
+
+  take(): Uint8Array | undefined {
+    const chunk = this.#buffer.take()
+    return chunk && this.#read(chunk)
+  }
+
+  get arrival(): ByteSource["arrival"] {
+    return this.#buffer.arrival
+  }
+
+  get ended(): ByteSource["ended"] {
+    return this.#buffer.ended
+  }
+
+  readonly touch = (): void => {}
+  readonly readOut = (): void => {}
+
+  #read(chunk: Uint8Array): Uint8Array {
+    this.#unread -= chunk.length
+    this.#admit()
+    return chunk
   }
 
   get lastReceived(): number | undefined {

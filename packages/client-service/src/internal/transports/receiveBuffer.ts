@@ -9,6 +9,7 @@ import { TransportError } from "../../Transport.js"
 import type { Status } from "../connection/attemptStatus.js"
 import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
+import { type ByteSource, setSource } from "./byteSource.js"
 
 /** Milliseconds that a reader has to come back where no option tells, and a peer to close as well. */
 export const linger = 1000
@@ -34,7 +35,7 @@ interface Settings<in E> {
 }
 
 /** In so many steps of the scheduler, a reader that has come to the end has acted on it, though others race or time it out. */
-const steps = 32
+export const steps = 32
 
 type Read = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, unknown, void>
 
@@ -43,7 +44,7 @@ type Read = Channel.Channel<Chunk.Chunk<Uint8Array>, unknown, TransportError, un
  *
  * There is one for each connection, most of the time empty: it holds no more than it needs to.
  */
-export class ReceiveBuffer<E> {
+export class ReceiveBuffer<E> implements ByteSource {
   readonly #settings: Settings<E>
   readonly #clock: Clock.Clock
   /** Those who read from the first have begun once it is established. */
@@ -117,7 +118,7 @@ export class ReceiveBuffer<E> {
   }
 
   get stream(): Stream.Stream<Uint8Array, TransportError> {
-    return Stream.fromChannel(
+    const stream = Stream.fromChannel(
       Channel.suspend((): Read => {
         if (this.#isRead) return Channel.fail(new TransportError({ reason: "Busy" }))
         this.#isRead = true
@@ -129,19 +130,53 @@ export class ReceiveBuffer<E> {
         )
       })
     )
+    return setSource(stream, this)
+  }
+
+  get isRead(): boolean {
+    return this.#isRead
+  }
+
+  // Who takes by itself reads only while it waits: no interruption between two of its steps can leave it reading for ever.
+  get arrival(): Effect.Effect<void, TransportError> {
+    return Effect.async((resume) => {
+      if (this.#isRead) return resume(new TransportError({ reason: "Busy" }))
+      if (this.#length > 0 || this.#end !== undefined) return resume(Effect.void)
+      this.#isRead = true
+      const wake = () => {
+        this.#wake = undefined
+        this.#isRead = false
+        resume(Effect.void)
+      }
+      this.#wake = wake
+      this.#letGo()
+      return Effect.sync(() => {
+        if (this.#wake !== wake) return
+        this.#wake = undefined
+        this.#isRead = false
+      })
+    })
+  }
+
+  get ended(): ByteSource["ended"] {
+    return this.#length === 0 ? this.#end : undefined
+  }
+
+  touch(): void {
+    this.#since = this.#now()
   }
 
   readonly #read = (): Read => {
-    const chunk = this.#take()
+    const chunk = this.take()
     // One at a time, since a consumer that stops within several would lose the rest.
     if (chunk !== undefined) return Channel.flatMap(Channel.write(Chunk.of(chunk)), this.#read)
-    if (this.#end === undefined) return Channel.flatMap(Channel.fromEffect(this.#arrival), this.#read)
-    this.#readOut()
+    if (this.#end === undefined) return Channel.flatMap(Channel.fromEffect(this.#more), this.#read)
+    this.readOut()
     return this.#end.error === undefined ? Channel.void : Channel.fail(this.#end.error)
   }
 
   // A chunk is taken by the fiber that reads, and not by what wakes it: an interruption in between loses none.
-  get #arrival(): Effect.Effect<void> {
+  get #more(): Effect.Effect<void> {
     return Effect.async((resume) => {
       if (this.#length > 0 || this.#end !== undefined) return resume(Effect.void)
       this.#wake = () => {
@@ -155,7 +190,7 @@ export class ReceiveBuffer<E> {
     })
   }
 
-  #take(): Uint8Array | undefined {
+  take(): Uint8Array | undefined {
     if (this.#taken === undefined || this.#taken.length === 0) {
       // What comes first is at the end, where it is taken from an array without moving the others.
       this.#taken = this.#arrived?.reverse()
@@ -164,7 +199,7 @@ export class ReceiveBuffer<E> {
     const chunk = this.#taken?.pop()
     if (chunk === undefined) return undefined
     this.#bytes -= chunk.length
-    this.#since = this.#now()
+    this.touch()
     return chunk
   }
 
@@ -185,7 +220,7 @@ export class ReceiveBuffer<E> {
   }
 
   // By steps, and not by a turn of the event loop: callers that try again without a pause might starve that.
-  #readOut(): void {
+  readOut(): void {
     if (this.#isReadOut || this.#isTold) return
     this.#isReadOut = true
     this.#schedule(Effect.repeatN(Effect.yieldNow(), steps), () => this.#tell())

@@ -1,0 +1,215 @@
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { FrameError } from "../../FrameError.js"
+import { TransportError } from "../../Transport.js"
+import { type Fork, makeFork } from "../fork.js"
+import { steps } from "../transports/receiveBuffer.js"
+import { withoutStack } from "../withoutStack.js"
+import { encoded } from "./cutter.js"
+import { Events } from "./events.js"
+import type { Encoded, Link } from "./link.js"
+import { Call, type Pairing } from "./pairing.js"
+
+type Failure = FrameError | TransportError
+
+/** What waits to be sent: a call, or what has no answer. */
+interface Outgoing {
+  readonly encoded: Encoded
+  readonly resume: (effect: Effect.Effect<never, Failure>) => void
+  isSent: boolean
+  hasLeft: boolean
+  /** Of what has no answer. */
+  readonly sent?: () => void
+}
+
+/** As many bytes as go out in one write, and no more frames than that takes. */
+const batch = 64 * 1024
+
+/** The requests and answers of one connection. */
+export class Conversation<in out In, in out Out, in Request> {
+  /** Begins to read, until the Scope closes. */
+  static begin<In, Out, Request>(
+    link: Link<In, Out>,
+    pairing: () => Pairing<In, Out, Request>,
+    capacity: number
+  ): Effect.Effect<Conversation<In, Out, Request>, never, Scope.Scope> {
+    return Effect.gen(function* () {
+      const conversation = new Conversation(link, pairing(), capacity, yield* makeFork<never>(), yield* Effect.clock)
+      yield* Effect.forkScoped(Effect.interruptible(conversation.#reading))
+      yield* Effect.addFinalizer(() => Effect.sync(() => conversation.#close(undefined)))
+      return conversation
+    })
+  }
+
+  readonly #link: Link<In, Out>
+  readonly #pairing: Pairing<In, Out, Request>
+  readonly #fork: Fork<never>
+  readonly #events: Events<In>
+  readonly events: Events<In>["stream"]
+  #outbox: Array<Outgoing> = []
+  #sender: Fiber.RuntimeFiber<void> | undefined
+  /** What calls fail with. */
+  #closed: Effect.Effect<never, Failure> | undefined
+  /** What the connection is lost by. */
+  #error: Failure | undefined
+  /** Has reading go on. */
+  #wanted: (() => void) | undefined
+
+  private constructor(
+    link: Link<In, Out>,
+    pairing: Pairing<In, Out, Request>,
+    capacity: number,
+    fork: Fork<never>,
+    clock: Clock.Clock
+  ) {
+    this.#link = link
+    this.#pairing = pairing
+    this.#fork = fork
+    this.#events = new Events(capacity, clock, () => {
+      link.touch()
+      this.#wanted?.()
+    })
+    this.events = this.#events.stream
+  }
+
+  readonly ask = (request: Request): Effect.Effect<In, Failure> =>
+    Effect.async((resume) => {
+      if (this.#closed !== undefined) return resume(this.#closed)
+      const call = new Call<In>(resume)
+      try {
+        call.encoded = this.#link.encode(encoded(() => this.#pairing.add(call, request)))
+      } catch (error) {
+        this.#pairing.leave(call)
+        return resume(error instanceof FrameError ? error : Effect.die(error))
+      }
+      this.#post(call)
+      this.#wanted?.()
+      return Effect.sync(() => {
+        call.hasLeft = true
+        this.#pairing.leave(call)
+      })
+    })
+
+  readonly tell = (message: Out): Effect.Effect<void, Failure> =>
+    Effect.async((resume) => {
+      if (this.#closed !== undefined) return resume(this.#closed)
+      const sent = () => resume(Effect.void)
+      try {
+        const outgoing: Outgoing = { encoded: this.#link.encode(message), resume, isSent: false, hasLeft: false, sent }
+        this.#post(outgoing)
+        return Effect.sync(() => {
+          outgoing.hasLeft = true
+        })
+      } catch (error) {
+        return resume(error instanceof FrameError ? error : Effect.die(error))
+      }
+    })
+
+  // A fiber that begins once those have run that are ready now: what they send goes out together.
+  #post(outgoing: Outgoing): void {
+    this.#outbox.push(outgoing)
+    this.#sender ??= this.#fork.soon(this.#sending)
+  }
+
+  readonly #sending: Effect.Effect<void> = Effect.suspend(() => {
+    const outgoing = this.#take()
+    if (outgoing.length === 0) {
+      this.#sender = undefined
+      return Effect.void
+    }
+    return Effect.zipRight(
+      Effect.matchCause(this.#link.send(outgoing.map(({ encoded }) => encoded)), {
+        onSuccess: () => {
+          for (const { sent } of outgoing) sent?.()
+        },
+        onFailure: (cause) => this.#notSent(outgoing, cause)
+      }),
+      this.#sending
+    )
+  })
+
+  #take(): ReadonlyArray<Outgoing> {
+    const all = this.#outbox
+    let bytes = 0
+    let end = 0
+    for (; end < all.length && bytes < batch; end += 1) bytes += all[end]?.encoded.length ?? 0
+    this.#outbox = end === all.length ? [] : all.slice(end)
+    const outgoing = (end === all.length ? all : all.slice(0, end)).filter(({ hasLeft }) => !hasLeft)
+    for (const each of outgoing) each.isSent = true
+    return outgoing
+  }
+
+  #notSent(outgoing: ReadonlyArray<Outgoing>, cause: Cause.Cause<TransportError>): void {
+    const error = Option.getOrElse(
+      Cause.failureOption(cause),
+      () => new TransportError({ reason: "Write", cause: Cause.squash(cause) })
+    )
+    for (const { resume } of outgoing) resume(Effect.fail(error))
+  }
+
+  get #reading(): Effect.Effect<void> {
+    return this.#link.receive(this.#received, this.#unwanted).pipe(
+      Effect.match({
+        onSuccess: () => undefined,
+        onFailure: (error) => error
+      }),
+      Effect.flatMap((error) => {
+        this.#error = error
+        this.#events.end(error)
+        // Without a service, there is nobody to tell of it.
+        if (this.#link.signal === undefined) this.#close(error)
+        return Effect.zipRight(this.#events.readOut, this.#lost)
+      })
+    )
+  }
+
+  get #lost(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#link.comeToEnd()
+      if (this.#error instanceof FrameError) return Effect.void
+      // Should the transport not tell of its end, nobody else would.
+      return Effect.zipRight(
+        Effect.repeatN(Effect.yieldNow(), 2 * steps),
+        Effect.sync(() => this.#link.signal?.lost())
+      )
+    })
+  }
+
+  readonly #received = (message: In): void => {
+    const { weight } = this.#link
+    const call = this.#pairing.answered(message)
+    if (call === true) {
+      if (this.#events.isFull) throw new FrameError({ reason: "Unread", limit: this.#events.capacity })
+      this.#events.add(message, weight)
+    } else call?.resume(Effect.succeed(message))
+  }
+
+  /** Waits while nobody wants what comes: events fill their buffer, and no call waits. */
+  readonly #unwanted = (): Effect.Effect<void> | undefined =>
+    this.#events.isFull && this.#pairing.size === 0 ? this.#want : undefined
+
+  readonly #want: Effect.Effect<void> = Effect.async((resume) => {
+    const go = () => {
+      if (this.#pairing.size === 0 && !this.#events.hasRoom) return
+      this.#wanted = undefined
+      resume(Effect.void)
+    }
+    this.#wanted = go
+    go()
+  })
+
+  #close(error: Failure | undefined): void {
+    const failure = error ?? this.#error ?? withoutStack(() => new TransportError({ reason: "Closed" }))
+    const closed = Effect.fail(failure)
+    this.#closed ??= closed
+    this.#events.end(failure)
+    this.#sender?.unsafeInterruptAsFork(FiberId.none)
+    for (const { resume } of this.#outbox.splice(0)) resume(closed)
+    for (const { resume } of this.#pairing.clear()) resume(closed)
+  }
+}

@@ -1,0 +1,134 @@
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { TransportError } from "../../Transport.js"
+import { makeFork } from "../fork.js"
+
+type Bytes = Stream.Stream<Uint8Array, TransportError>
+
+/**
+ * Where the bytes of a connection come from, for a reader that takes them by steps of its own: unlike one of a stream, it
+ * loses none of them wherever it is interrupted.
+ */
+export interface ByteSource {
+  /** Whether somebody reads the stream. */
+  readonly isRead: boolean
+  /** Takes the next chunk that has arrived. */
+  readonly take: () => Uint8Array | undefined
+  /** Waits until there is a chunk, or the end. Fails with `Busy` if another waits. */
+  readonly arrival: Effect.Effect<void, TransportError>
+  /** The end, once all is taken. */
+  readonly ended: { readonly error: TransportError | undefined } | undefined
+  /** The reader still works on what it has taken. */
+  readonly touch: () => void
+  /** The reader has come to the end. */
+  readonly readOut: () => void
+}
+
+/** The sources behind the streams that have one. */
+const sources = /* @__PURE__ */ new WeakMap<Bytes, ByteSource>()
+
+export const setSource = (stream: Bytes, source: ByteSource): Bytes => {
+  sources.set(stream, source)
+  return stream
+}
+
+export const sourceOf = (stream: Bytes): ByteSource => sources.get(stream) ?? new StreamSource(stream)
+
+/**
+ * The bytes of a stream. It is pulled by a fiber of its own, since one that is interrupted may lose what it has pulled; and by
+ * one alone, since a stream that is no transport's may begin anew.
+ */
+class StreamSource implements ByteSource {
+  readonly isRead = false
+  readonly #stream: Bytes
+  /** The first at the end. */
+  #chunks: Array<Uint8Array> = []
+  #end: ByteSource["ended"]
+  #isRunning = false
+  /** Has the next chunk pulled. */
+  #pull: (() => void) | undefined
+  #wake: ((effect: Effect.Effect<void, TransportError>) => void) | undefined
+
+  constructor(stream: Bytes) {
+    this.#stream = stream
+  }
+
+  readonly take = (): Uint8Array | undefined => this.#chunks.pop()
+
+  get ended(): ByteSource["ended"] {
+    return this.#chunks.length === 0 ? this.#end : undefined
+  }
+
+  get arrival(): Effect.Effect<void, TransportError> {
+    return Effect.flatMap(makeFork<never>(), (fork) =>
+      Effect.async((resume) => {
+        if (this.#chunks.length > 0 || this.#end !== undefined) return resume(Effect.void)
+        if (this.#wake !== undefined) return resume(new TransportError({ reason: "Busy" }))
+        this.#wake = resume
+        if (!this.#isRunning) {
+          this.#isRunning = true
+          fork.now(this.#run)
+        } else this.#pull?.()
+        return Effect.sync(() => {
+          if (this.#wake === resume) this.#wake = undefined
+        })
+      })
+    )
+  }
+
+  readonly touch = (): void => {}
+  readonly readOut = (): void => {}
+
+  get #run(): Effect.Effect<void> {
+    return Stream.runForEachChunk(this.#stream, (chunk) =>
+      Effect.suspend(() => {
+        this.#chunks = Chunk.toArray(chunk).reverse()
+        this.#pulled(Effect.void)
+        return this.#demand
+      })
+    ).pipe(
+      Effect.matchCause({
+        onSuccess: () => this.#ended(undefined),
+        onFailure: (cause) => {
+          const error = errorOf(cause)
+          // Who reads the stream meanwhile may leave it.
+          if (error.reason === "Busy") this.#pulled(error)
+          else this.#ended(error)
+        }
+      }),
+      Effect.zipRight(
+        Effect.sync(() => {
+          this.#isRunning = false
+        })
+      )
+    )
+  }
+
+  readonly #demand: Effect.Effect<void> = Effect.async((resume) => {
+    // Whoever was woken may have taken all, and wait again.
+    if (this.#wake !== undefined) return resume(Effect.void)
+    this.#pull = () => {
+      this.#pull = undefined
+      resume(Effect.void)
+    }
+  })
+
+  #ended(error: TransportError | undefined): void {
+    this.#end = { error }
+    this.#pulled(Effect.void)
+  }
+
+  #pulled(effect: Effect.Effect<void, TransportError>): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.(effect)
+  }
+}
+
+const errorOf = (cause: Cause.Cause<TransportError>): TransportError => {
+  if (Cause.isInterruptedOnly(cause)) return new TransportError({ reason: "Closed" })
+  const error = Cause.squash(cause)
+  return error instanceof TransportError ? error : new TransportError({ reason: "Read", cause: error })
+}

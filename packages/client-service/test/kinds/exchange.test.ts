@@ -1,0 +1,479 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Chunk, Data, Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
+import {
+  ClientService,
+  ConnectionError,
+  Exchange,
+  type FrameError,
+  Framing,
+  InvalidOption,
+  RetryPolicy,
+  TestEndpoint,
+  TestTransport,
+  Transport
+} from "effect-client-service"
+import fc from "fast-check"
+import { awaitState, settle } from "../support/fixture.js"
+import { transports } from "../support/received.js"
+
+const isEvent = (line: string): line is `*${string}` => line.startsWith("*")
+
+/** Requests are `id:text`, and so are answers; what begins with a star is an event. */
+const byId = (framed: Framing.Framed<string>, options?: { readonly maxId?: number }) =>
+  Exchange.byId(framed, {
+    request: (id, text: string) => `${id}:${text}`,
+    idOf: (line) => (isEvent(line) ? undefined : Number(line.split(":")[0])),
+    ...options
+  })
+
+const over = <A>(
+  make: (framed: Framing.Framed<string>) => Effect.Effect<A, never, Scope.Scope>,
+  /** What a write waits for. */
+  gate: Effect.Effect<void> = Effect.void
+) =>
+  Effect.gen(function* () {
+    const peer = yield* transports["a transport"]
+    const losses: Array<FrameError.FrameError | undefined> = []
+    const scope = yield* Scope.make()
+    yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+    const exchange = yield* make(
+      Framing.lines().over(
+        { ...peer.transport, write: (chunk) => Effect.zipRight(gate, peer.transport.write(chunk)) },
+        { lost: (error) => losses.push(error) }
+      )
+    ).pipe(Scope.extend(scope))
+    return { ...peer, exchange, losses, scope, lines: () => peer.written.splice(0).join("").split("\n").slice(0, -1) }
+  })
+
+describe("an exchange in order", () => {
+  // Kind 14
+  it.scoped("gives each caller its answer, however it comes in parts, and those of one turn go out in one write", () =>
+    Effect.gen(function* () {
+      const { exchange, receive, written } = yield* over(Exchange.inOrder)
+      const asking = yield* Effect.fork(
+        Effect.all([exchange.ask("1"), exchange.ask("2"), exchange.ask("3")], { concurrency: "unbounded" })
+      )
+      yield* settle
+      expect(written).toEqual(["1\n2\n3\n"])
+      receive("on", "e\r", "\ntwo\nthr")
+      yield* settle
+      receive("ee\n")
+      expect(yield* Fiber.join(asking)).toEqual(["one", "two", "three"])
+    })
+  )
+
+  // Kind 14
+  it.effect("keeps the place of callers who have left, and takes back what was not sent", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.tuple(fc.constantFrom("stays", "leaves", "leaves unsent"), fc.nat()), { maxLength: 30 }),
+          (callers) =>
+            Effect.gen(function* () {
+              const gate = yield* Effect.makeLatch()
+              const { exchange, lines, receive } = yield* over(Exchange.inOrder, gate.await)
+              const telling = yield* Effect.fork(exchange.tell("begin"))
+              yield* settle
+              const asking = callers.map(([caller, turn], index) => ({
+                caller,
+                fiber: Effect.runFork(exchange.ask(`${index}`)),
+                index,
+                turn
+              }))
+              const interruptThose = (who: string) =>
+                Effect.forEach(
+                  asking.filter(({ caller }) => caller === who).sort((a, b) => a.turn - b.turn),
+                  ({ fiber }) => Fiber.interrupt(fiber)
+                )
+              yield* interruptThose("leaves unsent")
+              yield* gate.open
+              yield* Fiber.join(telling)
+              yield* settle
+              const sent = asking.filter(({ caller }) => caller !== "leaves unsent")
+              expect(lines()).toEqual(["begin", ...sent.map(({ index }) => `${index}`)])
+              yield* interruptThose("leaves")
+              receive(sent.map(({ index }) => `answer ${index}\n`).join(""))
+              yield* settle
+              for (const { caller, fiber, index } of asking) {
+                const exit = fiber.unsafePoll()
+                if (caller === "stays") expect(exit).toEqual(Exit.succeed(`answer ${index}`))
+                else expect(exit !== null && Exit.isInterrupted(exit)).toBe(true)
+              }
+            }).pipe(Effect.scoped, Effect.runPromise)
+        ),
+        { numRuns: 50 }
+      )
+    )
+  )
+
+  // Kind 14
+  it.scoped("an answer to what nobody has asked loses the connection, and those who are answered have it first", () =>
+    Effect.gen(function* () {
+      for (const how of ["nobody asks", "one asks"]) {
+        const { exchange, losses, receive } = yield* over(Exchange.inOrder)
+        const asking =
+          how === "one asks"
+            ? yield* Effect.fork(
+                Effect.zipLeft(exchange.ask("1"), settle.pipe(Effect.zipRight(Effect.sync(() => losses.length))))
+              )
+            : undefined
+        yield* settle
+        receive(how === "one asks" ? "one\ntwo\n" : "two\n")
+        if (asking !== undefined) expect(yield* Fiber.join(asking)).toBe("one")
+        yield* settle
+        expect(losses[0]).toMatchObject({ reason: "Unasked" })
+        const late = yield* Effect.fork(exchange.ask("2"))
+        yield* settle
+        expect(late.unsafePoll()).toBeNull()
+      }
+    })
+  )
+})
+
+describe("an exchange by id", () => {
+  // Kind 14
+  it.scoped("gives each caller its answer in any order, and drops those of callers who have left", () =>
+    Effect.gen(function* () {
+      const { exchange, lines, losses, receive } = yield* over((framed) => byId(framed))
+      const asking = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(exchange.ask(text)))
+      yield* settle
+      expect(lines()).toEqual(["1:a", "2:b", "3:c"])
+      yield* Effect.forEach(asking.slice(1, 2), Fiber.interrupt)
+      receive("3:C\n2:B\n", "1:A\n1:again\n")
+      yield* settle
+      expect(
+        asking
+          .map((fiber) => fiber.pipe((f) => f.unsafePoll()))
+          .map((exit) => exit !== null && Exit.isSuccess(exit) && exit.value)
+      ).toEqual(["1:A", false, "3:C"])
+      expect(losses).toEqual([])
+    })
+  )
+
+  // Kind 14
+  it.scoped("an id that was never given away loses the connection", () =>
+    Effect.gen(function* () {
+      for (const id of ["2", "0", "-1", "1.5", "x"]) {
+        const { exchange, losses, receive } = yield* over((framed) => byId(framed))
+        yield* Effect.fork(exchange.ask("a"))
+        yield* settle
+        receive(`${id}:A\n`)
+        yield* settle
+        expect(losses[0], id).toMatchObject({ reason: "Unasked" })
+      }
+    })
+  )
+
+  // Kind 14
+  it.scoped("ids begin again after the highest, and pass over those under way", () =>
+    Effect.gen(function* () {
+      const { exchange, lines, receive } = yield* over((framed) => byId(framed, { maxId: 3 }))
+      const slow = yield* Effect.fork(exchange.ask("slow"))
+      for (const id of [2, 3, 2, 3]) {
+        const asking = yield* Effect.fork(exchange.ask("a"))
+        yield* settle
+        expect(lines().at(-1)).toBe(`${id}:a`)
+        receive(`${id}:A\n`)
+        expect(yield* Fiber.join(asking)).toBe(`${id}:A`)
+      }
+      yield* Effect.forEach(["a", "b"], (text) => Effect.fork(exchange.ask(text)))
+      yield* settle
+      expect(yield* Effect.flip(exchange.ask("one too many"))).toMatchObject({ reason: "Unencodable" })
+      receive("1:slow\n")
+      expect(yield* Fiber.join(slow)).toBe("1:slow")
+    })
+  )
+})
+
+const both = {
+  "in order": (framed: Framing.Framed<string>) => Exchange.inOrder(framed, { isEvent }),
+  "by id": (framed: Framing.Framed<string>) => byId(framed)
+}
+
+for (const [name, make] of Object.entries(both)) {
+  const idOf = (n: number) => (name === "by id" ? `${n}:` : "")
+
+  describe(`an exchange ${name}`, () => {
+    // Kind 14
+    it.scoped("10,000 requests under way at once are answered each", () =>
+      Effect.gen(function* () {
+        const { peer, transport } = yield* TestTransport.make()
+        yield* Framing.lines()
+          .over(peer)
+          .frames.pipe(
+            Stream.runForEach((line) => peer.write(`${line.toUpperCase()}\n`)),
+            Effect.forkScoped
+          )
+        const exchange = yield* make(Framing.lines().over(transport))
+        const questions = Array.from({ length: 10_000 }, (_, i) => `question ${i}`)
+        const answers = yield* Effect.forEach(questions, exchange.ask, { concurrency: "unbounded" })
+        expect(answers.map((answer) => answer.replace(/^\d+:/, ""))).toEqual(
+          questions.map((question) => question.toUpperCase())
+        )
+      })
+    )
+
+    // Kind 14
+    it.scoped("what was not sent is not asked when its Scope closes, and the rest fails", () =>
+      Effect.gen(function* () {
+        const { exchange, lines, losses, scope } = yield* over(make)
+        const asked = yield* Effect.fork(Effect.flip(exchange.ask("1")))
+        yield* settle
+        lines()
+        const unsent = Effect.runFork(Effect.flip(exchange.ask("2")))
+        yield* Scope.close(scope, Exit.void)
+        for (const fiber of [asked, unsent]) {
+          expect(yield* Fiber.join(fiber)).toMatchObject({ _tag: "TransportError", reason: "Closed" })
+        }
+        yield* settle
+        expect([lines(), losses]).toEqual([[], []])
+        for (const late of [exchange.ask("3"), exchange.tell("4"), Stream.runDrain(exchange.events)]) {
+          expect(yield* Effect.flip(late)).toMatchObject({ reason: "Closed" })
+        }
+      })
+    )
+
+    // Kind 14
+    it.scoped("without a service, the rest fails when the connection ends", () =>
+      Effect.gen(function* () {
+        for (const [error, expected] of [
+          [undefined, "Closed"],
+          [new Transport.TransportError({ reason: "Read" }), "Read"]
+        ] as const) {
+          const { end, transport } = yield* transports["a transport"]
+          const exchange = yield* make(Framing.lines().over(transport))
+          const asking = yield* Effect.fork(Effect.flip(exchange.ask("1")))
+          yield* settle
+          end(error)
+          expect(yield* Fiber.join(asking)).toMatchObject({ reason: expected })
+          const drained = yield* Effect.exit(Stream.runDrain(exchange.events))
+          expect(Exit.isSuccess(drained)).toBe(error === undefined)
+        }
+      })
+    )
+
+    // Kind 14
+    it.scoped("what can't be sent fails its caller alone", () =>
+      Effect.gen(function* () {
+        const { exchange, lines, losses, receive } = yield* over(make)
+        for (const unsendable of [exchange.ask("1\n2"), exchange.tell("1\n2")]) {
+          expect(yield* Effect.flip(unsendable)).toMatchObject({ _tag: "FrameError", reason: "Unencodable" })
+        }
+        const asking = yield* Effect.fork(exchange.ask("1"))
+        yield* Effect.yieldNow()
+        yield* exchange.tell("2")
+        expect(lines()).toEqual([`${name === "by id" ? "2:" : ""}1`, "2"])
+        receive(`${name === "by id" ? "2:" : ""}one\n`)
+        yield* Fiber.join(asking)
+        expect(losses).toEqual([])
+      })
+    )
+
+    // Kind 14
+    it.scoped("a write that fails fails those whose requests were in it", () =>
+      Effect.gen(function* () {
+        const refused = new Transport.TransportError({ reason: "Write" })
+        for (const failure of [Effect.fail(refused), Effect.die(refused)]) {
+          const { transport } = yield* transports["a transport"]
+          const exchange = yield* make(Framing.lines().over({ ...transport, write: () => failure }))
+          for (const unsent of [exchange.ask("1"), exchange.tell("1")]) {
+            const error = yield* Effect.flip(unsent)
+            expect([error, error instanceof Transport.TransportError && error.cause]).toContain(refused)
+          }
+        }
+      })
+    )
+
+    // Kind 14
+    it.scoped("events are a stream, with one consumer at a time that goes on where the last has stopped", () =>
+      Effect.gen(function* () {
+        const { end, exchange, receive } = yield* over(make)
+        const asking = yield* Effect.fork(exchange.ask("1"))
+        yield* settle
+        receive(`*a\n${idOf(1)}one\n*b\n*c\n`)
+        yield* Fiber.join(asking)
+        expect(yield* Stream.runHead(exchange.events)).toEqual(Option.some("*a"))
+        const reading = yield* Effect.fork(Stream.runCollect(exchange.events))
+        yield* settle
+        expect(yield* Effect.flip(Stream.runDrain(exchange.events))).toMatchObject({ reason: "Busy" })
+        receive("*d\n")
+        end()
+        expect(Chunk.toReadonlyArray(yield* Fiber.join(reading))).toEqual(["*b", "*c", "*d"])
+      })
+    )
+
+    // Kind 8
+    it.scoped("events that nobody reads push the peer back, and lose the connection while a call waits", () =>
+      Effect.gen(function* () {
+        const { peer, transport } = yield* TestTransport.make({ capacity: 1 })
+        const losses: Array<unknown> = []
+        const framed = Framing.lines().over(transport, { lost: (error) => losses.push(error) })
+        const exchange =
+          name === "in order"
+            ? yield* Exchange.inOrder(framed, { isEvent, eventBuffer: 10 * 514 })
+            : yield* Exchange.byId(framed, {
+                request: (id, text: string) => `${id}:${text}`,
+                idOf: (line) => (isEvent(line) ? undefined : 1),
+                eventBuffer: 10 * 514
+              })
+        let written = 0
+        yield* Effect.fork(
+          Effect.repeatN(
+            Effect.tap(peer.write("*e\n"), () => Effect.sync(() => written++)),
+            999
+          )
+        )
+        yield* Effect.repeatN(settle, 50)
+        expect(written).toBeGreaterThanOrEqual(10)
+        expect(written).toBeLessThan(14)
+        const first = yield* Stream.runCollect(Stream.take(exchange.events, 100))
+        expect(Chunk.size(first)).toBe(100)
+        yield* Effect.repeatN(settle, 50)
+        expect(losses).toEqual([])
+        yield* Effect.fork(exchange.ask("1"))
+        yield* Effect.repeatN(settle, 50)
+        // Whoever has read some may come back.
+        yield* TestClock.adjust("1 second")
+        yield* Effect.repeatN(settle, 3)
+        expect(losses[0]).toMatchObject({ reason: "Unread", limit: 10 * 514 })
+      })
+    )
+
+    // Kind 1
+    it.scoped("a slow reader of events gets them all before the loss is known", () =>
+      Effect.gen(function* () {
+        for (const garbage of ["", "garbage\n"]) {
+          const { end, exchange, losses, receive } = yield* over(make)
+          const told: Array<unknown> = losses
+          const asking = yield* Effect.fork(exchange.ask("1"))
+          yield* settle
+          receive(`${idOf(1)}one\n*a\n*b\n*c\n${garbage}${garbage}`)
+          yield* Fiber.join(asking)
+          const reading = yield* exchange.events.pipe(
+            Stream.mapEffect((event) => Effect.as(Effect.sleep(900), event)),
+            Stream.runCollect,
+            Effect.exit,
+            Effect.fork
+          )
+          yield* settle
+          if (garbage === "") end()
+          yield* TestClock.adjust(2699)
+          yield* settle
+          expect(told).toEqual([])
+          yield* TestClock.adjust(1)
+          const exit = yield* Fiber.join(reading)
+          expect(Exit.isSuccess(exit)).toBe(garbage === "")
+          yield* Effect.repeatN(settle, 3)
+          expect(told).toHaveLength(1)
+        }
+      })
+    )
+
+    // Kind 1
+    it.scoped("one who took an event and is not back in a second does not hold the loss back", () =>
+      Effect.gen(function* () {
+        const { exchange, losses, receive } = yield* over(make)
+        receive("*a\n*b\n")
+        yield* settle
+        yield* Stream.runHead(exchange.events)
+        receive("garbage\n")
+        yield* TestClock.adjust(999)
+        yield* settle
+        expect(losses).toHaveLength(0)
+        yield* TestClock.adjust(1)
+        yield* Effect.repeatN(settle, 2)
+        expect(losses).toHaveLength(1)
+      })
+    )
+  })
+}
+
+class Refused extends Data.TaggedError("Refused")<{ readonly line: string }> {}
+
+describe("an exchange of a service", () => {
+  const serve = (framing: Framing.Framing<string>) =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<Transport.Transport>()
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        protocol: Framing.protocol(framing, Exchange.inOrder)
+      })
+      yield* service.start
+      const { peer, transport } = yield* TestTransport.make()
+      const connection = yield* server.accept(transport)
+      yield* awaitState(service, "Connected")
+      return { connection, peer, service }
+    })
+
+  // Kind 14
+  it.scoped("calls under way end with ConnectionLost, whatever the connection is lost by", () =>
+    Effect.gen(function* () {
+      const parse = (line: string) => `${JSON.parse(line)}`
+      const failing = Framing.transform(Framing.lines(), { decode: parse, encode: (line: string) => line })
+      for (const [lose, framing] of [
+        ["drop", Framing.lines()],
+        ["end", Framing.lines()],
+        ["garbage", failing]
+      ] as const) {
+        const { connection, peer, service } = yield* serve(framing)
+        const asking = yield* Effect.forEach(["1", "2"], (question) =>
+          Effect.fork(Effect.flip(service.use(({ ask }) => ask(question))))
+        )
+        yield* settle
+        if (lose === "drop") yield* connection.drop()
+        if (lose === "end") yield* peer.end
+        if (lose === "garbage") yield* peer.write("garbage\n")
+        for (const fiber of asking) {
+          const error = yield* Fiber.join(fiber)
+          expect(error).toBeInstanceOf(ConnectionError.ConnectionLost)
+          if (lose === "garbage") expect(`${error}`).toContain("could not be decoded")
+        }
+        yield* awaitState(service, "Waiting")
+      }
+    })
+  )
+
+  // Kind 1
+  it.scoped("prepare that takes its time to refuse the last answer says why, and the policy ends on that", () =>
+    Effect.gen(function* () {
+      const protocol = Framing.protocol(Framing.lines(), (lines) =>
+        Effect.zipRight(lines.read, Exchange.inOrder(lines))
+      )
+      for (const last of ["refused\n", "refused\ngarbage\n"]) {
+        const server = yield* TestEndpoint.make<Transport.Transport>()
+        const service = yield* ClientService.make({
+          endpoint: server.endpoint,
+          protocol,
+          prepare: ({ ask }) =>
+            ask("LOGIN").pipe(
+              Effect.tap(() => Effect.repeatN(Effect.yieldNow(), 10)),
+              Effect.flatMap((line) => new Refused({ line }))
+            ),
+          retryPolicy: RetryPolicy.fromFunction(() => 1).pipe(
+            RetryPolicy.whileError((error: unknown) => !(error instanceof Refused))
+          )
+        })
+        yield* service.start
+        const { peer, transport } = yield* TestTransport.make()
+        yield* server.accept(transport)
+        yield* peer.write("welcome\n")
+        expect(yield* peer.readText).toEqual(Option.some("LOGIN\n"))
+        yield* peer.write(last)
+        yield* peer.end
+        const error = yield* Effect.flip(service.whenConnected())
+        expect(error._tag === "RetriesExhausted" && `${error.cause}`).toContain("Refused")
+      }
+    })
+  )
+})
+
+it.scoped("options of an exchange that make no sense are refused at once", () =>
+  Effect.gen(function* () {
+    const { transport } = yield* transports["a transport"]
+    const framed = Framing.lines().over(transport)
+    for (const eventBuffer of [0, -1, 1.5, Number.NaN]) {
+      expect(() => Exchange.inOrder(framed, { isEvent, eventBuffer })).toThrow(InvalidOption.InvalidOption)
+    }
+    expect(() => byId(framed, { maxId: 0 })).toThrow(InvalidOption.InvalidOption)
+  })
+)
