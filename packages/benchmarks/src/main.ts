@@ -13,6 +13,7 @@ import { rpcs } from "./against/rpcs.js"
 import { webSocketHeap } from "./against/webSocketHeap.js"
 import { webSocketMessages } from "./against/webSocketMessages.js"
 import { heapOfService } from "./floors/heapOfService.js"
+import { lineExchanges } from "./floors/lineExchanges.js"
 import { readOverTcp } from "./floors/readOverTcp.js"
 import { reconnectInMemory, reconnectMeasured } from "./floors/reconnectInMemory.js"
 import { reconnectOverTcp } from "./floors/reconnectOverTcp.js"
@@ -38,6 +39,7 @@ const sections: ReadonlyArray<readonly [title: string, rows: ReadonlyArray<Row>]
       reconnectMeasured,
       reconnectOverTcp,
       readOverTcp,
+      ...lineExchanges,
       heapOfService
     ]
   ],

@@ -11,6 +11,11 @@ export const droppingServer: Effect.Effect<number, never, Scope.Scope> = spawn(s
   Effect.flatMap(({ next }) => next)
 )
 
+/** A server in a process of its own that sends back what it gets. Gives its port. */
+export const echoingServer: Effect.Effect<number, never, Scope.Scope> = spawn(server, "echo").pipe(
+  Effect.flatMap(({ next }) => next)
+)
+
 /** A server in a process of its own that sends so many bytes on request. Gives its port. */
 export const sendingServer = (bytes: number): Effect.Effect<number, never, Scope.Scope> =>
   Effect.flatMap(spawn(server, "send", String(bytes)), ({ next }) => next)

@@ -1,6 +1,6 @@
 /**
- * A TCP server in a process of its own: `drop` closes each connection at once, `send` waits for a request, answers it
- * with as many bytes as its argument says, and closes.
+ * A TCP server in a process of its own: `drop` closes each connection at once, `echo` sends back what it gets, `send` waits
+ * for a request, answers it with as many bytes as its argument says, and closes.
  */
 import * as Net from "node:net"
 import { answer } from "./answer.js"
@@ -32,6 +32,7 @@ const server = Net.createServer((socket) => {
   // Clients go away as they please.
   socket.on("error", () => {})
   if (mode === "drop") drop(socket)
+  else if (mode === "echo") socket.pipe(socket)
   else send(socket)
 })
 
