@@ -8,8 +8,9 @@ import { run } from "./support/child.js"
 const MiB = 1024 * 1024
 const total = 1024 * MiB
 
-v8.setFlagsFromString("--expose-gc")
-const collectGarbage: () => void = vm.runInNewContext("gc")
+const { Bun } = globalThis as { readonly Bun?: { readonly gc: (isSync: boolean) => void } }
+if (Bun === undefined) v8.setFlagsFromString("--expose-gc")
+const collectGarbage: () => void = Bun === undefined ? vm.runInNewContext("gc") : () => Bun.gc(true)
 
 const memory = () => {
   collectGarbage()

@@ -91,8 +91,13 @@ export const delaysOf = (service: Service) =>
     return delays
   })
 
-setFlagsFromString("--expose-gc")
-const collectGarbage: () => void = runInNewContext("gc")
+/** Asks V8, which has to be told first that it may be asked, or the JavaScriptCore of Bun. */
+const collectGarbage: () => void = (() => {
+  const { Bun } = globalThis as { readonly Bun?: { readonly gc: (isSync: boolean) => void } }
+  if (Bun !== undefined) return () => Bun.gc(true)
+  setFlagsFromString("--expose-gc")
+  return runInNewContext("gc")
+})()
 
 /** Ends a turn of the event loop. What was put into a WeakRef in it, is not collected before. */
 export const turn = Effect.async<void>((resume) => {

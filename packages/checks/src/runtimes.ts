@@ -1,0 +1,169 @@
+// Runs programs with the packages as they are published on every runtime that npm and Debian have, against servers that are
+// killed; and with `--suite` the tests too. Prints a table, with `--markdown` that of the README. `npm run test:runtimes`
+// runs it, and takes the names of some runtimes: `npm run test:runtimes -- node-24 bun`.
+import { join } from "node:path"
+import { Effect } from "effect"
+import { makeProject, type Project } from "./runtimes/project.js"
+import { type Runtime, runtimes, type Taken } from "./runtimes/runtimes.js"
+import { type Servers, startServers } from "./runtimes/servers.js"
+import { runSuite } from "./runtimes/suite.js"
+import { none, temporaryDirectory } from "./workspace.js"
+
+const words = process.argv.slice(2)
+const named = words.filter((word) => !word.startsWith("--"))
+const withSuite = words.includes("--suite")
+const isMarkdown = words.includes("--markdown")
+const withPrograms = !words.includes("--no-programs")
+none(
+  named
+    .filter((name) => !runtimes.has(name))
+    .map((name) => `No such runtime: ${name}. There are ${[...runtimes.keys()].join(", ")}.`)
+)
+
+/** The programs that need a server of Debian's. */
+const serverOf: Readonly<Record<string, string | undefined>> = { redis: "redis", pg: "postgres", amqp: "rabbitmq" }
+
+const rows: Array<ReadonlyArray<string>> = [
+  ["runtime", "version", "programs", ...(withSuite ? ["tests"] : []), "not claimed"]
+]
+const problems: Array<string> = []
+const directory = temporaryDirectory()
+
+await Effect.runPromise(
+  Effect.scoped(
+    Effect.gen(function* () {
+      const project = withPrograms ? yield* Effect.promise(() => makeProject(directory)) : undefined
+      const servers = withPrograms ? yield* startServers : undefined
+      for (const [server, reason] of servers?.missing ?? []) console.log(`No ${server}: ${reason}`)
+      for (const [name, runtime] of runtimes) {
+        if (named.length > 0 && !named.includes(name)) continue
+        rows.push(yield* Effect.promise(() => tryOn(runtime, join(directory, name), project, servers)))
+      }
+    })
+  )
+)
+console.log(`\n${isMarkdown ? markdown(rows) : aligned(rows)}\n`)
+none(problems)
+
+async function tryOn(
+  runtime: Runtime,
+  directory: string,
+  project: Project | undefined,
+  servers: Servers | undefined
+): Promise<ReadonlyArray<string>> {
+  const { name } = runtime
+  let taken: Taken
+  try {
+    taken = await runtime.take(directory)
+  } catch (error) {
+    const reason = messageOf(error).trim().split("\n").slice(0, 3).join(" ")
+    console.log(`-     ${name} can't be had: ${reason}`)
+    // What can't be had on a developer's machine has to be had in CI, or it would go untested unnoticed.
+    if (process.env["CI"] === "true") problems.push(`${name} can't be had`)
+    return [name, "-", "can't be had", ...(withSuite ? [""] : []), ""]
+  }
+  const programs =
+    project === undefined || servers === undefined ? "" : await tryPrograms(runtime, taken, project, servers)
+  const tests = withSuite ? [await trySuite(name, taken, directory)] : []
+  return [
+    name,
+    taken.version,
+    programs,
+    ...tests,
+    Object.entries(runtime.notClaimed)
+      .map(([what, why]) => `\`${what}\`: ${why}`)
+      .join("; ")
+  ]
+}
+
+async function tryPrograms(
+  { name, notClaimed }: Runtime,
+  taken: Taken,
+  project: Project,
+  servers: Servers
+): Promise<string> {
+  const counts = { passed: 0, failed: 0, skipped: 0 }
+  for (const program of taken.programs(project)) {
+    const title = `${name}: ${program.name}`
+    const server = serverOf[program.name]
+    if (server !== undefined && servers.missing.has(server)) {
+      console.log(`-     ${title}: no ${server}`)
+      counts.skipped += 1
+      continue
+    }
+    const begun = performance.now()
+    const took = () => `(${((performance.now() - begun) / 1000).toFixed(1)} s)`
+    try {
+      const said = await taken.runProgram(program, project, servers)
+      counts.passed += 1
+      console.log(`ok    ${title} ${took()}`)
+      // What it was to do, and not what the service logs of it.
+      for (const [line] of said.matchAll(/^- .*/gm)) console.log(`      ${line}`)
+    } catch (error) {
+      const isClaimed = notClaimed[program.name] === undefined
+      counts[isClaimed ? "failed" : "skipped"] += 1
+      console.log(`${isClaimed ? "FAIL " : "-    "} ${title} ${took()}`)
+      console.log(messageOf(error).trim().slice(0, 4000).replace(/^/gm, "        "))
+      if (isClaimed) problems.push(`${title} failed`)
+      // It may have failed between the end of a server and its start.
+      for (const server of ["peer", ...Object.keys(servers.world.servers)])
+        for (const action of ["kill", "start"]) await fetch(`${servers.world.control}/${server}/${action}`)
+    }
+  }
+  return countsOf(counts)
+}
+
+async function trySuite(name: string, { suite }: Taken, directory: string): Promise<string> {
+  if (suite === undefined) return ""
+  const cells: Array<string> = []
+  for (const project of suite.projects) {
+    try {
+      const tests = await runSuite(project, suite.command, suite.environment, directory)
+      for (const failure of tests.failures) console.log(`FAIL  ${name}: ${failure}`)
+      if (tests.failed > 0) problems.push(`${name}: ${tests.failed} tests of ${project} failed`)
+      cells.push(`${project}: ${countsOf(tests)}`)
+    } catch (error) {
+      problems.push(`${name}: the tests of ${project} did not run`)
+      console.log(messageOf(error))
+      cells.push(`${project}: not run`)
+    }
+  }
+  return cells.join("; ")
+}
+
+function countsOf({
+  failed,
+  passed,
+  skipped
+}: {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+}): string {
+  return [
+    `${passed} passed`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(skipped > 0 ? [`${skipped} skipped`] : [])
+  ].join(", ")
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function markdown(rows: ReadonlyArray<ReadonlyArray<string>>): string {
+  const [head = [], ...rest] = rows
+  return [head, head.map(() => "---"), ...rest].map((row) => `| ${row.join(" | ")} |`).join("\n")
+}
+
+function aligned(rows: ReadonlyArray<ReadonlyArray<string>>): string {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
+}
