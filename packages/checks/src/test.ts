@@ -30,15 +30,7 @@ async function runTests(): Promise<void> {
   const workers = Math.ceil(1.5 * availableParallelism())
   const { status } = spawnSync(
     join(root, "node_modules/.bin/vitest"),
-    // Without a world of its own for each file, which loads Effect and the packages anew.
-    [
-      "run",
-      "--no-isolate",
-      `--maxWorkers=${workers}`,
-      "--reporter=default",
-      "--reporter=json",
-      `--outputFile.json=${file}`
-    ],
+    ["run", `--maxWorkers=${workers}`, "--reporter=default", "--reporter=json", `--outputFile.json=${file}`],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"] }
   )
   const results: VitestResults | undefined = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined

@@ -4,18 +4,19 @@
  * @since 0.1.0
  */
 import type { Channel, Options as ClientOptions, ConfirmChannel } from "amqplib"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
+import * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import * as AmqpEndpoint from "./AmqpEndpoint.js"
@@ -442,7 +443,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
 export const layer = <R1 = never, R3 = never, R4 = never, W extends ClientService.WaitForConnection = never>(
   options: LayerOptions<R1, R3, R4, W>
 ): Layer.Layer<Amqp, ClientService.WaitError<W, ConnectFailure>, R1 | Exclude<R3, Scope.Scope> | R4> =>
-  Layer.provide(Layer.effect(Amqp, Effect.map(Connection, fromService)), connectionLayer(options))
+  DriverLayer.make("Amqp.layer", Amqp, make(options), options.waitForConnection)
 
 /**
  * Makes a Layer of an AMQP service as `layer` does, with an endpoint that is read from the configuration. What makes no
@@ -467,18 +468,8 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
   Amqp,
   ConfigError.ConfigError | ClientService.WaitError<W, ConnectFailure>,
   Exclude<R3, Scope.Scope> | R4
-> => {
-  const endpoint = Config.unwrap(server).pipe(Config.mapAttempt((server) => AmqpEndpoint.make(server)))
-  return Layer.unwrapEffect(Effect.map(endpoint, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint })))
-}
-
-class Connection extends Context.Tag("effect-client-service-amqp/Amqp/Connection")<
-  Connection,
-  ClientService.ClientService<AmqpConnection, ConnectFailure>
->() {}
-
-const connectionLayer = <R1, R3, R4, W extends ClientService.WaitForConnection>(options: LayerOptions<R1, R3, R4, W>) =>
-  ClientService.layer(Connection, options)
+> =>
+  DriverLayer.config(server, AmqpEndpoint.make<never>, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint }))
 
 const blockedOf = ({
   protocol

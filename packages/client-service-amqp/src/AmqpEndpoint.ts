@@ -8,14 +8,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
-import { InvalidOption } from "effect-client-service/InvalidOption"
 import * as Address from "effect-client-service-driver/Address"
+import * as Credential from "effect-client-service-driver/Credential"
+import * as ServerUrl from "effect-client-service-driver/ServerUrl"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { AmqpConnection } from "./AmqpConnection.js"
 import { AmqpError } from "./AmqpError.js"
 import { ChannelLimit } from "./internal/channels.js"
 import { connect } from "./internal/connection.js"
-import { type Query, queryOf } from "./internal/query.js"
+import { parts, type Query, queryOf } from "./internal/query.js"
 import type * as settings from "./internal/settings.js"
 import type { Secret, Settings } from "./internal/settings.js"
 
@@ -31,7 +32,7 @@ export interface ServerOptions {
    * `verify_none`) and `server_name_indication`; `frameMax` and `channelMax` as well. Any other part is refused. Other
    * options take the place of what it says.
    */
-  readonly url?: string | Redacted.Redacted<string> | undefined
+  readonly url?: Credential.Secret | undefined
   /** A name or an IP address. Default `localhost`. */
   readonly host?: string | undefined
   /** Default 5672, or 5671 for TLS. */
@@ -39,7 +40,7 @@ export interface ServerOptions {
   /** Default `guest`. */
   readonly username?: string | undefined
   /** Default `guest`. */
-  readonly password?: Redacted.Redacted<string> | undefined
+  readonly password?: Credential.Secret | undefined
   /** The virtual host. Default `/`. */
   readonly vhost?: string | undefined
   /** What the server calls the connection, in its list of connections. */
@@ -66,10 +67,7 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * `AmqpError` of reason `Credentials`, and the next one asks again. With one that expires, the Effect runs again when
    * three quarters of its time have passed, and the server is told the new one. Default `guest`.
    */
-  readonly password?:
-    | Redacted.Redacted<string>
-    | Effect.Effect<Redacted.Redacted<string> | ExpiringPassword, unknown, R>
-    | undefined
+  readonly password?: Credential.Secret | Effect.Effect<Credential.Secret | ExpiringPassword, unknown, R> | undefined
   /** Speaks TLS, with options of `node:tls`, or without any. Default: as the URL says, or not. */
   readonly tls?: boolean | ConnectionOptions | undefined
   /**
@@ -101,7 +99,7 @@ export type Mechanism = settings.Mechanism
  * @category options
  */
 export interface ExpiringPassword {
-  readonly value: Redacted.Redacted<string>
+  readonly value: Credential.Secret
   /** More than zero. */
   readonly expiresIn: Duration.DurationInput
 }
@@ -141,18 +139,19 @@ export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<AmqpConn
 const where = "AmqpEndpoint.make"
 
 const secretOf = <R>(password: Options<R>["password"], endpoint: string): Effect.Effect<Secret, AmqpError, R> => {
-  if (password === undefined) return Effect.succeed(lasting("guest"))
-  if (Redacted.isRedacted(password)) return Effect.succeed(lasting(Redacted.value(password)))
-  return Effect.mapBoth(password, {
-    onSuccess: (given) =>
-      Redacted.isRedacted(given)
-        ? lasting(Redacted.value(given))
-        : {
-            value: Redacted.value(given.value),
-            expiresIn: Validate.positiveDuration(where, "password.expiresIn", given.expiresIn)
-          },
-    onFailure: (cause) => new AmqpError({ reason: "Credentials", endpoint, cause })
-  })
+  if (!Effect.isEffect(password)) return Effect.succeed(lasting(Credential.textOf(password ?? "guest")))
+  return Effect.catchAllDefect(password, Effect.fail).pipe(
+    Effect.mapBoth({
+      onSuccess: (given) =>
+        typeof given === "string" || Redacted.isRedacted(given)
+          ? lasting(Credential.textOf(given))
+          : {
+              value: Credential.textOf(given.value),
+              expiresIn: Validate.positiveDuration(where, "password.expiresIn", given.expiresIn)
+            },
+      onFailure: (cause) => new AmqpError({ reason: "Credentials", endpoint, cause })
+    })
+  )
 }
 
 const lasting = (value: string): Secret => ({ value, expiresIn: Duration.infinity })
@@ -182,7 +181,7 @@ const settingsOf = <R>(
       tlsFiles: query?.tlsFiles ?? {},
       username: options.username ?? url?.username ?? "guest",
       mechanism: mechanismOf(options.mechanism ?? query?.mechanism ?? "PLAIN"),
-      isAskedAgain: options.password !== undefined && !Redacted.isRedacted(options.password),
+      isAskedAgain: Effect.isEffect(options.password),
       vhost,
       heartbeat: heartbeatOf(options.heartbeat ?? heartbeatOfQuery(query) ?? "10 seconds"),
       frameMax,
@@ -221,36 +220,11 @@ const heartbeatOf = (heartbeat: Duration.DurationInput | false): number => {
   return Validate.refuse(where, "heartbeat", heartbeat, "a duration of whole seconds, up to 65535, or false")
 }
 
-interface Parsed {
-  readonly host: string
-  readonly port: number | undefined
-  readonly isTls: boolean
-  readonly username: string | undefined
-  readonly password: Redacted.Redacted<string> | undefined
-  readonly vhost: string | undefined
-  readonly query: Query
-}
-
-const parsed = (url: string | Redacted.Redacted<string>): Parsed => {
-  try {
-    const { hash, hostname, password, pathname, port, protocol, searchParams, username } = new URL(
-      typeof url === "string" ? url : Redacted.value(url)
-    )
-    const query = queryOf(where, searchParams)
-    const isAmqp = protocol === "amqp:" || protocol === "amqps:"
-    if (isAmqp && hostname !== "" && !pathname.slice(1).includes("/") && hash === "")
-      return {
-        host: decodeURIComponent(hostname),
-        port: port === "" ? undefined : Number(port),
-        isTls: protocol === "amqps:",
-        username: username === "" ? undefined : decodeURIComponent(username),
-        password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
-        vhost: pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : undefined,
-        query
-      }
-  } catch (error) {
-    if (error instanceof InvalidOption) throw error
-    // What is wrong with it may be next to the password, so that is not told.
-  }
-  return Validate.refuse(where, "url", "<redacted>", "amqp://[username[:password]@]host[:port][/vhost]")
+const parsed = (given: Credential.Secret) => {
+  const url = ServerUrl.parse(where, "url", given, {
+    schemes: ["amqp", "amqps"],
+    query: parts,
+    expected: "amqp://[username[:password]@]host[:port][/vhost]"
+  })
+  return { ...url, isTls: url.scheme === "amqps", vhost: url.path, query: queryOf(where, url.query) }
 }

@@ -6,6 +6,7 @@
 import { IllegalOperationError } from "amqplib"
 import * as Data from "effect/Data"
 import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
+import * as Refusal from "effect-client-service-driver/Refusal"
 import { isPermanentReply } from "./internal/permanent.js"
 
 /**
@@ -129,23 +130,28 @@ export const fromChannelError = (error: unknown, endpoint: string): AmqpError =>
 
 /**
  * Whether trying again is of no use until somebody changes the configuration, here or at the server: the reason is
- * `Authentication` or `NotAllowed`. Not so where an Effect gives the password, since the next attempt asks it again.
+ * `Authentication` or `NotAllowed`. Not so where an Effect gives the password, since the next attempt asks it
+ * again; and of several endpoints, only if it is so of each.
  *
  * @example
  * ```ts
- * import { RetryPolicy } from "effect-client-service"
- * import { AmqpError } from "effect-client-service-amqp"
+ * import { Amqp, AmqpEndpoint, AmqpError } from "effect-client-service-amqp"
  *
- * const policy = RetryPolicy.fullJitter().pipe(RetryPolicy.whileError((error) => !AmqpError.isFatal(error)))
+ * const AmqpLive = Amqp.layer({
+ *   endpoint: AmqpEndpoint.make({ host: "rabbitmq.example.com" }),
+ *   retryPolicy: { while: (error) => !AmqpError.isFatal(error) }
+ * })
  * ```
  *
  * @since 0.1.0
  * @category classification
  */
-export const isFatal = (error: unknown): boolean =>
-  error instanceof AmqpError &&
-  (error.reason === "Authentication" || error.reason === "NotAllowed") &&
-  error.isAskedAgain !== true
+export const isFatal: (error: unknown) => boolean = Refusal.isFinal(
+  (error) =>
+    error instanceof AmqpError &&
+    (error.reason === "Authentication" || error.reason === "NotAllowed") &&
+    error.isAskedAgain !== true
+)
 
 const meanings: Record<Reason, string> = {
   Authentication: "the server does not accept these credentials",

@@ -1,6 +1,7 @@
 import { describe, expect, layer } from "@effect/vitest"
 import type { Channel } from "amqplib"
 import { Effect, Fiber, Metric, Queue, Stream } from "effect"
+import { Telemetry } from "effect-client-service"
 import type { Amqp, AmqpMessage } from "effect-client-service-amqp"
 import { turns } from "test-servers/turns"
 import { connect, isMissing, Server } from "./support/server.js"
@@ -260,8 +261,7 @@ describe.skipIf(isMissing)("a server", () => {
 
     it.scoped("has one connection, however many channels there are on it, which the metrics tell", () =>
       Effect.gen(function* () {
-        const open = Metric.gauge("client_service_open_connections").pipe(Metric.tagged("test", "one"))
-        const amqp = yield* connect().pipe(Effect.tagMetrics("test", "one"))
+        const amqp = yield* Effect.provide(connect(), Telemetry.layer).pipe(Effect.tagMetrics("test", "one"))
         const declare = (channel: Channel) => channel.assertQueue("counted")
         const messages = yield* Queue.unbounded<AmqpMessage.AmqpMessage>()
         yield* amqp.consume("counted", { declare }).pipe(
@@ -271,7 +271,13 @@ describe.skipIf(isMissing)("a server", () => {
         )
         yield* Effect.retry(amqp.sendToQueue("counted", "a", { mandatory: true }), { times: 1000 })
         yield* Queue.take(messages)
-        expect((yield* Metric.value(open)).value).toBe(1)
+        const pairs = yield* Metric.snapshot
+        const open = pairs.filter(
+          ({ metricKey: { name, tags } }) =>
+            name === "client_service.connections.open" &&
+            tags.some(({ key, value }) => key === "test" && value === "one")
+        )
+        expect(open).toMatchObject([{ metricState: { count: 1 } }])
       })
     )
   })

@@ -19,7 +19,7 @@ export interface ServerUrl<Part extends string> {
   readonly port: number | undefined
   readonly username: string | undefined
   readonly password: Redacted.Redacted<string> | undefined
-  /** Without the slash before it. */
+  /** Without the slash before it. One within it is encoded. */
   readonly path: string | undefined
   readonly query: { readonly [Name in Part]?: string }
 }
@@ -39,7 +39,7 @@ export interface Options<Part extends string> {
 
 /**
  * Reads a URL such as `scheme://[username[:password]@]host[:port][/path][?query]`. Refuses one without a host, of another
- * scheme, and with a part of the query that is not known, by the name of that part: to leave it out would be to do something
+ * scheme, with a path of several parts, and with a part of the query that is not known, by the name of that part: to leave it out would be to do something
  * else than what is asked. The error tells nothing else of the URL, since that may be next to the password.
  *
  * @since 0.1.0
@@ -70,7 +70,7 @@ export const parse = <Part extends string>(
 }
 
 const decoded = ({ hash, hostname, password, pathname, port, protocol, searchParams, username }: URL) => {
-  if (hash !== "") return undefined
+  if (hash !== "" || pathname.includes("/", 1)) return undefined
   const query: Array<readonly [string, string]> = []
   searchParams.forEach((value, name) => void query.push([name, value]))
   return {

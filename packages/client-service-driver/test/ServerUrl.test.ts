@@ -39,6 +39,7 @@ describe("the URL of a server", () => {
     ["bus://me:secret@host:99999", "<redacted>"],
     ["bus://me:%ff@host/secret", "<redacted>"],
     ["bus://me:secret@host#there", "<redacted>"],
+    ["bus://me:secret@host/line/1", "<redacted>"],
     ["bus://me:secret@host?drive=secret", "?drive="],
     ["bus://me:secret@host?Lane=secret", "?Lane="],
     ["bus://me:secret@host?lane=1&lane=secret", "?lane="]

@@ -133,7 +133,9 @@ const bundlePeer = async (directory: string): Promise<string> => {
     format: "esm",
     platform: "node",
     // For what is CommonJS in it.
-    banner: { js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);' },
+    banner: {
+      js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);'
+    },
     outfile
   })
   return outfile

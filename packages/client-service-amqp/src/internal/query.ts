@@ -1,5 +1,27 @@
+import type * as ServerUrl from "effect-client-service-driver/ServerUrl"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { Mechanism, TlsFiles } from "./settings.js"
+
+/** The parts that the query of a URL may have, by the names that clients of several languages have for them. */
+export const parts = [
+  "heartbeat",
+  "frame_max",
+  "frameMax",
+  "channel_max",
+  "channelMax",
+  "connection_timeout",
+  "locale",
+  "auth_mechanism",
+  "connection_name",
+  "name",
+  "server_name_indication",
+  "verify",
+  "cacertfile",
+  "certfile",
+  "keyfile"
+] as const
+
+type Part = (typeof parts)[number]
 
 /** What the query of a URL says. */
 export interface Query {
@@ -17,23 +39,22 @@ export interface Query {
   readonly tlsFiles: TlsFiles
 }
 
-/** Reads the parts that clients of several languages have, and refuses any other by its name. */
-export const queryOf = (where: string, query: URLSearchParams): Query => {
-  for (const name of query.keys()) if (!known.has(name)) refuse(where, name, `known: ${[...known].sort().join(", ")}`)
-  const text = (...names: ReadonlyArray<string>): string | undefined => {
+/** Reads the query of a URL. */
+export const queryOf = (where: string, query: ServerUrl.ServerUrl<Part>["query"]): Query => {
+  const text = (...names: ReadonlyArray<Part>): string | undefined => {
     for (const name of names) {
-      const value = query.get(name)
-      if (value !== null) return value === "" ? refuse(where, name, "something") : value
+      const value = query[name]
+      if (value !== undefined) return value === "" ? refuse(where, name, "something") : value
     }
     return undefined
   }
-  const number = (max: number, ...names: ReadonlyArray<string>): number | undefined => {
+  const number = (max: number, ...names: ReadonlyArray<Part>): number | undefined => {
     const value = text(...names)
     if (value === undefined) return undefined
     if (/^\d+$/.test(value) && Number(value) <= max) return Number(value)
     return refuse(where, names.join(" or "), `a whole number of at most ${max}`)
   }
-  const one = <A>(name: string, values: ReadonlyMap<string, A>): A | undefined => {
+  const one = <A>(name: Part, values: ReadonlyMap<string, A>): A | undefined => {
     const value = text(name)
     if (value === undefined) return undefined
     return values.get(value.toLowerCase()) ?? refuse(where, name, [...values.keys()].join(" or "))
@@ -53,7 +74,7 @@ export const queryOf = (where: string, query: URLSearchParams): Query => {
 }
 
 const refuse = (where: string, name: string, expected: string): never =>
-  Validate.refuse(where, "url", `?${name}=`, `with query parts that it knows; ${name} must be ${expected}`)
+  Validate.refuse(where, "url", `?${name}=`, `with ${name} as ${expected}`)
 
 const mechanisms: ReadonlyMap<string, Mechanism> = new Map([
   ["plain", "PLAIN"],
@@ -64,10 +85,4 @@ const mechanisms: ReadonlyMap<string, Mechanism> = new Map([
 const verifications: ReadonlyMap<string, { readonly isVerified: boolean }> = new Map([
   ["verify_peer", { isVerified: true }],
   ["verify_none", { isVerified: false }]
-])
-
-const known = new Set([
-  ...["heartbeat", "frame_max", "frameMax", "channel_max", "channelMax", "connection_timeout", "locale"],
-  ...["auth_mechanism", "connection_name", "name", "server_name_indication", "verify"],
-  ...["cacertfile", "certfile", "keyfile"]
 ])
