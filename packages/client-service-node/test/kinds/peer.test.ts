@@ -12,9 +12,11 @@ const host = "127.0.0.1"
 
 const refused = { _tag: "ConnectError", reason: "Refused", code: "ECONNREFUSED" }
 
-/** Whether the system has a connection of a port, in whatever state. */
-const isTaken = (port: number): boolean =>
-  readFileSync("/proc/net/tcp", "utf8").includes(`:${port.toString(16).toUpperCase().padStart(4, "0")} `)
+/** Whether the system has a connection of a port to itself, in whatever state. Others may have got the port meanwhile. */
+const isItsOwnPeer = (port: number): boolean => {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0")
+  return new RegExp(`:${hex} [0-9A-F]+:${hex} `).test(readFileSync("/proc/net/tcp", "utf8"))
+}
 
 describe("who is at the other end: a connection of a socket to itself", () => {
   // Kind 2: A client connects to itself, on a port of its own machine where nobody listens.
@@ -25,7 +27,7 @@ describe("who is at the other end: a connection of a socket to itself", () => {
       const sockets = yield* clientSockets
       expect(yield* failureOf(NodeEndpoint.tcp({ host, port }))).toMatchObject(refused)
       expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true])
-      if (process.platform === "linux") expect(isTaken(port)).toBe(false)
+      if (process.platform === "linux") expect(isItsOwnPeer(port)).toBe(false)
       yield* listen(() => {}, { port })
     })
   )
