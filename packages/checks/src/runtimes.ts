@@ -1,6 +1,7 @@
 // Runs programs with the packages as they are published on every runtime that npm and Debian have, against servers that are
-// killed; and with `--suite` the tests too. Prints a table, with `--markdown` that of the README. `npm run test:runtimes`
-// runs it, and takes the names of some runtimes: `npm run test:runtimes -- node-24 bun`.
+// killed; and with `--suite` the tests too, or with `--suite=client-service` those of one package. Prints a table, with
+// `--markdown` that of the README. `npm run test:runtimes` runs it, and takes the names of some runtimes, such as
+// `npm run test:runtimes -- node-24 bun`.
 import { join } from "node:path"
 import { Effect } from "effect"
 import { makeProject, type Project } from "./runtimes/project.js"
@@ -11,7 +12,8 @@ import { none, temporaryDirectory } from "./workspace.js"
 
 const words = process.argv.slice(2)
 const named = words.filter((word) => !word.startsWith("--"))
-const withSuite = words.includes("--suite")
+const [, onlySuite] = words.map((word) => /^--suite(?:=(.*))?$/.exec(word)).find((match) => match !== null) ?? []
+const withSuite = words.some((word) => word.startsWith("--suite"))
 const isMarkdown = words.includes("--markdown")
 const withPrograms = !words.includes("--no-programs")
 none(
@@ -82,7 +84,7 @@ async function tryPrograms(
   project: Project,
   servers: Servers
 ): Promise<string> {
-  const counts = { passed: 0, failed: 0, skipped: 0 }
+  const counts = { passed: 0, failed: 0, skipped: 0, "not claimed": 0 }
   for (const program of taken.programs(project)) {
     const title = `${name}: ${program.name}`
     const server = serverOf[program.name]
@@ -101,9 +103,9 @@ async function tryPrograms(
       for (const [line] of said.matchAll(/^- .*/gm)) console.log(`      ${line}`)
     } catch (error) {
       const isClaimed = notClaimed[program.name] === undefined
-      counts[isClaimed ? "failed" : "skipped"] += 1
+      counts[isClaimed ? "failed" : "not claimed"] += 1
       console.log(`${isClaimed ? "FAIL " : "-    "} ${title} ${took()}`)
-      console.log(messageOf(error).trim().slice(0, 4000).replace(/^/gm, "        "))
+      console.log(shortened(messageOf(error).trim()).replace(/^/gm, "        "))
       if (isClaimed) problems.push(`${title} failed`)
       // It may have failed between the end of a server and its start.
       for (const server of ["peer", ...Object.keys(servers.world.servers)])
@@ -116,12 +118,15 @@ async function tryPrograms(
 async function trySuite(name: string, { suite }: Taken, directory: string): Promise<string> {
   if (suite === undefined) return ""
   const cells: Array<string> = []
-  for (const project of suite.projects) {
+  for (const project of suite.projects.filter((project) => onlySuite === undefined || project === onlySuite)) {
     try {
       const tests = await runSuite(project, suite.command, suite.environment, directory)
       for (const failure of tests.failures) console.log(`FAIL  ${name}: ${failure}`)
       if (tests.failed > 0) problems.push(`${name}: ${tests.failed} tests of ${project} failed`)
-      cells.push(`${project}: ${countsOf(tests)}`)
+      const { failed, passed, skipped } = tests
+      const cell = `${project}: ${countsOf({ passed, failed, skipped })}`
+      console.log(`      ${name}: ${cell}`)
+      cells.push(cell)
     } catch (error) {
       problems.push(`${name}: the tests of ${project} did not run`)
       console.log(messageOf(error))
@@ -131,24 +136,18 @@ async function trySuite(name: string, { suite }: Taken, directory: string): Prom
   return cells.join("; ")
 }
 
-function countsOf({
-  failed,
-  passed,
-  skipped
-}: {
-  readonly passed: number
-  readonly failed: number
-  readonly skipped: number
-}): string {
-  return [
-    `${passed} passed`,
-    ...(failed > 0 ? [`${failed} failed`] : []),
-    ...(skipped > 0 ? [`${skipped} skipped`] : [])
-  ].join(", ")
+function countsOf(counts: Readonly<Record<string, number>>): string {
+  const parts = Object.entries(counts).filter(([what, count]) => what === "passed" || count > 0)
+  return parts.map(([what, count]) => `${count} ${what}`).join(", ")
 }
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** The beginning and the end, which tell most. */
+function shortened(text: string): string {
+  return text.length < 6000 ? text : `${text.slice(0, 2000)}\n...\n${text.slice(-4000)}`
 }
 
 function markdown(rows: ReadonlyArray<ReadonlyArray<string>>): string {

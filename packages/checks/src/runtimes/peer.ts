@@ -54,7 +54,7 @@ const flood = (peer: Peer, index: number): void => {
   })
 }
 
-const onSocket = (socket: Socket): void => {
+const onSocket = (socket: Socket, reset: () => void): void => {
   open += 1
   socket.on("close", () => (open -= 1))
   socket.on("error", () => socket.destroy())
@@ -63,7 +63,7 @@ const onSocket = (socket: Socket): void => {
   const peer: Peer = {
     send: (data, taken) => void socket.write(data, (error) => (error ? undefined : taken?.())),
     end: () => socket.end(),
-    reset: () => socket.resetAndDestroy(),
+    reset,
     pause: () => socket.pause()
   }
   socket.on("data", (data) => {
@@ -102,10 +102,23 @@ const http = createHttpServer((_, response) => {
 new WebSocketServer({ server: http }).on("connection", onWebSocket)
 
 rmSync(settings.path, { force: true })
-await listening(createServer(onSocket), settings.ports.tcp)
-await listening(createServer(onSocket), settings.path)
-const { cert, key } = settings
-await listening(createTlsServer({ cert: readFileSync(cert), key: readFileSync(key) }, onSocket), settings.ports.tls)
+await listening(
+  createServer((socket) => onSocket(socket, () => socket.resetAndDestroy())),
+  settings.ports.tcp
+)
+// There is no reset of a Unix socket.
+await listening(
+  createServer((socket) => onSocket(socket, () => socket.destroy())),
+  settings.path
+)
+// Only the socket below TLS can be reset. It is known by the port of the client.
+const below = new Map<number | undefined, Socket>()
+const tls = createTlsServer({ cert: readFileSync(settings.cert), key: readFileSync(settings.key) }, (socket) =>
+  onSocket(socket, () => below.get(socket.remotePort)?.resetAndDestroy())
+)
+tls.on("connection", (socket: Socket) => void below.set(socket.remotePort, socket))
+tls.on("tlsClientError", () => {})
+await listening(tls, settings.ports.tls)
 await listening(http, settings.ports.webSocket)
 
 const rpc = RpcServer.layer(Doubling).pipe(

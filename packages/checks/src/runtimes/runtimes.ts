@@ -12,7 +12,7 @@ import type { Servers } from "./servers.js"
 /** A runtime that programs run on. */
 export interface Runtime {
   readonly name: string
-  /** What is known not to work there, by the program that shows it; and why. */
+  /** What is not claimed there, and why. What has the name of a program is shown by that, whose failure is none then. */
   readonly notClaimed: Readonly<Record<string, string>>
   /** Brings it here. */
   readonly take: (directory: string) => Promise<Taken>
@@ -123,20 +123,25 @@ const config :Workerd.Config = (
 );
 `
 
+// Not a fault of anybody's, and nothing that a program shows in seconds.
+const slowTimers = {
+  "hidden pages": "their timers are slowed, to one a minute in the end, and those of the service with them"
+}
+
 const browser = (
   name: string,
   wanted: debian.Wanted<string>,
   flags: (profile: string) => ReadonlyArray<string>,
-  notClaimed: Readonly<Record<string, string>> = {}
+  notClaimed: Readonly<Record<string, string>>
 ): Runtime => ({
   name,
   notClaimed,
-  take: async (directory) => {
+  take: async () => {
     const installed = await debian.install(wanted)
     if (!installed.isInstalled) throw new Error(installed.reason)
     const path = Object.values(installed.paths)[0] ?? ""
     return {
-      version: /\d+(\.\d+)+/.exec(await run(path, ["--version"], directory))?.[0] ?? "unknown",
+      version: /\d+(\.\d+)+/.exec(await run(path, ["--version"], root))?.[0] ?? "unknown",
       programs: () => [
         { name: "page", file: "page" },
         { name: "worker", file: "page/worker" }
@@ -189,23 +194,32 @@ export const runtimes: ReadonlyMap<string, Runtime> = new Map([
   ["workerd", workerd],
   [
     "chromium",
-    browser("Chromium", chromium.wanted, (profile) => [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-dev-shm-usage",
-      "--no-first-run",
-      "--disable-background-networking",
-      `--user-data-dir=${profile}`
-    ])
+    browser(
+      "Chromium",
+      chromium.wanted,
+      (profile) => [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        `--user-data-dir=${profile}`
+      ],
+      slowTimers
+    )
   ],
   [
     "firefox",
-    browser("Firefox", { packages: ["firefox-esr"], executables: ["firefox-esr"] }, (profile) => [
-      "--headless",
-      "--no-remote",
-      "--profile",
-      profile
-    ])
+    browser(
+      "Firefox",
+      { packages: ["firefox-esr"], executables: ["firefox-esr"] },
+      (profile) => ["--headless", "--no-remote", "--profile", profile],
+      {
+        ...slowTimers,
+        "quick reconnects":
+          "it holds WebSockets back to a server that has refused one, for longer each time, a minute in the end"
+      }
+    )
   ]
 ])

@@ -7,7 +7,7 @@ export const drive = <A, E, E2, R>(
   server: string,
   ask: Effect.Effect<A, E, R>,
   call: Effect.Effect<unknown, E2, R>,
-  isLost: (error: E2) => boolean
+  isLost: (error: E | E2) => boolean
 ): Effect.Effect<void, E, R> =>
   Effect.gen(function* () {
     yield* say(`connected, and answered ${yield* ask}`)
@@ -18,6 +18,8 @@ export const drive = <A, E, E2, R>(
     )
     yield* check(isLost(error), () => `a call failed with ${error}`)
     yield* say("killed, of which the call was told")
-    yield* Effect.zip(ask, tell(world, server, "start"), { concurrent: true })
+    // What was sent before all connections to the server were known to be lost is told of that, too.
+    const again = Effect.retry(ask, { while: isLost, times: 1 })
+    yield* Effect.zip(again, tell(world, server, "start"), { concurrent: true })
     yield* say("connected again, and answered who had waited")
   })
