@@ -12,6 +12,7 @@ import * as Credential from "effect-client-service-driver/Credential"
 import * as ServerUrl from "effect-client-service-driver/ServerUrl"
 import * as Validate from "effect-client-service-driver/Validate"
 import { connect, type Settings } from "./internal/connection.js"
+import { connectToMaster } from "./internal/sentinels.js"
 import type { RedisConnection } from "./RedisConnection.js"
 import { RedisError } from "./RedisError.js"
 
@@ -62,6 +63,16 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * Default 10,000.
    */
   readonly maxInFlight?: number | undefined
+  /**
+   * How many bytes of the arguments of calls may be without their answer at a time. Beyond that, callers wait, whose functions
+   * are not called before there is room. A call that begins with room may be of any size. Default 64 MiB.
+   */
+  readonly maxInFlightBytes?: number | undefined
+  /**
+   * How many callers may wait for `maxInFlight` or `maxInFlightBytes`. Beyond that, a call fails at once by a `RedisError` of
+   * reason `Overloaded`. Default 100,000.
+   */
+  readonly maxWaiting?: number | undefined
 }
 
 /**
@@ -92,7 +103,109 @@ export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<RedisCon
   })
 }
 
-const where = "RedisEndpoint.make"
+/**
+ * Where a sentinel listens.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface SentinelAddress {
+  /** A name or an IP address. */
+  readonly host: string
+  /** Default 26379. */
+  readonly port?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface SentinelOptions<R = never> extends Omit<Options<R>, "url" | "host" | "port" | "path"> {
+  /** The sentinels, of which one that answers is enough. */
+  readonly sentinels: ReadonlyArray<SentinelAddress>
+  /** What the sentinels call the master, such as `mymaster`. */
+  readonly master: string
+  /** The user of the ACL of the sentinels. Default: their default user. */
+  readonly sentinelUsername?: string | undefined
+  /** The password of the sentinels, as `password` is that of the master. */
+  readonly sentinelPassword?: Credential.Credential<R> | undefined
+  /** TLS to the sentinels, as `tls` is that to the master. Default false. */
+  readonly sentinelTls?: boolean | ConnectionOptions | undefined
+  /** How long a sentinel has to answer before the next one is asked. Default 1 second. */
+  readonly sentinelTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * Connects to the master that Redis Sentinel watches over, wherever it is at the moment. An attempt asks the sentinels in turn
+ * where the master is, connects to what the first of them that knows says, and has it tell that it is the master (`ROLE`).
+ * If not, the attempt fails by a `RedisError` of reason `NotReady`, and the next one begins with the next sentinel.
+ *
+ * An attempt fails by reason `NoMaster` if no sentinel knows the master, `NoSentinel` if none answers, and `Authentication`
+ * if none takes the credentials. The `cause` is an `EndpointsFailed`, which tells what each of them said.
+ *
+ * @example
+ * ```ts
+ * import { Redacted } from "effect"
+ * import { RedisEndpoint } from "effect-client-service-redis"
+ *
+ * const cache = RedisEndpoint.sentinel({
+ *   sentinels: [{ host: "sentinel-1.example.com" }, { host: "sentinel-2.example.com" }],
+ *   master: "mymaster",
+ *   password: Redacted.make("secret")
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @throws InvalidOption
+ */
+export const sentinel = <R = never>(options: SentinelOptions<R>): Endpoint.Endpoint<RedisConnection, RedisError, R> => {
+  const where = "RedisEndpoint.sentinel"
+  const { database, sentinelPassword, sentinelTls = false } = options
+  const master = Validate.text(where, "master", options.master)
+  const name = options.name ?? `sentinel://${master}${database === undefined ? "" : `/${database}`}`
+  const settings = sharedSettingsOf(where, { ...options, name })
+  if (options.sentinels.length === 0) Validate.refuse(where, "sentinels", options.sentinels, "one sentinel at least")
+  const places = options.sentinels.map(({ host, port }, index) => ({
+    host: Address.host(where, `sentinels[${index}].host`, host),
+    port: Validate.integer(where, `sentinels[${index}].port`, port ?? 26_379, 1, 65_535),
+    path: undefined,
+    tls: sentinelTls
+  }))
+  const sentinels = places.map(
+    (place): Settings => ({
+      ...settings,
+      name: nameOf({ ...place, database: undefined }),
+      socket: socketOf(place),
+      username: options.sentinelUsername,
+      database: undefined,
+      isAskedAgain: isAskedAgain(sentinelPassword),
+      linger: Duration.zero
+    })
+  )
+  const timeout = Validate.positiveDuration(where, "sentinelTimeout", options.sentinelTimeout ?? Duration.seconds(1))
+  const attempt = connectToMaster({
+    name,
+    master,
+    sentinels,
+    timeout,
+    settingsAt: (host, port) => ({
+      ...settings,
+      socket: socketOf({ host, port, path: undefined, tls: options.tls ?? false })
+    })
+  })
+  return Endpoint.make({
+    name,
+    connect: (signal: Endpoint.ConnectionSignal<RedisError>) =>
+      Effect.flatMap(Effect.context<R>(), (context) =>
+        attempt(
+          Effect.provide(passwordOf(options.password, name), context),
+          Effect.provide(passwordOf(sentinelPassword, name), context),
+          signal
+        )
+      )
+  })
+}
 
 const passwordOf = <R>(
   password: Options<R>["password"],
@@ -102,6 +215,9 @@ const passwordOf = <R>(
     ? Effect.succeed(undefined)
     : Credential.reveal(password, (cause) => new RedisError({ reason: "Credentials", endpoint, cause }))
 
+const isAskedAgain = <R>(password: Options<R>["password"]): boolean =>
+  password !== undefined && Credential.isAskedAgain(password)
+
 const settingsOf = <R>(
   options: Options<R>
 ): {
@@ -109,7 +225,8 @@ const settingsOf = <R>(
   readonly server: Endpoint.ServerAddress
   readonly settings: Settings
 } => {
-  const url = options.url === undefined ? undefined : parsed(options.url)
+  const where = "RedisEndpoint.make"
+  const url = options.url === undefined ? undefined : parsed(where, options.url)
   const port = Validate.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
   const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
   const database = options.database ?? url?.database
@@ -120,17 +237,33 @@ const settingsOf = <R>(
     password: options.password ?? url?.password,
     server: path === undefined ? { address: host, port, transport: "tcp" } : { address: path, transport: "unix" },
     settings: {
-      name: Validate.text(where, "name", options.name ?? nameOf({ host, port, path, database, tls })),
-      socket: socketOf({ host, port, path, tls }),
-      username: options.username ?? url?.username,
-      database: database === undefined ? undefined : Validate.integer(where, "database", database, 0),
-      clientName: options.clientName ?? url?.clientName,
-      isAskedAgain: options.password !== undefined && Credential.isAskedAgain(options.password),
-      linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
-      maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1)
+      ...sharedSettingsOf(where, {
+        ...options,
+        name: options.name ?? nameOf({ host, port, path, database, tls }),
+        username: options.username ?? url?.username,
+        database,
+        clientName: options.clientName ?? url?.clientName
+      }),
+      socket: socketOf({ host, port, path, tls })
     }
   }
 }
+
+/** All but where to connect to. */
+const sharedSettingsOf = <R>(
+  where: string,
+  options: Options<R> & { readonly name: string }
+): Omit<Settings, "socket"> => ({
+  name: Validate.text(where, "name", options.name),
+  username: options.username,
+  database: options.database === undefined ? undefined : Validate.integer(where, "database", options.database, 0),
+  clientName: options.clientName,
+  isAskedAgain: isAskedAgain(options.password),
+  linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
+  maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1),
+  maxInFlightBytes: Validate.integer(where, "maxInFlightBytes", options.maxInFlightBytes ?? 64 * 1024 * 1024, 1),
+  maxWaiting: Validate.integer(where, "maxWaiting", options.maxWaiting ?? 100_000, 0)
+})
 
 interface Place {
   readonly host: string
@@ -150,7 +283,7 @@ const socketOf = ({ host, path, port, tls }: Place): Settings["socket"] => {
   return tls === false ? { host, port } : { ...(tls === true ? {} : tls), host, port, tls: true }
 }
 
-const parsed = (url: Credential.Secret) => {
+const parsed = (where: string, url: Credential.Secret) => {
   const expected = "redis://[[username][:password]@]host[:port][/database]"
   const { host, password, path, port, query, scheme, username } = ServerUrl.parse(where, "url", url, {
     schemes: ["redis", "rediss"],

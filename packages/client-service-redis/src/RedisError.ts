@@ -26,10 +26,13 @@ import * as Refusal from "effect-client-service-driver/Refusal"
  * - `Unreachable`: no connection could be made for another reason, such as a name that has no address, no route or a TLS
  *   handshake that failed.
  * - `NotReady`: the server can't do this now: it loads its data, is a replica, has no primary, or runs a script.
+ * - `NoSentinel`: no sentinel answers.
+ * - `NoMaster`: no sentinel that answers knows the master.
  * - `Lost`: the connection is lost or closed. A command may have been run, or may not.
  * - `Command`: the server answered the command with another error.
  * - `Session`: the command is for a connection of its own, since it changes or ends the one that callers share.
  * - `Conflict`: what `Redis.watch` watched has changed. Nothing was written.
+ * - `Overloaded`: too many calls wait already. Nothing was sent.
  * - `Other`: the client did not take the command, such as for an argument that is no string.
  *
  * @since 0.1.0
@@ -42,10 +45,13 @@ export type Reason =
   | "Refused"
   | "Unreachable"
   | "NotReady"
+  | "NoSentinel"
+  | "NoMaster"
   | "Lost"
   | "Command"
   | "Session"
   | "Conflict"
+  | "Overloaded"
   | "Other"
 
 /**
@@ -64,7 +70,10 @@ export class RedisError extends Data.TaggedError("RedisError")<{
   readonly code?: string | undefined
   /** What the server, the client or Node.js says. */
   readonly detail?: string | undefined
-  /** The error of the client or of Node.js, or of the Effect that was to give the password. */
+  /**
+   * The error of the client or of Node.js, or of the Effect that was to give the password; or, of sentinels, an
+   * `EndpointsFailed` that tells what each of them said.
+   */
   readonly cause?: unknown
   /** Whether an Effect gives the password, which the next attempt runs again. */
   readonly isAskedAgain?: boolean | undefined
@@ -135,10 +144,13 @@ const meanings: Record<Reason, string> = {
   Refused: "nothing accepts connections there; is the server running, and is this its address?",
   Unreachable: "no connection could be made",
   NotReady: "the server can't do this now",
+  NoSentinel: "no sentinel answers",
+  NoMaster: "the sentinels know no such master",
   Lost: "the connection was lost",
   Command: "the command failed",
   Session: "the command is not for a connection that is shared",
   Conflict: "what was watched has changed, and nothing was written",
+  Overloaded: "too many calls wait for those before them",
   Other: "the client did not take the command"
 }
 
@@ -152,6 +164,8 @@ const replyReasons: ReadonlyMap<string, Reason> = new Map([
   ["CLUSTERDOWN", "NotReady"],
   ["TRYAGAIN", "NotReady"],
   ["NOREPLICAS", "NotReady"],
+  // It has become a replica while the command waited.
+  ["UNBLOCKED", "NotReady"],
   ["MISCONF", "NotReady"],
   ["OOM", "NotReady"]
 ])

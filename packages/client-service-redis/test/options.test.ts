@@ -45,7 +45,9 @@ describe("an option that makes no sense", () => {
     [{ database: -1 }, "database"],
     [{ name: "" }, "name"],
     [{ linger: -1 }, "linger"],
-    [{ maxInFlight: 0 }, "maxInFlight"]
+    [{ maxInFlight: 0 }, "maxInFlight"],
+    [{ maxInFlightBytes: 0 }, "maxInFlightBytes"],
+    [{ maxWaiting: -1 }, "maxWaiting"]
   ] as const) {
     it(`is refused: ${option} ${JSON.stringify(options)}`, () => {
       expect(() => RedisEndpoint.make(options)).toThrow(expect.objectContaining({ _tag: "InvalidOption", option }))

@@ -4,13 +4,22 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { ConnectionLost } from "effect-client-service/ConnectionError"
 import { RedisError } from "../RedisError.js"
+import { Call, measure } from "./load.js"
 import { OwnClientLost } from "./ownClients.js"
 import { Unsent } from "./unsent.js"
 
 export type Resume<A> = (exit: Exit.Exit<A, RedisError | ConnectionLost>) => void
 
+/** How much may be without its answer at a time, and how many calls may wait until less is. */
+export interface Limits {
+  readonly maxInFlight: number
+  readonly maxInFlightBytes: number
+  readonly maxWaiting: number
+}
+
 /**
- * The calls on one connection, of which so many may be without their answer. The others wait for a place, in turn.
+ * The calls on one connection, of which so many may be without their answer, of so many bytes. The others wait for a place, in
+ * turn, and not too many of them: what they are about to send is not made before they have one.
  *
  * A call begins in the very step in which its caller asks for it if there is a place, so that the client sends all that is
  * asked for in one turn of the event loop in one write.
@@ -20,22 +29,30 @@ export class Calls {
   readonly #template: RedisClientType
   readonly #errorOf: (error: unknown) => RedisError
   readonly #waiting = new Set<() => void>()
+  readonly #limits: Limits
   #places: number
+  #bytes = 0
   readonly #name: string
   #isAdmitting = false
 
-  constructor(client: RedisClientType, places: number, errorOf: (error: unknown) => RedisError, name: string) {
+  constructor(client: RedisClientType, limits: Limits, errorOf: (error: unknown) => RedisError, name: string) {
+    measure(client)
+    this.#limits = limits
     this.#name = name
     this.#template = client.withAbortSignal(new Unsent())
-    this.#places = places
+    this.#places = limits.maxInFlight
     this.#errorOf = errorOf
   }
 
   /** Begins a call, and gives what takes back as much of it as was not sent yet. */
   begin<A>(f: (client: RedisClientType) => Promise<A>, resume: Resume<A>): () => void {
-    if (this.#places > 0) {
+    if (this.#hasRoom()) {
       this.#places -= 1
       return this.#call(f, resume)
+    }
+    if (this.#waiting.size >= this.#limits.maxWaiting) {
+      resume(Exit.fail(new RedisError({ reason: "Overloaded", endpoint: this.#name, detail: "maxWaiting calls wait" })))
+      return () => {}
     }
     const begin = () => {
       takeBack = this.#call(f, resume)
@@ -59,6 +76,15 @@ export class Calls {
   readonly #asRedisError = (error: RedisError | ConnectionLost): RedisError =>
     error._tag === "RedisError" ? error : new RedisError({ reason: "Lost", endpoint: this.#name, cause: error.cause })
 
+  readonly #onBytes = (bytes: number): void => {
+    this.#bytes += bytes
+  }
+
+  // How much a call is to send is known once it has begun, so the last one may be of any size.
+  #hasRoom(): boolean {
+    return this.#places > 0 && this.#bytes < this.#limits.maxInFlightBytes
+  }
+
   #failureOf(error: unknown): RedisError | ConnectionLost {
     if (!(error instanceof OwnClientLost)) return this.#errorOf(error)
     return new ConnectionLost({ service: this.#name, cause: this.#errorOf(error.cause) })
@@ -66,14 +92,14 @@ export class Calls {
 
   // A command that was sent can't be taken back, so its place is free only when it is answered, not when its caller leaves.
   #call<A>(f: (client: RedisClientType) => Promise<A>, resume: Resume<A>): () => void {
-    const unsent = new Unsent()
+    const unsent = new Call(this.#onBytes)
     const failed = (error: unknown) => {
-      this.#free()
+      this.#free(unsent.bytes)
       resume(Exit.fail(this.#failureOf(error)))
     }
     try {
       f(this.#template.withCommandOptions({ timeout: 0, abortSignal: unsent })).then((value) => {
-        this.#free()
+        this.#free(unsent.bytes)
         resume(Exit.succeed(value))
       }, failed)
     } catch (error) {
@@ -83,12 +109,13 @@ export class Calls {
   }
 
   // Not within itself, when all who wait have functions that throw.
-  #free(): void {
+  #free(bytes: number): void {
     this.#places += 1
+    this.#bytes -= bytes
     if (this.#isAdmitting || this.#waiting.size === 0) return
     this.#isAdmitting = true
     for (const begin of this.#waiting) {
-      if (this.#places === 0) break
+      if (!this.#hasRoom()) break
       this.#places -= 1
       this.#waiting.delete(begin)
       begin()

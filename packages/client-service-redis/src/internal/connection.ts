@@ -1,4 +1,4 @@
-import { ClientClosedError, createClient } from "@redis/client"
+import { ClientClosedError, createClient, ErrorReply } from "@redis/client"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -8,7 +8,7 @@ import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
-import { Calls } from "./calls.js"
+import { Calls, type Limits } from "./calls.js"
 import { type Opening, type OwnClient, OwnClients } from "./ownClients.js"
 import { notReady, ping } from "./ping.js"
 import { share } from "./sharedClient.js"
@@ -16,7 +16,7 @@ import { Subscriptions } from "./subscriptions.js"
 
 type ClientOptions = NonNullable<Parameters<typeof createClient>[0]>
 
-export interface Settings {
+export interface Settings extends Limits {
   readonly name: string
   readonly socket: NonNullable<ClientOptions["socket"]>
   readonly username: string | undefined
@@ -25,14 +25,14 @@ export interface Settings {
   /** Whether an Effect gives the password. */
   readonly isAskedAgain: boolean
   readonly linger: Duration.Duration
-  readonly maxInFlight: number
 }
 
-/** Connects a client that its callers share, which the Scope closes. */
+/** Connects a client that its callers share, which the Scope closes. It may fail for the role that the server says it has. */
 export const connect = (
   settings: Settings,
   password: Effect.Effect<string | undefined, RedisError>,
-  signal: ConnectionSignal<RedisError>
+  signal: ConnectionSignal<RedisError>,
+  checkRole: (role: string | ErrorReply | undefined) => RedisError | undefined = () => undefined
 ): Effect.Effect<RedisConnection, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime()
@@ -40,9 +40,11 @@ export const connect = (
     const { client, end } = yield* opened(settings, password, signal)
     const role = yield* Effect.tryPromise({
       // One after the other without waiting. A user may not be permitted to ask.
-      try: () => Promise.all([client.sendCommand(["ROLE"]).catch(() => undefined), ping(client, notReady)]),
+      try: () => Promise.all([client.sendCommand(["ROLE"]).catch((error) => error), ping(client, notReady)]),
       catch: errorOf(settings)
-    }).pipe(Effect.map(([role]) => (Array.isArray(role) ? String(role[0]) : undefined)))
+    }).pipe(Effect.map(([role]) => roleOf(role)))
+    const failure = checkRole(role)
+    if (failure !== undefined) return yield* failure
     const failureOf = (error: unknown) => {
       const failure = errorOf(settings)(error)
       // It was another's turn to be the primary. Whoever asked is told first.
@@ -60,7 +62,7 @@ export const connect = (
       (own) => Effect.sync(() => own.close())
     )
     const owner = share(client, own, settings.name)
-    const calls = new Calls(client, settings.maxInFlight, failureOf, settings.name)
+    const calls = new Calls(client, settings, failureOf, settings.name)
     return {
       [TypeId]: TypeId,
       client,
@@ -73,6 +75,11 @@ export const connect = (
     }
   })
 
+const roleOf = (answer: unknown): string | ErrorReply | undefined => {
+  if (Array.isArray(answer)) return String(answer[0])
+  return answer instanceof ErrorReply ? answer : undefined
+}
+
 /** Connects a client that is its caller's alone. */
 const session = (
   settings: Settings,
@@ -81,10 +88,10 @@ const session = (
 ): Effect.Effect<Session, RedisError, Scope.Scope> =>
   Effect.map(opened(settings, password, signal), ({ client }) => ({
     client,
-    run: new Calls(client, settings.maxInFlight, errorOf(settings), settings.name).run
+    run: new Calls(client, settings, errorOf(settings), settings.name).run
   }))
 
-const errorOf =
+export const errorOf =
   ({ isAskedAgain, name }: Settings) =>
   (error: unknown): RedisError => {
     const failure = fromClientError(error, name)
@@ -93,7 +100,8 @@ const errorOf =
     return new RedisError({ reason, endpoint, code, detail, cause, isAskedAgain })
   }
 
-const opened = (
+/** Connects a client, which the Scope closes. */
+export const opened = (
   settings: Settings,
   password: Effect.Effect<string | undefined, RedisError>,
   signal: ConnectionSignal<RedisError>

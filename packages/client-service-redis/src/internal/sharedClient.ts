@@ -79,9 +79,7 @@ export const share = (client: RedisClientType, own: OwnClients, endpoint: string
     [name, refuse(name.toUpperCase())] as const,
     [name.toUpperCase(), refuse(name.toUpperCase())] as const
   ])
-  // What `withAbortSignal` and the like make inherits from this, as the client itself does.
-  const base: unknown = Reflect.get(client, "_self")
-  Object.assign(base instanceof Object ? base : client, Object.fromEntries(refusals), {
+  Object.assign(baseOf(client), Object.fromEntries(refusals), {
     sendCommand,
     _executePipeline,
     _executeMulti
@@ -107,6 +105,12 @@ const nameOf = ([name = "", subcommand]: ReadonlyArray<RedisArgument>): string =
   const parts =
     command === "CLIENT" || command === "SCRIPT" ? [command, subcommand?.toString().toUpperCase()] : [command]
   return parts.join(" ")
+}
+
+// What `withAbortSignal` and the like make inherits from this, as the client itself does.
+export const baseOf = (client: RedisClientType): object => {
+  const base: unknown = Reflect.get(client, "_self")
+  return base instanceof Object ? base : client
 }
 
 // Those of a client that was made by `withAbortSignal` and the like, which has no other way to tell.

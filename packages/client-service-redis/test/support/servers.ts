@@ -2,6 +2,7 @@ import { Effect, Logger, LogLevel, type Scope, Stream } from "effect"
 import { type ConnectionState, RetryPolicy } from "effect-client-service"
 import { Redis, RedisEndpoint } from "effect-client-service-redis"
 import * as servers from "test-servers/redis"
+import * as sentinels from "test-servers/redisSentinel"
 
 const installed = await servers.install()
 
@@ -13,6 +14,23 @@ export const startServer = (
   options?: Parameters<typeof servers.make>[1]
 ): Effect.Effect<servers.Redis, never, Scope.Scope> =>
   installed.isInstalled ? servers.make(installed.paths, options) : Effect.dieMessage(installed.reason)
+
+/** Starts a sentinel. One that is alone takes part in no failover, and is not told of any. */
+export const startSentinel = ({
+  isAlone = false,
+  settings = [],
+  ...options
+}: Parameters<typeof sentinels.make>[1] & { readonly isAlone?: boolean }): Effect.Effect<
+  sentinels.Sentinel,
+  never,
+  Scope.Scope
+> =>
+  installed.isInstalled
+    ? sentinels.make(installed.paths, {
+        ...options,
+        settings: [...settings, ...(isAlone ? [`sentinel down-after-milliseconds ${options.name} 3600000`] : [])]
+      })
+    : Effect.dieMessage(installed.reason)
 
 /** It retries after 10 ms. */
 export const retryPolicy = RetryPolicy.fromFunction(() => "10 millis")
