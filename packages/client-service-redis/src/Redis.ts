@@ -16,6 +16,7 @@ import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
 import * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
+import * as groupReader from "./internal/groupReader.js"
 import { messages } from "./internal/messages.js"
 import { notReadyAnyLonger, ping } from "./internal/ping.js"
 import { watched, withSession } from "./internal/session.js"
@@ -158,6 +159,81 @@ export interface Service {
     channels: string | ReadonlyArray<string>,
     options?: SubscribeOptions<Subscribed, Gap, Bytes>
   ) => Stream.Stream<Message<Body<Bytes>> | Subscribed | Gap, RedisError | SubscriptionEnd>
+  /**
+   * The entries of a stream that a consumer of a group is given (`XREADGROUP`), on a connection of its own, across connections.
+   * First come those that the consumer was given before and has not acknowledged, such as before a crash, then new ones. What
+   * was on its way when a connection was lost, or the consumer was interrupted, comes again.
+   *
+   * Each entry is handed out once, and until it is acknowledged once more to the next stream of this consumer. It reads no more
+   * than `count` entries ahead. Two streams at a time must be two consumers. It fails with what the server refuses to read by,
+   * such as `NOGROUP` or `WRONGTYPE`.
+   *
+   * @example
+   * ```ts
+   * import { Console, Effect, Stream } from "effect"
+   * import { Redis } from "effect-client-service-redis"
+   *
+   * const worker = Effect.flatMap(Redis.Redis, (redis) =>
+   *   redis
+   *     .readGroup({ stream: "orders", group: "billing", consumer: "billing-1", startId: "0" })
+   *     .pipe(Stream.runForEach(({ ack, fields }) => Effect.zipRight(Console.log(fields.customer), ack)))
+   * )
+   * ```
+   *
+   * @throws InvalidOption if an option makes no sense
+   */
+  readonly readGroup: <Bytes extends boolean = false>(
+    options: ReadGroupOptions<Bytes>
+  ) => Stream.Stream<GroupEntry<Body<Bytes>>, RedisError | SubscriptionEnd>
+}
+
+/**
+ * What was added to a stream.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GroupEntry<out Body = string> {
+  /** Such as `1526919030474-55`. */
+  readonly id: string
+  /** Of a name that was given several times, the last value. */
+  readonly fields: Readonly<Record<string, Body>>
+  /**
+   * Has the server forget that the consumer has it (`XACK`), on the connection of the moment. It is sent again if the connection
+   * is lost before the answer. With `noAck`, does nothing.
+   */
+  readonly ack: Effect.Effect<void, RedisError | SubscriptionEnd>
+}
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ReadGroupOptions<Bytes extends boolean = boolean> {
+  /** The key of the stream. */
+  readonly stream: string
+  readonly group: string
+  /** The name of the consumer, which has to be the same after a restart to get what it has not acknowledged. */
+  readonly consumer: string
+  /**
+   * After which entry the group begins if it is not there yet, and is made (`XGROUP CREATE`) together with the stream: `0` for
+   * all that the stream has, `$` for what is added from then on, or an id. If it is lost later, it begins after what was last
+   * handed out. Default: it is not made, and the stream fails (`NOGROUP`).
+   */
+  readonly startId?: string | undefined
+  /** How many entries one read may give. Default 10. */
+  readonly count?: number | undefined
+  /** How long a read waits on the server for a new entry, before the next. Default 5 seconds. */
+  readonly block?: Duration.DurationInput | undefined
+  /** How much longer than `block` its answer may take until its connection is taken for lost. Default 5 seconds. */
+  readonly timeout?: Duration.DurationInput | undefined
+  /**
+   * Whether the server takes entries for acknowledged when it gives them (`NOACK`): one whose answer is lost does not come
+   * again. Default false.
+   */
+  readonly noAck?: boolean | undefined
+  /** Whether the values are given as the bytes that they are, instead of being read as UTF-8. Default false. */
+  readonly bytes?: Bytes | undefined
 }
 
 /**
@@ -458,7 +534,32 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
     psubscribe: (patterns, options) =>
       streamOf("pSubscribe", patterns, (pattern, channel, message) => ({ pattern, channel, message }), options),
     ssubscribe: (channels, options) =>
-      streamOf("sSubscribe", channels, (_, channel, message) => ({ channel, message }), options)
+      streamOf("sSubscribe", channels, (_, channel, message) => ({ channel, message }), options),
+    readGroup: (options) =>
+      groupReader.entries(service, ([name = "", ...args]) => command(name, args), groupSettingsOf(options))
+  }
+}
+
+const groupSettingsOf = <Bytes extends boolean>(
+  options: ReadGroupOptions<Bytes>
+): groupReader.Settings<Body<Bytes>> => {
+  const where = "Redis.readGroup"
+  const { block = "5 seconds", noAck = false, startId, timeout = "5 seconds" } = options
+  if (startId !== undefined && !/^(\$|\d+(-\d+)?)$/.test(startId)) {
+    Validate.refuse(where, "startId", startId, "0, $ or the id of an entry")
+  }
+  // A server takes 0 to be for ever.
+  Validate.positiveDuration(where, "block", block)
+  return {
+    stream: Validate.text(where, "stream", options.stream),
+    group: Validate.text(where, "group", options.group),
+    consumer: Validate.text(where, "consumer", options.consumer),
+    count: Validate.integer(where, "count", options.count ?? 10, 1),
+    block: Validate.finiteDuration(where, "block", block),
+    timeout: Validate.positiveDuration(where, "timeout", timeout),
+    noAck,
+    startId,
+    body: bodyOf(options.bytes)
   }
 }
 

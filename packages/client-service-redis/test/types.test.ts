@@ -43,6 +43,24 @@ describe("the types", () => {
     expectTypeOf(nested).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, Ended, Vault>>()
   })
 
+  it("infer what an endpoint of sentinels requires", () => {
+    const sentinel = () =>
+      RedisEndpoint.sentinel({ sentinels: [{ host: "a" }], master: "m", sentinelPassword: Effect.flatten(Vault) })
+    expectTypeOf(sentinel).returns.toEqualTypeOf<typeof endpoint>()
+    const layer = () => Redis.layer({ endpoint: sentinel() })
+    expectTypeOf(layer).returns.toEqualTypeOf<Layer.Layer<Redis.Redis, never, Vault>>()
+  })
+
+  it("infer what a consumer of a group is given", () => {
+    const names = { stream: "orders", group: "billing", consumer: "billing-1" }
+    const text = () => redis.readGroup(names)
+    expectTypeOf(text).returns.toEqualTypeOf<Stream.Stream<Redis.GroupEntry, RedisError.RedisError | Ended>>()
+    const bytes = () => redis.readGroup({ ...names, bytes: true })
+    expectTypeOf(bytes).returns.toEqualTypeOf<
+      Stream.Stream<Redis.GroupEntry<Uint8Array>, RedisError.RedisError | Ended>
+    >()
+  })
+
   it("infer what commands and subscriptions give", () => {
     const get = () => redis.use((client) => client.get("key"))
     expectTypeOf(get).returns.toEqualTypeOf<

@@ -41,7 +41,7 @@ export class OwnClients {
 
   /** Runs what has one answer. When the signal aborts, nothing of it waits on the server any longer. */
   async run<T>(f: (own: OwnClient) => Promise<T>, signal: AbortSignal | undefined, isOneCommand: boolean): Promise<T> {
-    const own = await this.#take()
+    const own = await this.#take(signal)
     this.#busy += 1
     const leave = () => {
       void this.#end(own, isOneCommand)
@@ -66,17 +66,21 @@ export class OwnClients {
     this.#idle = []
   }
 
-  async #take(): Promise<OwnClient> {
+  async #take(signal: AbortSignal | undefined): Promise<OwnClient> {
     for (let own = this.#idle.pop(); own !== undefined; own = this.#idle.pop()) if (own.isOpen()) return own
     if (this.#isClosed) throw new ClientClosedError()
     const opening = this.#open()
     this.#all.add(opening)
+    const destroy = () => this.#destroy(opening)
+    signal?.addEventListener("abort", destroy)
     try {
       const own = await opening.client
-      return { ...own, destroy: () => this.#destroy(opening) }
+      return { ...own, destroy }
     } catch (error) {
-      this.#destroy(opening)
+      destroy()
       throw error
+    } finally {
+      signal?.removeEventListener("abort", destroy)
     }
   }
 
