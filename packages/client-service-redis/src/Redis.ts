@@ -176,7 +176,7 @@ export interface Service {
    * const worker = Effect.flatMap(Redis.Redis, (redis) =>
    *   redis
    *     .readGroup({ stream: "orders", group: "billing", consumer: "billing-1", startId: "0" })
-   *     .pipe(Stream.runForEach(({ ack, fields }) => Effect.zipRight(Console.log(fields.customer), ack)))
+   *     .pipe(Stream.runForEach(({ ack, fields }) => Effect.zipRight(Console.log(fields["customer"]), ack)))
    * )
    * ```
    *
