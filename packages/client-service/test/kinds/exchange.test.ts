@@ -477,3 +477,57 @@ it.scoped("options of an exchange that make no sense are refused at once", () =>
     expect(() => byId(framed, { maxId: 0 })).toThrow(InvalidOption.InvalidOption)
   })
 )
+
+describe("an exchange that is cut short", () => {
+  // Kind 14
+  it.scoped("has those fail whose message is being written when its Scope closes", () =>
+    Effect.gen(function* () {
+      const { exchange, scope } = yield* over(Exchange.inOrder, Effect.never)
+      const telling = yield* Effect.fork(Effect.flip(exchange.tell("one")))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      yield* settle
+      expect(telling.unsafePoll()).toMatchObject({ _tag: "Success", value: { reason: "Closed" } })
+    })
+  )
+
+  // Kind 14
+  it.scoped("goes on after a write that throws", () =>
+    Effect.gen(function* () {
+      const { transport, written } = yield* transports["a transport"]
+      const writes: Array<Transport.Transport["write"]> = [
+        () => {
+          throw new Error("out of order")
+        }
+      ]
+      const write: Transport.Transport["write"] = (chunk) => (writes.pop() ?? transport.write)(chunk)
+      const exchange = yield* Exchange.inOrder(Framing.lines().over({ ...transport, write }))
+      const telling = yield* Effect.fork(Effect.flip(exchange.tell("one")))
+      yield* settle
+      expect(telling.unsafePoll()).toMatchObject({ _tag: "Success", value: { reason: "Write" } })
+      yield* Effect.fork(exchange.tell("two"))
+      yield* settle
+      expect(written).toEqual(["two\n"])
+    })
+  )
+
+  // Kind 14
+  it.scoped("wherever a reader of the events is interrupted, the next one gets them", () =>
+    Effect.gen(function* () {
+      for (let ops = 10; ops < 30; ops++) {
+        for (let yields = 0; yields < 6; yields++) {
+          const { exchange, receive } = yield* over((framed) => Exchange.inOrder(framed, { isEvent }))
+          const first = yield* Effect.fork(Effect.withMaxOpsBeforeYield(Stream.runDrain(exchange.events), ops))
+          yield* Effect.repeatN(Effect.yieldNow(), yields)
+          yield* Fiber.interruptFork(first)
+          yield* settle
+          const next = yield* Effect.fork(Stream.runHead(exchange.events))
+          yield* settle
+          receive("*event\n")
+          yield* settle
+          expect(next.unsafePoll(), `${ops} ops, ${yields} yields`).toEqual(Exit.succeed(Option.some("*event")))
+        }
+      }
+    })
+  )
+})

@@ -451,3 +451,24 @@ describe("frames of a service", () => {
     })
   )
 })
+
+// Kind 14
+it.scoped("wherever a reader of one frame is interrupted, the next one gets it", () =>
+  Effect.gen(function* () {
+    for (let ops = 10; ops < 30; ops++) {
+      for (let yields = 0; yields < 6; yields++) {
+        const { receive, transport } = yield* transports["a transport"]
+        const { read } = Framing.lines().over(transport)
+        const first = yield* Effect.fork(Effect.withMaxOpsBeforeYield(read, ops))
+        yield* Effect.repeatN(Effect.yieldNow(), yields)
+        yield* Fiber.interruptFork(first)
+        yield* settle
+        const next = yield* Effect.fork(read)
+        yield* settle
+        receive("frame\n")
+        yield* settle
+        expect(next.unsafePoll(), `${ops} ops, ${yields} yields`).toEqual(Exit.succeed("frame"))
+      }
+    }
+  })
+)

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
 import { type Fork, makeFork } from "../fork.js"
+import { wait } from "../time/wait.js"
 import { steps } from "../transports/receiveBuffer.js"
 import { withoutStack } from "../withoutStack.js"
 import { encoded } from "./cutter.js"
@@ -52,6 +53,8 @@ export class Conversation<in out In, in out Out, in Request> {
   readonly #events: Events<In>
   readonly events: Events<In>["stream"]
   #outbox: Array<Outgoing> = []
+  /** What is being written, whose callers nobody else tells that the writing is cut short. */
+  #sendingNow: ReadonlyArray<Outgoing> = []
   #sender: Fiber.RuntimeFiber<void> | undefined
   /** What calls fail with. */
   #closed: Effect.Effect<never, Failure> | undefined
@@ -78,35 +81,47 @@ export class Conversation<in out In, in out Out, in Request> {
   }
 
   readonly ask = (request: Request): Effect.Effect<In, Failure> =>
-    Effect.async((resume) => {
-      if (this.#closed !== undefined) return resume(this.#closed)
+    wait((resume) => {
+      if (this.#closed !== undefined) {
+        resume(this.#closed)
+        return undefined
+      }
       const call = new Call<In>(resume)
       try {
         call.encoded = this.#link.encode(encoded(() => this.#pairing.add(call, request)))
       } catch (error) {
         this.#pairing.leave(call)
-        return resume(error instanceof FrameError ? error : Effect.die(error))
+        resume(error instanceof FrameError ? error : Effect.die(error))
+        return undefined
       }
       this.#post(call)
       this.#wanted?.()
-      return Effect.sync(() => {
-        call.hasLeft = true
-        this.#pairing.leave(call)
-      })
+      return {
+        cancel: Effect.sync(() => {
+          call.hasLeft = true
+          this.#pairing.leave(call)
+        })
+      }
     })
 
   readonly tell = (message: Out): Effect.Effect<void, Failure> =>
-    Effect.async((resume) => {
-      if (this.#closed !== undefined) return resume(this.#closed)
+    wait<void, Failure, never>((resume) => {
+      if (this.#closed !== undefined) {
+        resume(this.#closed)
+        return undefined
+      }
       const sent = () => resume(Effect.void)
       try {
         const outgoing: Outgoing = { encoded: this.#link.encode(message), resume, isSent: false, hasLeft: false, sent }
         this.#post(outgoing)
-        return Effect.sync(() => {
-          outgoing.hasLeft = true
-        })
+        return {
+          cancel: Effect.sync(() => {
+            outgoing.hasLeft = true
+          })
+        }
       } catch (error) {
-        return resume(error instanceof FrameError ? error : Effect.die(error))
+        resume(error instanceof FrameError ? error : Effect.die(error))
+        return undefined
       }
     })
 
@@ -123,12 +138,17 @@ export class Conversation<in out In, in out Out, in Request> {
       return Effect.void
     }
     return Effect.zipRight(
-      Effect.matchCause(this.#link.send(outgoing.map(({ encoded }) => encoded)), {
-        onSuccess: () => {
-          for (const { sent } of outgoing) sent?.()
-        },
-        onFailure: (cause) => this.#notSent(outgoing, cause)
-      }),
+      // A transport that throws is one that fails, or nothing would be sent after it.
+      Effect.matchCause(
+        Effect.suspend(() => this.#link.send(outgoing.map(({ encoded }) => encoded))),
+        {
+          onSuccess: () => {
+            this.#sendingNow = []
+            for (const { sent } of outgoing) sent?.()
+          },
+          onFailure: (cause) => this.#notSent(outgoing, cause)
+        }
+      ),
       this.#sending
     )
   })
@@ -141,6 +161,7 @@ export class Conversation<in out In, in out Out, in Request> {
     this.#outbox = end === all.length ? [] : all.slice(end)
     const outgoing = (end === all.length ? all : all.slice(0, end)).filter(({ hasLeft }) => !hasLeft)
     for (const each of outgoing) each.isSent = true
+    this.#sendingNow = outgoing
     return outgoing
   }
 
@@ -149,6 +170,7 @@ export class Conversation<in out In, in out Out, in Request> {
       Cause.failureOption(cause),
       () => new TransportError({ reason: "Write", cause: Cause.squash(cause) })
     )
+    this.#sendingNow = []
     for (const { resume } of outgoing) resume(Effect.fail(error))
   }
 
@@ -209,7 +231,8 @@ export class Conversation<in out In, in out Out, in Request> {
     this.#closed ??= closed
     this.#events.end(failure)
     this.#sender?.unsafeInterruptAsFork(FiberId.none)
-    for (const { resume } of this.#outbox.splice(0)) resume(closed)
+    for (const { resume } of [...this.#sendingNow, ...this.#outbox.splice(0)]) resume(closed)
+    this.#sendingNow = []
     for (const { resume } of this.#pairing.clear()) resume(closed)
   }
 }

@@ -7,6 +7,7 @@ import type { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
 import { firstOf } from "../time/firstOf.js"
 import { deadline } from "../time/turn.js"
+import { wait } from "../time/wait.js"
 import { linger } from "../transports/receiveBuffer.js"
 
 type Failure = FrameError | TransportError
@@ -112,15 +113,21 @@ export class Events<in out A> {
   }
 
   get #arrival(): Effect.Effect<void> {
-    return Effect.async((resume) => {
-      if (this.#arrived.length > 0 || this.#end !== undefined) return resume(Effect.void)
-      this.#wake = () => {
+    return wait((resume) => {
+      if (this.#arrived.length > 0 || this.#end !== undefined) {
+        resume(Effect.void)
+        return undefined
+      }
+      const wake = () => {
         this.#wake = undefined
         resume(Effect.void)
       }
-      return Effect.sync(() => {
-        this.#wake = undefined
-      })
+      this.#wake = wake
+      return {
+        cancel: Effect.sync(() => {
+          if (this.#wake === wake) this.#wake = undefined
+        })
+      }
     })
   }
 }

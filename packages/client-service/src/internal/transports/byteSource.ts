@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
 import { makeFork } from "../fork.js"
+import { wait } from "../time/wait.js"
 
 type Bytes = Stream.Stream<Uint8Array, TransportError>
 
@@ -63,17 +64,22 @@ class StreamSource implements ByteSource {
 
   get arrival(): Effect.Effect<void, TransportError> {
     return Effect.flatMap(makeFork<never>(), (fork) =>
-      Effect.async((resume) => {
-        if (this.#chunks.length > 0 || this.#end !== undefined) return resume(Effect.void)
-        if (this.#wake !== undefined) return resume(new TransportError({ reason: "Busy" }))
+      wait<void, TransportError, never>((resume) => {
+        const isThere = this.#chunks.length > 0 || this.#end !== undefined
+        if (isThere || this.#wake !== undefined) {
+          resume(isThere ? Effect.void : new TransportError({ reason: "Busy" }))
+          return undefined
+        }
         this.#wake = resume
         if (!this.#isRunning) {
           this.#isRunning = true
           fork.now(this.#run)
         } else this.#pull?.()
-        return Effect.sync(() => {
-          if (this.#wake === resume) this.#wake = undefined
-        })
+        return {
+          cancel: Effect.sync(() => {
+            if (this.#wake === resume) this.#wake = undefined
+          })
+        }
       })
     )
   }

@@ -9,6 +9,7 @@ import { TransportError } from "../../Transport.js"
 import type { Status } from "../connection/attemptStatus.js"
 import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
+import { wait } from "../time/wait.js"
 import { type ByteSource, setSource } from "./byteSource.js"
 
 /** Milliseconds that a reader has to come back where no option tells, and a peer to close as well. */
@@ -139,9 +140,11 @@ export class ReceiveBuffer<E> implements ByteSource {
 
   // Who takes by itself reads only while it waits: no interruption between two of its steps can leave it reading for ever.
   get arrival(): Effect.Effect<void, TransportError> {
-    return Effect.async((resume) => {
-      if (this.#isRead) return resume(new TransportError({ reason: "Busy" }))
-      if (this.#length > 0 || this.#end !== undefined) return resume(Effect.void)
+    return wait<void, TransportError, never>((resume) => {
+      if (this.#isRead || this.#length > 0 || this.#end !== undefined) {
+        resume(this.#isRead ? new TransportError({ reason: "Busy" }) : Effect.void)
+        return undefined
+      }
       this.#isRead = true
       const wake = () => {
         this.#wake = undefined
@@ -150,11 +153,13 @@ export class ReceiveBuffer<E> implements ByteSource {
       }
       this.#wake = wake
       this.#letGo()
-      return Effect.sync(() => {
-        if (this.#wake !== wake) return
-        this.#wake = undefined
-        this.#isRead = false
-      })
+      return {
+        cancel: Effect.sync(() => {
+          if (this.#wake !== wake) return
+          this.#wake = undefined
+          this.#isRead = false
+        })
+      }
     })
   }
 
@@ -177,16 +182,22 @@ export class ReceiveBuffer<E> implements ByteSource {
 
   // A chunk is taken by the fiber that reads, and not by what wakes it: an interruption in between loses none.
   get #more(): Effect.Effect<void> {
-    return Effect.async((resume) => {
-      if (this.#length > 0 || this.#end !== undefined) return resume(Effect.void)
-      this.#wake = () => {
+    return wait((resume) => {
+      if (this.#length > 0 || this.#end !== undefined) {
+        resume(Effect.void)
+        return undefined
+      }
+      const wake = () => {
         this.#wake = undefined
         resume(Effect.void)
       }
+      this.#wake = wake
       this.#letGo()
-      return Effect.sync(() => {
-        this.#wake = undefined
-      })
+      return {
+        cancel: Effect.sync(() => {
+          if (this.#wake === wake) this.#wake = undefined
+        })
+      }
     })
   }
 
