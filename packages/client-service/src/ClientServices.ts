@@ -143,7 +143,7 @@ export const layer: Layer.Layer<ClientServices> = /* @__PURE__ */ Layer.suspend(
 export const layerWith = ({ describe = errorTypeOf, list = "all" }: Options): Layer.Layer<ClientServices> =>
   Layer.effectContext(
     Effect.map(Effect.clock, (clock) => {
-      const { register, services } = make(clock, describe)
+      const { register, services } = make(clock, orClass(describe))
       return Context.make(ClientServices, services).pipe(Context.add(Registry, { register, isWanted: list === "all" }))
     })
   )
@@ -194,6 +194,17 @@ const listed = <A, E, R>(self: Layer.Layer<A, E, R> | Effect.Effect<A, E, R>, is
     ? Effect.provideServiceEffect(self, Registry, registry)
     : Layer.provide(self, Layer.effect(Registry, registry))
 }
+
+// What it throws is no reason for a service to stand still.
+const orClass =
+  (describe: (cause: Cause.Cause<unknown>) => string) =>
+  (cause: Cause.Cause<unknown>): string => {
+    try {
+      return describe(cause)
+    } catch {
+      return errorTypeOf(cause)
+    }
+  }
 
 /** How many states of a service are kept. */
 const most = 100

@@ -167,14 +167,17 @@ const checkOf = ({ current, name, transitions }: ClientServices.Listed, isUp: bo
     status: statusOf(isUp),
     data: {
       state,
-      since: new Date(at).toISOString(),
+      since: isoOf(at),
       attempt,
       failures,
-      ...(retryAt === undefined ? {} : { nextAttempt: new Date(retryAt).toISOString() }),
+      ...(retryAt === undefined ? {} : { nextAttempt: isoOf(retryAt) }),
       ...(lastCause === undefined ? {} : { lastCause })
     }
   }
 }
+
+// Dates have an end, and throw beyond it.
+const isoOf = (millis: number): string => new Date(Math.min(millis, 8.64e15)).toISOString()
 
 const servingOf =
   (service: string) =>

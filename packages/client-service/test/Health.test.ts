@@ -1,7 +1,15 @@
 import { HttpApp, HttpRouter } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Context, Effect, Fiber, Layer, Schedule, Stream, TestClock } from "effect"
-import { ClientService, ClientServiceMap, ClientServices, Endpoint, TestEndpoint } from "effect-client-service"
+import {
+  ClientService,
+  ClientServiceMap,
+  ClientServices,
+  Endpoint,
+  RetryPolicy,
+  Telemetry,
+  TestEndpoint
+} from "effect-client-service"
 import * as Health from "effect-client-service/Health"
 import { awaitState, settle } from "./support/fixture.js"
 
@@ -267,6 +275,52 @@ describe("Health", () => {
       yield* settle
       expect(seen).toEqual(["NOT_SERVING", "SERVING", "NOT_SERVING"])
       yield* Fiber.interrupt(watching)
+    }).pipe(Effect.provide(Health.layer))
+  )
+})
+
+describe("a service with an odd failure", () => {
+  const hostile = {
+    get _tag(): string {
+      throw new Error("do not look")
+    }
+  }
+
+  it.scoped("goes on, and tells nothing of an error that throws when it is looked at", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, typeof hostile>()
+      const service = yield* ClientService.make({ endpoint: server.endpoint, retryPolicy: Schedule.spaced("1 second") })
+      yield* service.start
+      yield* server.refuse(hostile)
+      yield* settle
+      expect((yield* Health.ready).checks[0]?.data).toMatchObject({ state: "Waiting", lastCause: "_OTHER" })
+      yield* TestClock.adjust("1 second")
+      yield* server.accept("one")
+      yield* settle
+      expect((yield* Health.ready).status).toBe("UP")
+    }).pipe(
+      Effect.provide(
+        ClientServices.layerWith({
+          describe: () => {
+            throw new Error("no words")
+          }
+        })
+      ),
+      Effect.provide(Telemetry.layer)
+    )
+  )
+
+  it.scoped("is told of too if its next attempt is later than dates go", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        retryPolicy: RetryPolicy.fromFunction(() => 1e16)
+      })
+      yield* service.start
+      yield* server.refuse("no")
+      yield* settle
+      expect((yield* Health.ready).checks[0]?.data.nextAttempt).toBe("+275760-09-13T00:00:00.000Z")
     }).pipe(Effect.provide(Health.layer))
   )
 })
