@@ -56,20 +56,23 @@ export const parse = <Part extends string>(
   if (read === undefined || !options.schemes.includes(read.scheme) || read.host === "") {
     return refuse(where, option, "<redacted>", options.expected)
   }
+  // What follows a question mark in a password looks like a query.
+  const mayTell = !read.search.includes("@")
   const query: { [Name in Part]?: string } = {}
   for (const [name, value] of read.query) {
     const part = options.query.find((part) => part === name)
     if (part === undefined) {
       const known = options.query.length === 0 ? "a query" : `query parts but ${options.query.join(", ")}`
-      return refuse(where, option, `?${name}=`, `without ${known}`)
+      return refuse(where, option, mayTell ? `?${name}=` : "<redacted>", `without ${known}`)
     }
     if (query[part] !== undefined) return refuse(where, option, `?${name}=`, "with each query part once")
     query[part] = value
   }
-  return { ...read, query }
+  const { search: _, ...said } = read
+  return { ...said, query }
 }
 
-const decoded = ({ hash, hostname, password, pathname, port, protocol, searchParams, username }: URL) => {
+const decoded = ({ hash, hostname, password, pathname, port, protocol, search, searchParams, username }: URL) => {
   if (hash !== "" || pathname.includes("/", 1)) return undefined
   const query: Array<readonly [string, string]> = []
   searchParams.forEach((value, name) => void query.push([name, value]))
@@ -80,6 +83,7 @@ const decoded = ({ hash, hostname, password, pathname, port, protocol, searchPar
     username: username === "" ? undefined : decodeURIComponent(username),
     password: password === "" ? undefined : Redacted.make(decodeURIComponent(password)),
     path: pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : undefined,
+    search,
     query
   }
 }

@@ -38,6 +38,8 @@ describe("the URL of a server", () => {
     ["me:secret@host", "<redacted>"],
     ["bus://me:secret@host:99999", "<redacted>"],
     ["bus://me:%ff@host/secret", "<redacted>"],
+    ["bus://me:1?secret@host", "<redacted>"],
+    ["bus://me:1?secret=1@host", "<redacted>"],
     ["bus://me:secret@host#there", "<redacted>"],
     ["bus://me:secret@host/line/1", "<redacted>"],
     ["bus://me:secret@host?drive=secret", "?drive="],
