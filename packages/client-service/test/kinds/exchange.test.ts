@@ -15,6 +15,7 @@ import {
 import fc from "fast-check"
 import { awaitState, settle } from "../support/fixture.js"
 import { transports } from "../support/received.js"
+import { day, withWallClock } from "../support/wallClock.js"
 
 const isEvent = (line: string): line is `*${string}` => line.startsWith("*")
 
@@ -529,5 +530,24 @@ describe("an exchange that is cut short", () => {
         }
       }
     })
+  )
+
+  // Kind 6
+  it.scoped("waits no day for the reader of the events, when somebody sets the clock back", () =>
+    withWallClock((wallClock) =>
+      Effect.gen(function* () {
+        const { end, losses, receive } = yield* over((framed) => Exchange.inOrder(framed, { isEvent }))
+        receive("*event\n")
+        yield* settle
+        end()
+        yield* settle
+        wallClock.ahead = -day
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        expect(losses).toHaveLength(1)
+      })
+    )
   )
 })

@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import type { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
 import { firstOf } from "../time/firstOf.js"
+import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
 import { wait } from "../time/wait.js"
 import { linger } from "../transports/receiveBuffer.js"
@@ -62,19 +63,20 @@ export class Events<in out A> {
   end(error: Failure | undefined): void {
     if (this.#end !== undefined) return
     this.#end = { error }
-    if (this.#isRead || this.#bytes > 0) this.#since = this.#clock.unsafeCurrentTimeMillis()
+    if (this.#isRead || this.#bytes > 0) this.#since = monotonic(this.#clock)
     this.#wake?.()
   }
 
   /** Waits until the reader has come to the end, or has not come back for too long. */
   get readOut(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const left = this.#isReadOut ? 0 : this.#since + linger - this.#clock.unsafeCurrentTimeMillis()
+      const left = this.#isReadOut ? 0 : this.#since + linger - monotonic(this.#clock)
       if (left <= 0) return Effect.void
       const reached = Effect.async<void>((resume) => {
         this.#onReadOut = () => resume(Effect.void)
+        if (this.#isReadOut) resume(Effect.void)
       })
-      return Effect.zipRight(firstOf(reached, deadline(Math.min(left, linger))), this.readOut)
+      return Effect.zipRight(firstOf(reached, deadline(left)), this.readOut)
     })
   }
 
@@ -102,7 +104,7 @@ export class Events<in out A> {
     const first = this.#left.pop()
     if (first !== undefined) {
       this.#bytes -= first[1]
-      this.#since = this.#clock.unsafeCurrentTimeMillis()
+      this.#since = monotonic(this.#clock)
       this.#taken()
       return Channel.flatMap(Channel.write(Chunk.of(first[0])), this.#read)
     }
