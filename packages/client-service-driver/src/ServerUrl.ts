@@ -39,8 +39,9 @@ export interface Options<Part extends string> {
 
 /**
  * Reads a URL such as `scheme://[username[:password]@]host[:port][/path][?query]`. Refuses one without a host, of another
- * scheme, with a path of several parts, and with a part of the query that is not known, by the name of that part: to leave it out would be to do something
- * else than what is asked. The error tells nothing else of the URL, since that may be next to the password.
+ * scheme, with a path of several parts, and with a part of the query that is not known, by the name of that part: to leave
+ * it out would be to do something else than what is asked. The error tells nothing else of the URL, since that may be next
+ * to the password.
  *
  * @since 0.1.0
  * @category constructors
