@@ -187,7 +187,7 @@ const listener =
     try {
       onStderr(chunk)
     } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error))
+      process.emitWarning(error instanceof Error ? error : new Error("onStderr has thrown", { cause: error }))
     }
   }
 
