@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { type Duration, Effect, Fiber, Schedule, Stream, TestClock } from "effect"
-import { ClientService, Incoming, RetryPolicy, TestEndpoint } from "effect-client-service"
+import { ClientService, Incoming, RetryPolicy, Telemetry, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "../support/fixture.js"
 import { withLogs } from "../support/logs.js"
 import { metricsOf } from "../support/metrics.js"
@@ -172,13 +172,13 @@ for (const [direction, millis] of [
       withWallClock((wallClock) =>
         Effect.gen(function* () {
           const name = `lifetime, ${direction}`
-          const { server, service } = yield* make({ name })
+          const { server, service } = yield* Effect.provide(make({ name }), Telemetry.layer)
           yield* server.accept("first")
           yield* awaitState(service, "Connected")
           yield* TestClock.adjust(500)
           wallClock.ahead = millis
           yield* service.stop
-          expect(yield* metricsOf(name)).toMatchObject({ connection_lifetime_millis: [1, 500] })
+          expect(yield* metricsOf(name)).toMatchObject({ "connection.duration": [1, 0.5] })
         })
       )
     )
