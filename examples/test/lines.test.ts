@@ -12,8 +12,9 @@ const over = (questions: number, texts: Stream.Stream<string>) =>
     let sent = 0
     const transport: Transport.Transport = {
       incoming: Stream.map(Stream.concat(Stream.execute(asked.await), texts), (text) => Buffer.from(text)),
-      write: () => {
-        sent += 1
+      write: (chunk) => {
+        // Those that are asked at once are sent at once.
+        sent += String(chunk).split("\n").length - 1
         return sent === questions ? Effect.asVoid(asked.open) : Effect.void
       },
       end: Effect.void,

@@ -1,5 +1,10 @@
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
-  test: { name: "client-service", include: ["test/**/*.test.ts"], testTimeout: 120_000 }
+  test: {
+    name: "client-service",
+    include: ["test/**/*.test.ts"],
+    setupFiles: ["test/support/eventLoop.ts"],
+    testTimeout: 120_000
+  }
 })
