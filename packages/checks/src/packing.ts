@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { type Package, readManifest, root, run, runBin } from "./workspace.js"
 
@@ -9,8 +9,15 @@ export interface Packed {
   readonly content: string
 }
 
-/** Builds packages, as `pack` takes them. */
+/** Builds packages, as `pack` takes them: without what an earlier build has left of sources that there are no more. */
 export const build = async (packages: ReadonlyArray<Package>): Promise<void> => {
+  for (const { directory } of packages) {
+    const dist = join(directory, "dist")
+    for (const file of existsSync(dist) ? readdirSync(dist, { recursive: true, encoding: "utf8" }) : []) {
+      const source = file.replace(/\.(?:js|d\.ts)(?:\.map)?$/, ".ts")
+      if (source !== file && !existsSync(join(directory, "src", source))) rmSync(join(dist, file))
+    }
+  }
   await runBin("tsc", ["-b", ...packages.map(({ directory }) => join(directory, "tsconfig.src.json"))], root)
 }
 
