@@ -4,6 +4,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import ts from "typescript"
+import { aligned } from "./aligned.js"
 import { compareVersions, satisfies } from "./semver.js"
 import { none, readManifest, root, run, temporaryDirectory } from "./workspace.js"
 
@@ -180,18 +181,6 @@ function rewrite(file: string, change: (text: string) => string): void {
 function plain(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escapes of colours are such characters.
   return text.replace(/\u001b\[[\d;]*m/g, "")
-}
-
-function aligned(rows: ReadonlyArray<ReadonlyArray<string>>): string {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
 }
 
 function first<A>(values: ReadonlyArray<A>): A {

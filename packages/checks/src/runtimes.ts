@@ -4,6 +4,7 @@
 // `npm run test:runtimes -- node-24 bun`.
 import { join } from "node:path"
 import { Effect } from "effect"
+import { aligned } from "./aligned.js"
 import { makeProject, type Project } from "./runtimes/project.js"
 import { type Runtime, runtimes, type Taken } from "./runtimes/runtimes.js"
 import { type Servers, startServers } from "./runtimes/servers.js"
@@ -153,16 +154,4 @@ function shortened(text: string): string {
 function markdown(rows: ReadonlyArray<ReadonlyArray<string>>): string {
   const [head = [], ...rest] = rows
   return [head, head.map(() => "---"), ...rest].map((row) => `| ${row.join(" | ")} |`).join("\n")
-}
-
-function aligned(rows: ReadonlyArray<ReadonlyArray<string>>): string {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
 }
