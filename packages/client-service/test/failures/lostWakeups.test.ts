@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Fiber, FiberId, Schedule, TestClock } from "effect"
 import { ClientService, Endpoint, type RetryPolicy, TestEndpoint } from "effect-client-service"
-import { awaitState, makeFixture, settle } from "../support/fixture.js"
-import { acceptAll, counts, drop, everySecond, halfOpen, held, make, stateTags, turn } from "./support.js"
+import { awaitState, makeFixture, settle, stateTags } from "../support/fixture.js"
+import { acceptAll, counts, drop, everySecond, halfOpen, held, make, turn } from "./support.js"
 import { World } from "./world.js"
 
 describe("lost wake-ups and stuck states", () => {

@@ -3,22 +3,10 @@ import { runInNewContext } from "node:vm"
 import { Duration, Effect, type Scope, Stream } from "effect"
 import { ClientService, Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { FiberCensus } from "../properties/fiberCensus.js"
-import type { StateTag } from "../support/fixture.js"
 
 export type Service = ClientService.ClientService<string, string>
 
 export const everySecond = RetryPolicy.fromFunction(() => "1 second")
-
-export const stateTags: ReadonlyArray<StateTag> = [
-  "Init",
-  "Connecting",
-  "Connected",
-  "Waiting",
-  "Disconnecting",
-  "Restarting",
-  "Stopped",
-  "Exhausted"
-]
 
 /**
  * A service over a test endpoint, that retries every second unless told otherwise; what was open at a time, an attempt

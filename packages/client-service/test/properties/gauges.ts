@@ -1,7 +1,6 @@
 import { Effect, Layer, Metric, MetricLabel } from "effect"
-import { type ConnectionState, Telemetry } from "effect-client-service"
-
-type Tag = ConnectionState.ConnectionState<unknown>["_tag"]
+import { Telemetry } from "effect-client-service"
+import { type StateTag, stateTags } from "../support/fixture.js"
 
 const label = MetricLabel.make("test", "properties")
 
@@ -11,17 +10,6 @@ const telemetry = Effect.runSync(Effect.scoped(Layer.build(Telemetry.layer)))
 /** Has a service counted by the metrics that are read here. */
 export const measured = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tagMetrics(Effect.provide(effect, telemetry), label.key, label.value)
-
-const tags: ReadonlyArray<Tag> = [
-  "Init",
-  "Connecting",
-  "Connected",
-  "Waiting",
-  "Disconnecting",
-  "Restarting",
-  "Stopped",
-  "Exhausted"
-]
 
 const reader = (name: string, ...labels: ReadonlyArray<MetricLabel.MetricLabel>): (() => number) => {
   const counter = Metric.counter(`client_service.${name}`)
@@ -35,7 +23,7 @@ const readers = {
   waiters: reader("waiters")
 }
 
-const statuses = tags.map((tag) => [tag, reader("status", MetricLabel.make("state", tag.toLowerCase()))] as const)
+const statuses = stateTags.map((tag) => [tag, reader("status", MetricLabel.make("state", tag.toLowerCase()))] as const)
 
 /** What the gauges have to say. */
 export type Gauges = Readonly<Record<keyof typeof readers, number>>
@@ -47,7 +35,7 @@ export class GaugeReader {
   )
 
   /** Tells what is wrong with the states that the service is in. */
-  checkStatus(expected: Tag | undefined): ReadonlyArray<string> {
+  checkStatus(expected: StateTag | undefined): ReadonlyArray<string> {
     return statuses.flatMap(([tag, read]) => {
       const value = this.read(read)
       return value === (tag === expected ? 1 : 0) ? [] : [`the status of ${tag} is ${value} while ${expected}`]

@@ -3,6 +3,17 @@ import { ClientService, type ConnectionState, TestEndpoint } from "effect-client
 
 export type StateTag = ConnectionState.ConnectionState<unknown>["_tag"]
 
+export const stateTags: ReadonlyArray<StateTag> = [
+  "Init",
+  "Connecting",
+  "Connected",
+  "Waiting",
+  "Disconnecting",
+  "Restarting",
+  "Stopped",
+  "Exhausted"
+]
+
 /** Lets every fiber that can go on do so. */
 export const settle = Effect.repeatN(Effect.yieldNow(), 50)
 
