@@ -52,29 +52,30 @@ export const checkReliability = async (report: Report): Promise<void> => {
 /** The tests of failures. */
 export const failureTests = (): ReadonlyArray<MarkedTest> => readFailures().failures.flatMap(({ tests }) => tests)
 
-/** Puts the tables of the failures and of their kinds into the text of the document. */
+/** Puts the table of the failures and the list of their kinds into the text of the document. */
 export const withTable = (text: string): string => {
   const failures = readFailures().failures.map(({ failure, number, reported, tests }) => [
     String(number),
     failure,
     reported.map(link).join(", "),
-    links(tests)
+    tests.map(linkOf).join("; ")
   ])
-  const kinds = readKinds().failures.map(({ failure, tests }) => [failure, links(tests)])
+  const kinds = readKinds().failures.map(
+    ({ failure, tests }) => `- ${failure}\n${tests.map((test) => `  - ${linkOf(test)}\n`).join("")}`
+  )
   return [
-    ["table", ["", "what goes wrong", "reported at", "our test"], failures] as const,
-    ["table of kinds", ["what goes wrong", "our tests"], kinds] as const
-  ].reduce((text, [name, head, rows]) => {
+    ["table", table([["", "what goes wrong", "reported at", "our test"], ...failures])] as const,
+    ["list of kinds", kinds.join("")] as const
+  ].reduce((text, [name, content]) => {
     const pattern = new RegExp(
       `(<!-- The ${name} is written by .*? -->\\n)[\\s\\S]*?(<!-- The end of the ${name} -->\\n)`
     )
     if (!pattern.test(text)) throw new Error(`${fromRoot(document)} has no place for the ${name}`)
-    return text.replace(pattern, (_, begin, end) => `${begin}\n${table([head, ...rows])}\n${end}`)
+    return text.replace(pattern, (_, begin, end) => `${begin}\n${content}\n${end}`)
   }, text)
 }
 
-const links = (tests: ReadonlyArray<MarkedTest>): string =>
-  tests.map(({ file, title }) => `[${title}](${relative(join(document, ".."), file)})`).join("; ")
+const linkOf = ({ file, title }: MarkedTest): string => `[${title}](${relative(join(document, ".."), file)})`
 
 // Aligned, as the formatter wants it.
 const table = (cells: ReadonlyArray<ReadonlyArray<string>>): string => {
