@@ -1,0 +1,122 @@
+import { spawnSync } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
+import { join, relative } from "node:path"
+import { pathToFileURL } from "node:url"
+import type { Report } from "./Report.js"
+import { failureTests, type MarkedTest } from "./reliability.js"
+import { none, root, temporaryDirectory } from "./workspace.js"
+
+/**
+ * Runs all tests, and once more, by themselves, the files of those that failed. A test that passes then counts as passed,
+ * and is named as unsteady with what it failed with: it is worth a look, and was told by a machine that had other things
+ * to do.
+ */
+export async function runTests(report: Report): Promise<void> {
+  // More than there are processors, since many tests wait for servers and for other programs.
+  const first = vitest("results", [`--maxWorkers=${Math.ceil(1.5 * availableParallelism())}`])
+  const failures = failuresOf(first.files)
+  const isWorthAnother = first.files.length > 0 && failures.length > 0 && failures.length <= mostToRepeat
+  const again = isWorthAnother
+    ? vitest("results-again", ["--maxWorkers=1", ...new Set(failures.map(({ file }) => relative(root, file)))]).files
+    : []
+  const isUnsteady = (failure: Failure) => again.some((file) => passesIn(file, failure))
+  const failed = failures.filter((failure) => !isUnsteady(failure))
+  const unsteady = failures.filter(isUnsteady)
+  for (const { file, message, title } of unsteady)
+    console.log(`unsteady, and passed by itself: ${relative(root, file)}: ${title}\n  ${message}`)
+  for (const { file, message, title } of failed) console.log(`FAIL  ${relative(root, file)}: ${title}\n  ${message}`)
+  report.add({
+    passed: first.passed + unsteady.length,
+    failed: failed.length,
+    skipped: first.skipped
+  })
+
+  const { default: projects }: Workspace = await import(pathToFileURL(join(root, "vitest.workspace.ts")).href)
+  const problems = [
+    ...(first.status !== 0 && failures.length === 0
+      ? [`vitest ended with ${first.status}, though no test failed`]
+      : []),
+    ...projects
+      .filter((project) => !first.files.some((file) => isPassedIn(join(root, project), file)))
+      .map((project) => `not one test of ${project} passed`),
+    ...failureTests()
+      .filter((test) => !first.files.some((file) => hasRun(test, file)))
+      .map(({ title }) => `the test of a failure was not run: ${title}`)
+  ]
+  // Said only when it is so: the last words are those of the tests.
+  if (problems.length > 0) await report.check("every project has tests", () => none(problems))
+}
+
+/** Of more than these, the cause is not the machine. */
+const mostToRepeat = 10
+
+/** A test that failed, or a file that did before any of its tests ran. */
+interface Failure {
+  readonly file: string
+  readonly title: string
+  readonly message: string
+}
+
+const vitest = (name: string, args: ReadonlyArray<string>) => {
+  const output = join(temporaryDirectory(), `${name}.json`)
+  const { status } = spawnSync(
+    join(root, "node_modules/.bin/vitest"),
+    ["run", ...args, "--reporter=default", "--reporter=json", `--outputFile.json=${output}`],
+    { cwd: root, stdio: ["ignore", "inherit", "inherit"] }
+  )
+  const results: VitestResults | undefined = existsSync(output) ? JSON.parse(readFileSync(output, "utf8")) : undefined
+  return {
+    status,
+    files: results?.testResults ?? [],
+    passed: results?.numPassedTests ?? 0,
+    skipped: (results?.numPendingTests ?? 0) + (results?.numTodoTests ?? 0)
+  }
+}
+
+const wholeFile = "the file itself"
+
+const failuresOf = (files: ReadonlyArray<TestFile>): ReadonlyArray<Failure> =>
+  files.flatMap(({ assertionResults, message, name, status }) => {
+    const failed = assertionResults.filter((test) => test.status === "failed")
+    return failed.length === 0 && status === "failed"
+      ? [{ file: name, title: wholeFile, message: firstLine(message) }]
+      : failed.map((test) => ({ file: name, title: test.fullName, message: firstLine(test.failureMessages?.[0]) }))
+  })
+
+const passesIn = (file: TestFile, { file: name, title }: Failure): boolean =>
+  file.name === name &&
+  (title === wholeFile
+    ? file.status === "passed" && file.assertionResults.length > 0
+    : file.assertionResults.some(({ fullName, status }) => fullName === title && status === "passed"))
+
+const firstLine = (text: string | undefined): string => text?.split("\n")[0] ?? ""
+
+const isPassedIn = (directory: string, file: TestFile): boolean =>
+  file.name.startsWith(`${directory}/`) && file.assertionResults.some(({ status }) => status === "passed")
+
+const hasRun = ({ file, title }: MarkedTest, { assertionResults, name }: TestFile): boolean =>
+  name === file && assertionResults.some((test) => test.title === title && /^(passed|failed)$/.test(test.status))
+
+interface Workspace {
+  readonly default: ReadonlyArray<string>
+}
+
+interface VitestResults {
+  readonly numPassedTests: number
+  readonly numPendingTests: number
+  readonly numTodoTests: number
+  readonly testResults: ReadonlyArray<TestFile>
+}
+
+interface TestFile {
+  readonly name: string
+  readonly status: string
+  readonly message?: string
+  readonly assertionResults: ReadonlyArray<{
+    readonly title: string
+    readonly fullName: string
+    readonly status: string
+    readonly failureMessages?: ReadonlyArray<string>
+  }>
+}
