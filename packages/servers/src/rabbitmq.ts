@@ -77,7 +77,8 @@ export const make = (
       home: joined?.home ?? directory,
       mapperPort: joined?.mapperPort ?? (yield* serverProcess.freePort)
     }
-    const distribution = "-kernel inet_dist_use_interface {127,0,0,1}"
+    // Without waiting in a loop for what comes next, which takes the processor from the tests.
+    const erlang = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
     const env = {
       HOME: node.home,
       ERL_EPMD_PORT: String(node.mapperPort),
@@ -92,8 +93,8 @@ export const make = (
       RABBITMQ_CONFIG_FILE: join(directory, "rabbitmq.conf"),
       RABBITMQ_CONF_ENV_FILE: join(directory, "rabbitmq-env.conf"),
       RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, "enabled_plugins"),
-      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: distribution,
-      RABBITMQ_CTL_ERL_ARGS: distribution,
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: erlang,
+      RABBITMQ_CTL_ERL_ARGS: erlang,
       // So that the process is the server, not a script that waits for it.
       RUNNING_UNDER_SYSTEMD: "true"
     }
