@@ -125,7 +125,12 @@ export interface ByIdOptions<in In, out Out, in Request> extends Options {
   readonly request: (id: number, request: Request) => Out
   /** The id of the request that a message answers. A message without one is an event. */
   readonly idOf: (message: In) => number | undefined
-  /** The highest id, after which they begin at 1 again. Default 2,147,483,647. */
+  /**
+   * The highest id, after which they begin at 1 again. Default 2,147,483,647.
+   *
+   * An id is not used again before its answer has come, though its caller may have left. While all are in use, `ask` fails
+   * with a `FrameError` of reason `Unencodable`.
+   */
   readonly maxId?: number | undefined
 }
 

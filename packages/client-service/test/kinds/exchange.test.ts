@@ -186,6 +186,103 @@ describe("an exchange by id", () => {
   )
 })
 
+describe("an exchange by few ids", () => {
+  const few = (maxId: number) => over((framed) => byId(framed, { maxId }))
+
+  // Kind 14
+  it.scoped("an id whose caller has left is not used again before its answer has come", () =>
+    Effect.gen(function* () {
+      const { exchange, lines, losses, receive } = yield* few(2)
+      const left = yield* Effect.fork(exchange.ask("left"))
+      yield* settle
+      yield* Fiber.interrupt(left)
+      for (const text of ["a", "b", "c"]) {
+        const asking = yield* Effect.fork(exchange.ask(text))
+        yield* settle
+        expect(lines().at(-1)).toBe(`2:${text}`)
+        receive(`2:${text.toUpperCase()}\n`)
+        expect(yield* Fiber.join(asking)).toBe(`2:${text.toUpperCase()}`)
+      }
+      receive("1:late\n")
+      yield* settle
+      const next = yield* Effect.fork(exchange.ask("next"))
+      yield* settle
+      expect([lines(), next.unsafePoll()]).toEqual([["1:next"], null])
+      receive("1:NEXT\n")
+      expect(yield* Fiber.join(next)).toBe("1:NEXT")
+      expect(losses).toEqual([])
+    })
+  )
+
+  // Kind 14
+  it.scoped("ids of callers who have left are in use, and fail who finds no other", () =>
+    Effect.gen(function* () {
+      const { exchange, receive } = yield* few(2)
+      const asking = yield* Effect.forEach(["a", "b"], (text) => Effect.fork(exchange.ask(text)))
+      yield* settle
+      yield* Fiber.interruptAll(asking)
+      expect(yield* Effect.flip(exchange.ask("c"))).toMatchObject({ _tag: "FrameError", reason: "Unencodable" })
+      receive("2:B\n")
+      yield* settle
+      const next = yield* Effect.fork(exchange.ask("next"))
+      yield* settle
+      receive("1:A\n2:NEXT\n")
+      expect(yield* Fiber.join(next)).toBe("2:NEXT")
+    })
+  )
+
+  // Kind 14
+  it.scoped("an id whose caller has left before it was sent is free", () =>
+    Effect.gen(function* () {
+      const gate = yield* Effect.makeLatch()
+      const { exchange, lines } = yield* over((framed) => byId(framed, { maxId: 1 }), gate.await)
+      yield* Effect.fork(exchange.tell("begin"))
+      yield* settle
+      const unsent = yield* Effect.fork(exchange.ask("unsent"))
+      yield* settle
+      yield* Fiber.interrupt(unsent)
+      yield* gate.open
+      yield* settle
+      expect(yield* Effect.flip(exchange.ask("a\nb"))).toMatchObject({ reason: "Unencodable" })
+      yield* Effect.fork(exchange.ask("sent"))
+      yield* settle
+      expect(lines()).toEqual(["begin", "1:sent"])
+    })
+  )
+
+  // Kind 14
+  it.scoped("callers never get the answer of another, whoever leaves", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.tuple(fc.constantFrom("ask", "leave", "answer"), fc.nat({ max: 3 })), { maxLength: 60 }),
+          (steps) =>
+            Effect.gen(function* () {
+              const { exchange, lines, losses, receive } = yield* few(3)
+              const asking: Array<Fiber.RuntimeFiber<string, unknown>> = []
+              const unanswered: Array<string> = []
+              for (const [step, n] of steps) {
+                if (step === "ask") asking.push(yield* Effect.fork(exchange.ask(`${asking.length}`)))
+                const fiber = asking[asking.length - 1 - n]
+                if (step === "leave" && fiber !== undefined) yield* Fiber.interrupt(fiber)
+                const answered = step === "answer" ? unanswered.splice(n, 1) : []
+                receive(...answered.map((line) => `${line}\n`))
+                yield* settle
+                unanswered.push(...lines())
+              }
+              asking.forEach((fiber, index) => {
+                const exit = fiber.unsafePoll()
+                if (exit !== null && Exit.isSuccess(exit)) expect(exit.value.split(":")[1]).toBe(`${index}`)
+              })
+              expect(losses).toEqual([])
+            }).pipe(Effect.scoped, Effect.runPromise)
+        ),
+        { numRuns: 50 }
+      )
+    )
+  )
+})
+
 const both = {
   "in order": (framed: Framing.Framed<string>) => Exchange.inOrder(framed, { isEvent }),
   "by id": (framed: Framing.Framed<string>) => byId(framed)

@@ -98,11 +98,17 @@ export class InOrder<in out In, in out Out> implements Pairing<In, Out, Out> {
   }
 }
 
+/**
+ * An id is in use until its answer has come, whether or not its caller waits for it: a late answer would be taken for that of
+ * the next who has it.
+ */
 export class ById<in out In, in out Out, in out Request> implements Pairing<In, Out, Request> {
   readonly #request: (id: number, request: Request) => Out
   readonly #idOf: (message: In) => number | undefined
   readonly #maxId: number
   readonly #calls = new Map<number, Call<In>>()
+  /** The ids of callers who have left without their answer. */
+  readonly #left = new Set<number>()
   #last = 0
   /** The highest that was given away. */
   #highest = 0
@@ -122,11 +128,11 @@ export class ById<in out In, in out Out, in out Request> implements Pairing<In, 
   }
 
   add(call: Call<In>, request: Request): Out {
-    if (this.size >= this.#maxId) {
+    if (this.#calls.size + this.#left.size >= Math.min(this.#maxId, most)) {
       throw new FrameError({ reason: "Unencodable", cause: new Error(`all ${this.#maxId} ids are in use`) })
     }
     do this.#last = this.#last === this.#maxId ? 1 : this.#last + 1
-    while (this.#calls.has(this.#last))
+    while (this.#calls.has(this.#last) || this.#left.has(this.#last))
     call.id = this.#last
     this.#highest = Math.max(this.#highest, call.id)
     const message = this.#request(call.id, request)
@@ -135,7 +141,9 @@ export class ById<in out In, in out Out, in out Request> implements Pairing<In, 
   }
 
   leave(call: Call<In>): void {
-    if (this.#calls.get(call.id) === call) this.#calls.delete(call.id)
+    if (this.#calls.get(call.id) !== call) return
+    this.#calls.delete(call.id)
+    if (call.isSent) this.#left.add(call.id)
   }
 
   answered(message: In): Call<In> | true | undefined {
@@ -146,12 +154,17 @@ export class ById<in out In, in out Out, in out Request> implements Pairing<In, 
       throw new FrameError({ reason: "Unasked" })
     }
     this.#calls.delete(id)
+    this.#left.delete(id)
     return call
   }
 
   clear(): ReadonlyArray<Call<In>> {
     const calls = [...this.#calls.values()]
     this.#calls.clear()
+    this.#left.clear()
     return calls
   }
 }
+
+/** More ids than anybody has under way, and half of what a Set holds. */
+const most = 2 ** 23
