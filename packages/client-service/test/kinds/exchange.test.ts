@@ -610,6 +610,120 @@ describe("an exchange that is cut short", () => {
   )
 
   // Kind 14
+  it.scoped("what throws has written nothing, and no answer is kept for it", () =>
+    Effect.gen(function* () {
+      for (const [name, make] of Object.entries(both)) {
+        const { receive, transport, written } = yield* transports["a transport"]
+        let throwing = true
+        const write: Transport.Transport["write"] = (chunk) => {
+          if (throwing) throw new Error("out of order")
+          return transport.write(chunk)
+        }
+        const exchange = yield* make(Framing.lines().over({ ...transport, write }))
+        const unsent = yield* Effect.forEach(["1", "2"], (text) => Effect.fork(Effect.flip(exchange.ask(text))))
+        for (const fiber of unsent) expect(yield* Fiber.join(fiber)).toMatchObject({ reason: "Write" })
+        throwing = false
+        const asking = yield* Effect.fork(exchange.ask("3"))
+        yield* settle
+        expect(written).toEqual([name === "by id" ? "3:3\n" : "3\n"])
+        receive(...written)
+        yield* settle
+        expect(asking.unsafePoll(), name).toEqual(Exit.succeed(written[0]?.trim()))
+      }
+    })
+  )
+
+  // Kind 14
+  it.scoped("of messages, those before the one that throws are sent", () =>
+    Effect.gen(function* () {
+      const texts = Framing.transform(Framing.messages(), {
+        decode: (bytes) => Buffer.from(bytes).toString(),
+        encode: (text: string) => text
+      })
+      const { receive, transport, written } = yield* transports["a transport"]
+      const write: Transport.Transport["write"] = (chunk) => {
+        if (chunk === "2") throw new Error("out of order")
+        return transport.write(chunk)
+      }
+      const exchange = yield* Exchange.inOrder(texts.over({ ...transport, write }))
+      const asking = yield* Effect.forEach(["1", "2", "3"], (text) => Effect.fork(Effect.exit(exchange.ask(text))))
+      yield* settle
+      expect(written).toEqual(["1", "3"])
+      receive("one", "three")
+      const [one, two, three] = yield* Effect.forEach(asking, Fiber.join)
+      expect([one, three]).toEqual([Exit.succeed("one"), Exit.succeed("three")])
+      expect(two !== undefined && Exit.isFailure(two)).toBe(true)
+    })
+  )
+
+  // Kind 14
+  it.scoped("sends nothing after a write that failed, of which the peer may have a part, and is lost", () =>
+    Effect.gen(function* () {
+      for (const [name, make] of Object.entries(both)) {
+        const { receive, transport, written } = yield* transports["a transport"]
+        const losses: Array<unknown> = []
+        const refused = new Transport.TransportError({ reason: "Write" })
+        const write: Transport.Transport["write"] = (chunk) =>
+          Effect.zipRight(transport.write(chunk), written.length === 1 ? refused : Effect.void)
+        const exchange = yield* make(Framing.lines().over({ ...transport, write }, { lost: (e) => losses.push(e) }))
+        const first = yield* Effect.fork(exchange.ask("1"))
+        yield* settle
+        const failed = yield* Effect.fork(Effect.flip(exchange.ask("2")))
+        yield* settle
+        const behind = yield* Effect.fork(Effect.flip(exchange.ask("3")))
+        for (const fiber of [failed, behind]) expect(yield* Fiber.join(fiber)).toBe(refused)
+        yield* settle
+        // What the peer says to what it has.
+        receive(...written.map((line) => line.replace("2\n", "two\n")))
+        yield* settle
+        expect(first.unsafePoll(), name).toEqual(Exit.succeed(written[0]?.trim()))
+        expect([written.length, losses]).toEqual([2, []])
+        yield* TestClock.adjust(999)
+        yield* settle
+        expect(losses).toEqual([])
+        yield* TestClock.adjust(1)
+        yield* Effect.repeatN(settle, 2)
+        expect(losses).toEqual([undefined])
+      }
+    })
+  )
+
+  // Kind 14
+  it.scoped("without a service, fails what still waits for its answer a while after a write that failed", () =>
+    Effect.gen(function* () {
+      const { transport, written } = yield* transports["a transport"]
+      const refused = new Transport.TransportError({ reason: "Write" })
+      const write: Transport.Transport["write"] = (chunk) => (written.length === 1 ? refused : transport.write(chunk))
+      const exchange = yield* Exchange.inOrder(Framing.lines().over({ ...transport, write }))
+      const first = yield* Effect.fork(Effect.flip(exchange.ask("1")))
+      yield* settle
+      expect(yield* Effect.flip(exchange.ask("2"))).toBe(refused)
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(first)).toBe(refused)
+    })
+  )
+
+  // Kind 14
+  it.scoped("goes on when a transport says that its sending side has ended", () =>
+    Effect.gen(function* () {
+      const { receive, transport, written } = yield* transports["a transport"]
+      const losses: Array<unknown> = []
+      const closed = new Transport.TransportError({ reason: "Closed" })
+      const write: Transport.Transport["write"] = (chunk) => (written.length === 1 ? closed : transport.write(chunk))
+      const exchange = yield* Exchange.inOrder(
+        Framing.lines().over({ ...transport, write }, { lost: (error) => losses.push(error) })
+      )
+      const first = yield* Effect.fork(exchange.ask("1"))
+      yield* settle
+      expect(yield* Effect.flip(exchange.ask("2"))).toBe(closed)
+      yield* TestClock.adjust("1 minute")
+      receive("one\n")
+      expect(yield* Fiber.join(first)).toBe("one")
+      expect(losses).toEqual([])
+    })
+  )
+
+  // Kind 14
   it.scoped("wherever a reader of the events is interrupted, the next one gets them", () =>
     Effect.gen(function* () {
       for (let ops = 10; ops < 30; ops++) {

@@ -1,15 +1,16 @@
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
 import { type Fork, makeFork } from "../fork.js"
+import { deadline } from "../time/turn.js"
 import { wait } from "../time/wait.js"
-import { steps } from "../transports/receiveBuffer.js"
+import { linger, steps } from "../transports/receiveBuffer.js"
 import { withoutStack } from "../withoutStack.js"
 import { encoded } from "./cutter.js"
 import { Events } from "./events.js"
@@ -18,15 +19,16 @@ import { Call, type Pairing } from "./pairing.js"
 
 type Failure = FrameError | TransportError
 
-/** What waits to be sent: a call, or what has no answer. */
-interface Outgoing {
+/** What waits to be sent and has no answer. */
+interface Told {
   readonly encoded: Encoded
   readonly resume: (effect: Effect.Effect<never, Failure>) => void
   isSent: boolean
   hasLeft: boolean
-  /** Of what has no answer. */
-  readonly sent?: () => void
+  readonly sent: () => void
 }
+
+type Outgoing<In> = Call<In> | Told
 
 /** As many bytes as go out in one write, and no more frames than that takes. */
 const batch = 64 * 1024
@@ -41,7 +43,7 @@ export class Conversation<in out In, in out Out, in Request> {
   ): Effect.Effect<Conversation<In, Out, Request>, never, Scope.Scope> {
     return Effect.gen(function* () {
       const conversation = new Conversation(link, pairing(), capacity, yield* makeFork<never>(), yield* Effect.clock)
-      yield* Effect.forkScoped(Effect.interruptible(conversation.#reading))
+      conversation.#reader = yield* Effect.forkScoped(Effect.interruptible(conversation.#reading))
       yield* Effect.addFinalizer(() => Effect.sync(() => conversation.#close(undefined)))
       return conversation
     })
@@ -52,10 +54,17 @@ export class Conversation<in out In, in out Out, in Request> {
   readonly #fork: Fork<never>
   readonly #events: Events<In>
   readonly events: Events<In>["stream"]
-  #outbox: Array<Outgoing> = []
+  #outbox: Array<Outgoing<In>> = []
+  /** How many of them, from the first on, are taken. */
+  #taken = 0
   /** What is being written, whose callers nobody else tells that the writing is cut short. */
-  #sendingNow: ReadonlyArray<Outgoing> = []
+  #sendingNow: ReadonlyArray<Outgoing<In>> = []
   #sender: Fiber.RuntimeFiber<void> | undefined
+  #reader: Fiber.RuntimeFiber<void> | undefined
+  /** Whether nothing more is read. */
+  #isReadOut = false
+  /** What has the connection lost after a write that failed. */
+  #breaking: Fiber.RuntimeFiber<void> | undefined
   /** What calls fail with. */
   #closed: Effect.Effect<never, Failure> | undefined
   /** What the connection is lost by. */
@@ -112,7 +121,7 @@ export class Conversation<in out In, in out Out, in Request> {
       }
       const sent = () => resume(Effect.void)
       try {
-        const outgoing: Outgoing = { encoded: this.#link.encode(message), resume, isSent: false, hasLeft: false, sent }
+        const outgoing: Told = { encoded: this.#link.encode(message), resume, isSent: false, hasLeft: false, sent }
         this.#post(outgoing)
         return {
           cancel: Effect.sync(() => {
@@ -126,7 +135,7 @@ export class Conversation<in out In, in out Out, in Request> {
     })
 
   // A fiber that begins once those have run that are ready now: what they send goes out together.
-  #post(outgoing: Outgoing): void {
+  #post(outgoing: Outgoing<In>): void {
     this.#outbox.push(outgoing)
     this.#sender ??= this.#fork.soon(this.#sending)
   }
@@ -137,41 +146,85 @@ export class Conversation<in out In, in out Out, in Request> {
       this.#sender = undefined
       return Effect.void
     }
+    let writing: Effect.Effect<void, TransportError>
+    try {
+      writing = this.#link.send(outgoing.map(({ encoded }) => encoded))
+    } catch (error) {
+      // What throws has written nothing. Were this fiber to end by it, nothing would be sent any more.
+      this.#notSent(outgoing, writeError(error))
+      return this.#sending
+    }
     return Effect.zipRight(
-      // A transport that throws is one that fails, or nothing would be sent after it.
-      Effect.matchCause(
-        Effect.suspend(() => this.#link.send(outgoing.map(({ encoded }) => encoded))),
-        {
-          onSuccess: () => {
-            this.#sendingNow = []
-            for (const { sent } of outgoing) sent?.()
-          },
-          onFailure: (cause) => this.#notSent(outgoing, cause)
-        }
-      ),
+      Effect.matchCause(writing, {
+        onSuccess: () => {
+          this.#sendingNow = []
+          for (const each of outgoing) if ("sent" in each) each.sent()
+        },
+        onFailure: (cause) => this.#notWritten(outgoing, cause)
+      }),
       this.#sending
     )
   })
 
-  #take(): ReadonlyArray<Outgoing> {
+  #take(): ReadonlyArray<Outgoing<In>> {
     const all = this.#outbox
+    const begin = this.#taken
     let bytes = 0
-    let end = 0
-    for (; end < all.length && bytes < batch; end += 1) bytes += all[end]?.encoded.length ?? 0
-    this.#outbox = end === all.length ? [] : all.slice(end)
-    const outgoing = (end === all.length ? all : all.slice(0, end)).filter(({ hasLeft }) => !hasLeft)
+    let end = begin
+    // By itself what is written by itself, or nobody would know how many of them were.
+    const most = this.#link.joins ? all.length : begin + 1
+    for (; end < Math.min(most, all.length) && bytes < batch; end += 1) bytes += all[end]?.encoded.length ?? 0
+    const outgoing = all.slice(begin, end).filter(({ hasLeft }) => !hasLeft)
+    this.#taken = end
+    if (end > all.length / 2) {
+      this.#outbox = all.slice(end)
+      this.#taken = 0
+    }
+    if (outgoing.length === 0 && this.#outbox.length > 0) return this.#take()
     for (const each of outgoing) each.isSent = true
     this.#sendingNow = outgoing
     return outgoing
   }
 
-  #notSent(outgoing: ReadonlyArray<Outgoing>, cause: Cause.Cause<TransportError>): void {
-    const error = Option.getOrElse(
-      Cause.failureOption(cause),
-      () => new TransportError({ reason: "Write", cause: Cause.squash(cause) })
-    )
+  /** Nothing was sent of these. */
+  #notSent(outgoing: ReadonlyArray<Outgoing<In>>, error: TransportError): void {
+    for (const each of outgoing) each.isSent = false
+    this.#failed(outgoing, error)
+  }
+
+  #failed(outgoing: ReadonlyArray<Outgoing<In>>, error: TransportError): void {
     this.#sendingNow = []
+    for (const each of outgoing) if (each instanceof Call) this.#pairing.leave(each)
     for (const { resume } of outgoing) resume(Effect.fail(error))
+  }
+
+  // The peer may have a part of it, or all. What followed would be torn, and answers could be for whoever asked before. What
+  // it had sent, or sends to what it has, can still be read.
+  #notWritten(outgoing: ReadonlyArray<Outgoing<In>>, cause: Cause.Cause<TransportError>): void {
+    const error = Option.getOrElse(Cause.failureOption(cause), () => writeError(Cause.squash(cause)))
+    this.#failed(outgoing, error)
+    // A transport that is closed tells so itself; and it may be the sending side alone that has ended.
+    if (error.reason === "Closed" || this.#closed !== undefined) return
+    this.#closed = Effect.fail(error)
+    this.#notSent(this.#unsent(), error)
+    this.#breaking = this.#fork.soon(
+      Effect.zipRight(
+        deadline(linger),
+        Effect.suspend(() =>
+          this.#isReadOut || this.#reader === undefined
+            ? Effect.void
+            : Effect.zipRight(Fiber.interrupt(this.#reader), this.#ended(error))
+        )
+      )
+    )
+  }
+
+  /** Takes all that waits to be sent. */
+  #unsent(): ReadonlyArray<Outgoing<In>> {
+    const unsent = this.#outbox.slice(this.#taken)
+    this.#outbox = []
+    this.#taken = 0
+    return unsent
   }
 
   get #reading(): Effect.Effect<void> {
@@ -180,14 +233,19 @@ export class Conversation<in out In, in out Out, in Request> {
         onSuccess: () => undefined,
         onFailure: (error) => error
       }),
-      Effect.flatMap((error) => {
-        this.#error = error
-        this.#events.end(error)
-        // Without a service, there is nobody to tell of it.
-        if (this.#link.signal === undefined) this.#close(error)
-        return Effect.zipRight(this.#events.readOut, this.#lost)
-      })
+      Effect.flatMap((error) => this.#ended(error))
     )
+  }
+
+  #ended(error: Failure | undefined): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#isReadOut = true
+      this.#error = error
+      this.#events.end(error)
+      // Without a service, there is nobody to tell of it.
+      if (this.#link.signal === undefined) this.#close(error)
+      return Effect.zipRight(this.#events.readOut, this.#lost)
+    })
   }
 
   get #lost(): Effect.Effect<void> {
@@ -231,8 +289,11 @@ export class Conversation<in out In, in out Out, in Request> {
     this.#closed ??= closed
     this.#events.end(failure)
     this.#sender?.unsafeInterruptAsFork(FiberId.none)
-    for (const { resume } of [...this.#sendingNow, ...this.#outbox.splice(0)]) resume(closed)
+    this.#breaking?.unsafeInterruptAsFork(FiberId.none)
+    for (const { resume } of [...this.#sendingNow, ...this.#unsent()]) resume(closed)
     this.#sendingNow = []
     for (const { resume } of this.#pairing.clear()) resume(closed)
   }
 }
+
+const writeError = (cause: unknown): TransportError => new TransportError({ reason: "Write", cause })

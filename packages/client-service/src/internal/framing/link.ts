@@ -150,12 +150,15 @@ export class Link<out In, in Out> {
     return this.#format.encode(frame)
   }
 
-  /** Writes several frames, in as few writes as there can be. */
+  /** Whether several frames may go out in one write. */
+  get joins(): boolean {
+    return this.#format.isOfBytes
+  }
+
+  /** Writes a frame, or several that are joined. */
   send(frames: ReadonlyArray<Encoded>): Effect.Effect<void, TransportError> {
     const [first] = frames
-    if (first !== undefined && frames.length === 1) return this.#transport.write(first)
-    if (this.#format.isOfBytes) return this.#transport.write(joined(frames))
-    return Effect.forEach(frames, (frame) => this.#transport.write(frame), { discard: true })
+    return this.#transport.write(first !== undefined && frames.length === 1 ? first : joined(frames))
   }
 
   /** The reader still works on what it has taken. */
