@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { ConnectionSignal } from "./Endpoint.js"
 import { FrameError } from "./FrameError.js"
@@ -323,16 +324,23 @@ export const transform = <In, Out, A, B>(
  */
 export function protocol<In, Out>(
   framing: Framing<In, Out>
-): (transport: Transport, signal: ConnectionSignal<FrameError>) => Effect.Effect<Framed<In, Out>>
+): (transport: Transport, signal: ConnectionSignal<FrameError>) => Effect.Effect<Framed<In, Out>, never, Scope.Scope>
 export function protocol<In, Out, P, E, R>(
   framing: Framing<In, Out>,
   f: (framed: NoInfer<Framed<In, Out>>) => Effect.Effect<P, E, R>
-): (transport: Transport, signal: ConnectionSignal<FrameError>) => Effect.Effect<P, E, R>
+): (transport: Transport, signal: ConnectionSignal<FrameError>) => Effect.Effect<P, E, R | Scope.Scope>
 export function protocol<In, Out>(
   framing: Framing<In, Out>,
   f: (framed: Framed<In, Out>) => Effect.Effect<unknown, unknown, unknown> = Effect.succeed
 ): (transport: Transport, signal: ConnectionSignal<FrameError>) => Effect.Effect<unknown, unknown, unknown> {
-  return (transport, signal) => Effect.suspend(() => f(framing.over(transport, signal)))
+  return (transport, signal) =>
+    Effect.suspend(() => {
+      const framed = framing.over(transport, signal)
+      return Effect.zipRight(
+        Effect.addFinalizer(() => framed[link].halt),
+        f(framed)
+      )
+    })
 }
 
 const fromFormat = <In, Out>(made: Format<In, Out>): Framing<In, Out> => ({

@@ -43,6 +43,7 @@ export class Conversation<in out In, in out Out, in Request> {
   ): Effect.Effect<Conversation<In, Out, Request>, never, Scope.Scope> {
     return Effect.gen(function* () {
       const conversation = new Conversation(link, pairing(), capacity, yield* makeFork<never>(), yield* Effect.clock)
+      yield* Effect.addFinalizer(() => link.halt)
       conversation.#reader = yield* Effect.forkScoped(Effect.interruptible(conversation.#reading))
       yield* Effect.addFinalizer(() => Effect.sync(() => conversation.#close(undefined)))
       return conversation

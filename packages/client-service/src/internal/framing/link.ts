@@ -166,6 +166,11 @@ export class Link<out In, in Out> {
     this.#source.touch()
   }
 
+  /** Ends what reads the transport. Whoever reads later goes on. */
+  get halt(): Effect.Effect<void> {
+    return this.#source.halt
+  }
+
   /** The reader has come to the end. If that is none of the connection, it is lost once the reader had time to act. */
   comeToEnd(): void {
     const { signal } = this

@@ -1,9 +1,10 @@
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { TransportError } from "../../Transport.js"
-import { makeFork } from "../fork.js"
+import { type Fork, makeFork } from "../fork.js"
 import { wait } from "../time/wait.js"
 
 type Bytes = Stream.Stream<Uint8Array, TransportError>
@@ -25,6 +26,8 @@ export interface ByteSource {
   readonly touch: () => void
   /** The reader has come to the end. */
   readonly readOut: () => void
+  /** Ends what reads on behalf of readers, which may come again. */
+  readonly halt: Effect.Effect<void>
 }
 
 /** The sources behind the streams that have one. */
@@ -47,7 +50,7 @@ class StreamSource implements ByteSource {
   /** The first at the end. */
   #chunks: Array<Uint8Array> = []
   #end: ByteSource["ended"]
-  #isRunning = false
+  #fiber: Fiber.RuntimeFiber<void> | undefined
   /** Has the next chunk pulled. */
   #pull: (() => void) | undefined
   #wake: ((effect: Effect.Effect<void, TransportError>) => void) | undefined
@@ -71,10 +74,8 @@ class StreamSource implements ByteSource {
           return undefined
         }
         this.#wake = resume
-        if (!this.#isRunning) {
-          this.#isRunning = true
-          fork.now(this.#run)
-        } else this.#pull?.()
+        if (this.#fiber === undefined) this.#begin(fork)
+        else this.#pull?.()
         return {
           cancel: Effect.sync(() => {
             if (this.#wake === resume) this.#wake = undefined
@@ -86,6 +87,21 @@ class StreamSource implements ByteSource {
 
   readonly touch = (): void => {}
   readonly readOut = (): void => {}
+
+  readonly halt: Effect.Effect<void> = Effect.suspend(() => {
+    const fiber = this.#fiber
+    if (fiber === undefined) return Effect.void
+    return Effect.map(Fiber.interrupt(fiber), () => this.#pulled(new TransportError({ reason: "Closed" })))
+  })
+
+  #begin(fork: Fork<never>): void {
+    const fiber = fork.now(this.#run)
+    this.#fiber = fiber
+    fiber.addObserver(() => {
+      if (this.#fiber === fiber) this.#fiber = undefined
+      this.#pull = undefined
+    })
+  }
 
   get #run(): Effect.Effect<void> {
     return Stream.runForEachChunk(this.#stream, (chunk) =>
@@ -103,12 +119,7 @@ class StreamSource implements ByteSource {
           if (error.reason === "Busy") this.#pulled(error)
           else this.#ended(error)
         }
-      }),
-      Effect.zipRight(
-        Effect.sync(() => {
-          this.#isRunning = false
-        })
-      )
+      })
     )
   }
 

@@ -51,6 +51,7 @@ export class Pipe implements ByteSource {
 
   readonly touch = (): void => {}
   readonly readOut = (): void => {}
+  readonly halt = Effect.void
 
   #read(chunk: Uint8Array): Uint8Array {
     this.#unread -= chunk.length

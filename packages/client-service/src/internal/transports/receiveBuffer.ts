@@ -231,6 +231,8 @@ export class ReceiveBuffer<E> implements ByteSource {
   }
 
   // By steps, and not by a turn of the event loop: callers that try again without a pause might starve that.
+  readonly halt = Effect.void
+
   readOut(): void {
     if (this.#isReadOut || this.#isTold) return
     this.#isReadOut = true
