@@ -19,6 +19,7 @@ import type { Changes } from "../time/changes.js"
 import { monotonic } from "../time/monotonic.js"
 import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
+import { isAwaited } from "./attempt.js"
 import { AttemptStatus, type Stage, type Status } from "./attemptStatus.js"
 import { type Heartbeat, Pulse } from "./heartbeat.js"
 import { originals } from "./originals.js"
@@ -58,7 +59,8 @@ export class Connection<P, E, R> {
   #pulse: Pulse<P, E, R> | undefined
   /** The attempt, what watches over the connection, and what waits for its users to end. */
   readonly #fibers = new Set<Fiber.RuntimeFiber<unknown>>()
-  #attempt: Fiber.RuntimeFiber<unknown> | undefined
+  /** What releases the connection. */
+  #closer: Fiber.RuntimeFiber<unknown> | undefined
 
   /** Begins an attempt. */
   constructor(
@@ -87,11 +89,7 @@ export class Connection<P, E, R> {
       Effect.exit(Effect.suspend(() => settings.connect(signal))),
       span === undefined ? services : Context.add(services, Tracer.ParentSpan, span)
     )
-    this.#attempt = attempt
-    attempt.addObserver((exit) => {
-      this.#attempt = undefined
-      this.#attempted(Exit.flatten(exit))
-    })
+    attempt.addObserver((exit) => this.#attempted(Exit.flatten(exit)))
     this.#keep(attempt)
   }
 
@@ -99,14 +97,25 @@ export class Connection<P, E, R> {
     return this.#phase
   }
 
-  /** The fiber of the attempt, while it is under way. */
-  get attempt(): Fiber.RuntimeFiber<unknown> | undefined {
-    return this.#phase._tag === "Attempting" ? this.#attempt : undefined
-  }
-
-  /** Whether a fiber belongs to the attempt, be it one that the attempt has left to itself. */
+  /**
+   * Whether a fiber belongs to the connection: to its attempt, its probes or its finalizers, be it one that these have left to
+   * itself.
+   */
   isWithin(fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean {
     return fiber.getFiberRef(FiberRef.currentContext).unsafeMap.get(AttemptStatus.key) === this.#status
+  }
+
+  /**
+   * Whether the attempt, or the closing, can't go on without a fiber. The closing interrupts all of them but what closes, which
+   * a fiber that is `interruptible` does not hold up.
+   */
+  isHeldUpBy(fiber: Fiber.RuntimeFiber<unknown, unknown>, isInterruptible = false): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      if (!this.isWithin(fiber)) return Effect.succeed(false)
+      const awaited = isInterruptible ? [] : [...this.#fibers]
+      if (this.#closer !== undefined) awaited.push(this.#closer)
+      return Effect.exists(awaited, (each) => isAwaited(each, fiber))
+    })
   }
 
   get established(): Established<P> | undefined {
@@ -141,7 +150,8 @@ export class Connection<P, E, R> {
     this.#enter({ _tag: "Up", since: this.#now(), established })
     if (heartbeat !== undefined) {
       const keep = (fiber: Fiber.RuntimeFiber<unknown>) => this.#keep(fiber)
-      const pulse = new Pulse(heartbeat, protocol, { service: name, clock, fork, keep, metrics })
+      const services = Context.make(AttemptStatus, this.#status)
+      const pulse = new Pulse(heartbeat, protocol, { service: name, clock, fork, services, keep, metrics })
       this.#pulse = pulse
       this.#keep(fork.soon(Effect.map(pulse.untilLost, (cause) => this.#lose(originals(cause)))))
     }
@@ -151,8 +161,9 @@ export class Connection<P, E, R> {
   /** Probes the connection, gives it up if there is no answer in time, and tells whether there is. */
   check(timeout: Duration.Duration): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      if (this.#pulse === undefined) return Effect.succeed(false)
-      return Effect.map(this.#pulse.probe(timeout), (cause) => {
+      const pulse = this.#pulse
+      if (pulse === undefined) return Effect.succeed(false)
+      return Effect.map(pulse.check(timeout), (cause) => {
         if (cause !== undefined) this.#lose(originals(cause))
         return this.established !== undefined
       })
@@ -206,10 +217,12 @@ export class Connection<P, E, R> {
   // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
   // released at once, since the Scope is closed by then.
   #release(cause: Cause.Cause<ConnectionError<E>> | undefined, reason: unknown): Effect.Effect<void> {
+    const close = Effect.withFiberRuntime((fiber: Fiber.RuntimeFiber<void>) => {
+      this.#closer = fiber
+      return Scope.close(this.#scope, cause === undefined ? Exit.succeed(reason ?? replaced) : Exit.failCause(cause))
+    })
     return this.#within(this.#settings.closeTimeout, () => this.#fibers.size === 0).pipe(
-      Effect.zipRight(
-        Scope.close(this.#scope, cause === undefined ? Exit.succeed(reason ?? replaced) : Exit.failCause(cause))
-      ),
+      Effect.zipRight(Effect.provideService(close, AttemptStatus, this.#status)),
       Effect.onExit(() => Effect.sync(() => this.#enter({ _tag: "Closed" })))
     )
   }

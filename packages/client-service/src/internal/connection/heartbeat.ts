@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,6 +11,8 @@ import type { Metrics } from "../telemetry/metrics.js"
 import { monotonic } from "../time/monotonic.js"
 import { sleep } from "../time/sleep.js"
 import { endWithin } from "../time/within.js"
+import { isAwaited } from "./attempt.js"
+import type { AttemptStatus } from "./attemptStatus.js"
 
 export interface Heartbeat<in P, out E, out R> {
   readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>
@@ -23,6 +26,8 @@ export interface Surroundings<R> {
   readonly service: string
   readonly clock: Clock.Clock
   readonly fork: Fork<R>
+  /** What tells that a fiber is one of the connection. */
+  readonly services: Context.Context<AttemptStatus>
   /** Has a fiber end with the connection. */
   readonly keep: (fiber: Fiber.RuntimeFiber<unknown>) => void
   readonly metrics: Metrics | undefined
@@ -59,6 +64,19 @@ export class Pulse<P, E, R> {
     })
   }
 
+  /** Probes for somebody who asks, who may be the probe itself: it would wait for its own end. */
+  check(timeout: Duration.Duration): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
+    return Effect.withFiberRuntime((fiber) => {
+      const probing = this.#probing
+      if (probing === undefined) return this.probe(timeout)
+      return Effect.flatMap(isAwaited(probing, fiber), (isAwaited) =>
+        isAwaited
+          ? Effect.dieMessage(`${this.#surroundings.service}: a probe waits for its own answer`)
+          : this.probe(timeout)
+      )
+    })
+  }
+
   /** Probes, unless a probe is under way, waits for the answer, and gives the cause if there is none in time. */
   probe(timeout: Duration.Duration): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
     return Effect.suspend(() => {
@@ -89,9 +107,8 @@ export class Pulse<P, E, R> {
 
   // Not at once, since it would have ended before it is remembered.
   #begin(): Fiber.RuntimeFiber<Exit.Exit<unknown, E>> {
-    const probing = this.#surroundings.fork.soon(
-      Effect.exit(Effect.suspend(() => this.#heartbeat.probe(this.#protocol)))
-    )
+    const { fork, services } = this.#surroundings
+    const probing = fork.soonWith(Effect.exit(Effect.suspend(() => this.#heartbeat.probe(this.#protocol))), services)
     this.#surroundings.keep(probing)
     const { metrics } = this.#surroundings
     const began = metrics?.now()

@@ -10,7 +10,6 @@ import * as Scope from "effect/Scope"
 import type * as Tracer from "effect/Tracer"
 import { type ConnectionError, RetriesExhausted, ServiceStopped } from "../../ConnectionError.js"
 import type { ConnectionFailure } from "../../RetryPolicy.js"
-import { isAwaited } from "../connection/attempt.js"
 import { Connection, type Settings as ConnectionSettings, type Observer } from "../connection/connection.js"
 import { isEstablished, isPending, type Phase } from "../connection/phase.js"
 import type { Journal } from "../telemetry/journal.js"
@@ -46,6 +45,10 @@ export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
   readonly entered: (model: Model<P, E> | undefined) => void
   readonly journal: Journal
 }
+
+const selfAttempt = "an attempt to connect waits for its own connection"
+const selfClose = "what closes a connection waits for the next one"
+const selfStop = "what stop waits for calls stop, which does not wait for it"
 
 /** How long a loop that has died waits before it goes on, in milliseconds. */
 const recovery = 1000
@@ -110,7 +113,19 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     )
   }
 
+  // What is part of what stop waits for, and is not interrupted by it, such as a finalizer, would wait for itself.
   get stop(): Effect.Effect<void> {
+    return Effect.checkInterruptible((isInterruptible) =>
+      Effect.flatMap(this.#isHeldUp(isInterruptible), (isHeldUp) => {
+        if (!isHeldUp) return this.#stop
+        this.#settings.fork.now(this.#stop)
+        const entry = this.#settings.journal.onceOnly(this.#model, selfStop)
+        return entry === undefined ? Effect.void : this.#settings.journal.write(entry)
+      })
+    )
+  }
+
+  get #stop(): Effect.Effect<void> {
     return Effect.uninterruptibleMask((restore) => {
       const before = this.#fiber
       this.#dispatch("stop", { isOpen: this.#isOpen, uses: this.#settings.drainTimeout > 0 ? this.#uses : 0 })
@@ -143,10 +158,13 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       const { _tag } = this.#model.state
       const isOurs = () => connection === this.#connection && this.#model.state._tag !== "Exhausted"
       if (_tag === "Connecting" && connection !== undefined) {
-        return Effect.flatMap(connection.settled(Duration.toMillis(timeout)), (isSettled) => {
-          if (!isSettled && isOurs()) return Effect.as(this.reconnect, false)
-          return Effect.succeed(connection.phase._tag === "Ready" || connection.established !== undefined)
-        })
+        return this.#refuseWithin.pipe(
+          Effect.zipRight(connection.settled(Duration.toMillis(timeout))),
+          Effect.flatMap((isSettled) => {
+            if (!isSettled && isOurs()) return Effect.as(this.reconnect, false)
+            return Effect.succeed(connection.phase._tag === "Ready" || connection.established !== undefined)
+          })
+        )
       }
       if (_tag === "Connected" && connection?.established !== undefined) {
         // One that has been up for no time at all has the policy say when the next is due.
@@ -161,10 +179,16 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   /** Stops, ignores every later start, and ends the fiber of the loop. */
   get shutDown(): Effect.Effect<void> {
+    return Effect.flatMap(this.#isHeldUp(false), (isHeldUp) =>
+      isHeldUp ? Effect.sync(() => void this.#settings.fork.now(this.#shutDown)) : this.#shutDown
+    )
+  }
+
+  get #shutDown(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#isShutDown = true
       return Effect.zipRight(
-        this.stop,
+        this.#stop,
         Effect.suspend(() => (this.#fiber === undefined ? Effect.void : Fiber.interrupt(this.#fiber)))
       ).pipe(
         Effect.zipRight(this.publisher.publish),
@@ -176,17 +200,67 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   /** What is to be said to a fiber that is about to wait for a connection. */
   beforeWait(): Effect.Effect<unknown> | undefined {
-    const { journal, name } = this.#settings
+    const { journal } = this.#settings
     if (this.#model.state._tag === "Init") {
       const entry = journal.onceOnly(this.#model, "waited for, and not started yet")
       return entry === undefined ? undefined : journal.write(entry)
     }
-    const attempt = this.#connection?.attempt
     const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
-    if (attempt === undefined || fiber === undefined || !this.#connection?.isWithin(fiber)) return undefined
-    return Effect.flatMap(isAwaited(attempt, fiber), (isAwaited) =>
-      isAwaited ? Effect.dieMessage(`${name}: an attempt to connect waits for its own connection`) : Effect.void
+    if (fiber === undefined) return undefined
+    return this.#settings.retries.isAsked || this.#within(fiber).length > 0
+      ? Effect.zipRight(this.#refusePolicy, this.#refuseWithin)
+      : undefined
+  }
+
+  /** The connections to which a fiber belongs. */
+  #within(fiber: Fiber.RuntimeFiber<unknown, unknown>): ReadonlyArray<Connection<P, E, R>> {
+    const within: Array<Connection<P, E, R>> = []
+    for (const connection of this.#open) if (connection.isWithin(fiber)) within.push(connection)
+    return within
+  }
+
+  /** Fails a fiber that is about to wait for a connection that can't come before the policy has answered, which it is part of. */
+  get #refusePolicy(): Effect.Effect<void> {
+    const { name, retries } = this.#settings
+    return Effect.withFiberRuntime((fiber) =>
+      Effect.flatMap(retries.isHeldUpBy(fiber), (isHeldUp) =>
+        isHeldUp
+          ? Effect.dieMessage(`${name}: the retry policy waits for the connection that it is asked about`)
+          : Effect.void
+      )
     )
+  }
+
+  /** Fails a fiber likewise that is part of an attempt, or of what closes a connection. */
+  get #refuseWithin(): Effect.Effect<void> {
+    const { journal, name } = this.#settings
+    return Effect.withFiberRuntime((fiber) =>
+      Effect.forEach(
+        this.#within(fiber),
+        (connection) => {
+          const { phase } = connection
+          if (isEstablished(phase)) return Effect.void
+          return Effect.flatMap(connection.isHeldUpBy(fiber), (isHeldUp) => {
+            if (!isHeldUp) return Effect.void
+            if (phase._tag !== "Closing") return Effect.dieMessage(`${name}: ${selfAttempt}`)
+            // A finalizer that dies tells nobody.
+            const entry = journal.onceOnly(this.#model, selfClose)
+            const told = entry === undefined ? Effect.void : journal.write(entry)
+            return Effect.zipRight(told, Effect.dieMessage(`${name}: ${selfClose}`))
+          })
+        },
+        { discard: true }
+      )
+    )
+  }
+
+  /** Whether the fiber that asks is part of what a stop waits for. */
+  #isHeldUp(isInterruptible: boolean): Effect.Effect<boolean> {
+    return Effect.withFiberRuntime((fiber) => {
+      const within = this.#within(fiber)
+      if (within.length === 0) return Effect.succeed(false)
+      return Effect.exists(within, (connection) => connection.isHeldUpBy(fiber, isInterruptible))
+    })
   }
 
   /** The policy grants more attempts than anybody can have meant. */

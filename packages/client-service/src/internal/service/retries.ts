@@ -9,6 +9,7 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import type { ConnectionError } from "../../ConnectionError.js"
 import type { ConnectionFailure, RetryPolicy } from "../../RetryPolicy.js"
+import { isAwaited } from "../connection/attempt.js"
 import type { Fork } from "../fork.js"
 import { monotonic } from "../time/monotonic.js"
 import { endWithin } from "../time/within.js"
@@ -41,6 +42,8 @@ export class Retries<E, R> {
   #state: unknown
   #countedSince = Number.NEGATIVE_INFINITY
   #granted = 0
+  /** The policy, while it is asked. */
+  #asking: Fiber.RuntimeFiber<unknown, unknown> | undefined
 
   constructor(settings: Settings<E, R>) {
     this.#settings = settings
@@ -52,13 +55,28 @@ export class Retries<E, R> {
     this.#state = this.#settings.policy.initial
   }
 
+  get isAsked(): boolean {
+    return this.#asking !== undefined
+  }
+
+  /** Whether the policy that is asked can't answer without a fiber. */
+  isHeldUpBy(fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<boolean> {
+    return this.#asking === undefined ? Effect.succeed(false) : isAwaited(this.#asking, fiber)
+  }
+
   /** Asks for the next retry: none if the policy is done. */
   next(failure: ConnectionFailure<ConnectionError<E>>): Effect.Effect<Option.Option<Granted>> {
     return Effect.uninterruptibleMask((restore) => {
       const { clock, fork, policy, timeout } = this.#settings
       // In a fiber of its own, since a policy may run any Effect, and may never answer. Most answer at once.
-      const asking = fork.now(Effect.suspend(() => step(policy, failure, this.#state, clock)))
+      const asking = fork.now(
+        Effect.withFiberRuntime<Answer, never, R>((fiber) => {
+          this.#asking = fiber
+          return step(policy, failure, this.#state, clock)
+        })
+      )
       const answer = asking.unsafePoll()
+      if (answer !== null) this.#asking = undefined
       if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.#count(this.#take(answer.value)))
       return (answer ?? patiently(fork, asking, timeout)).pipe(
         Effect.map((answer) => this.#take(answer)),
@@ -66,7 +84,12 @@ export class Retries<E, R> {
         Effect.map((retry) => this.#count(retry)),
         restore,
         // Out here, since a policy that calls the service may have interrupted whoever asks it.
-        Effect.ensuring(Fiber.interruptFork(asking))
+        Effect.ensuring(
+          Effect.suspend(() => {
+            if (this.#asking === asking) this.#asking = undefined
+            return Fiber.interruptFork(asking)
+          })
+        )
       )
     })
   }
