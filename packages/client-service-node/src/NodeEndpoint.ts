@@ -327,6 +327,14 @@ export type Headers = Readonly<Record<string, string>>
  * @category constructors
  * @throws InvalidOption as `Endpoint.webSocket`, `tcp` and `tls` do, and if HTTP does not allow a header
  */
+export function webSocket<EH = never, RH = never, EP = never, RP = never, ET = never, RT = never>(
+  url: string,
+  options?: WebSocketOptions<EH, RH, EP, RP, ET, RT>
+): Endpoint.Endpoint<
+  Transport.WebSocketTransport,
+  Types.NoInfer<EH> | Types.NoInfer<EP> | Types.NoInfer<ET> | WebSocketError | Transport.TransportError,
+  Exclude<Types.NoInfer<RH> | Types.NoInfer<RP> | Types.NoInfer<RT>, Scope.Scope>
+>
 export function webSocket<E = never, R = never, EH = never, RH = never, EP = never, RP = never, ET = never, RT = never>(
   url: string | Effect.Effect<string, E, R>,
   options?: WebSocketOptions<EH, RH, EP, RP, ET, RT>

@@ -71,6 +71,10 @@ describe("an endpoint that is written into the options of a service", () => {
     expectTypeOf(Feed.layer({ endpoint: Endpoint.webSocket(url, { name: "feed" }) })).toEqualTypeOf<
       Layer.Layer<Feed, never, Locator | Socket.WebSocketConstructor>
     >()
+    expectTypeOf(Feed.layer({ endpoint: NodeEndpoint.webSocket("ws://127.0.0.1") })).toEqualTypeOf<Layer.Layer<Feed>>()
+    expectTypeOf(Feed.layer({ endpoint: Endpoint.webSocket("ws://127.0.0.1") })).toEqualTypeOf<
+      Layer.Layer<Feed, never, Socket.WebSocketConstructor>
+    >()
     expectTypeOf(Broker.layer({ endpoint: NodeEndpoint.tls({ host: "127.0.0.1", port: 1 }) })).toEqualTypeOf<
       Layer.Layer<Broker>
     >()

@@ -453,6 +453,14 @@ export type Protocols = string | ReadonlyArray<string>
  * @throws InvalidOption if a URL that is given as text is not one of `ws:` or `wss:` without a fragment, a protocol is not a
  * token of HTTP or is there twice, the name is empty, or `receiveBuffer` is not a positive integer
  */
+export function webSocket<EP = never, RP = never>(
+  url: string,
+  options?: WebSocketOptions<EP, RP>
+): Endpoint<
+  WebSocketTransport,
+  Types.NoInfer<EP> | WebSocketError | TransportError,
+  Exclude<Types.NoInfer<RP>, Scope.Scope> | Socket.WebSocketConstructor
+>
 export function webSocket<E = never, R = never, EP = never, RP = never>(
   url: string | Effect.Effect<string, E, R>,
   options?: WebSocketOptions<EP, RP>
