@@ -91,6 +91,8 @@ describe("examples", () => {
     ],
     ["websocket.ts", ['{"tick":1}', '{"tick":2}', '"missed some"', '{"tick":3}', '{"tick":4}']],
     ["faults.ts", ["+hello", "ConnectionLost"]],
+    ["connect-child.ts", ["hello"]],
+    ["connect-websocket.ts", ['{"tick":1}', '{"tick":2}']],
     [
       "child-process.ts",
       ["1.25", "process:node: the connection was lost: node: the process ended with exit code 1: out of rates", "1.41"]

@@ -1,19 +1,21 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
-import { readmes as allReadmes, installLines, nameOf, specsOf } from "./installLines.js"
+import { dirname, join } from "node:path"
+import { readmes as allReadmes, chapters, installLines, nameOf, specsOf } from "./installLines.js"
 import { linkProblemsOf } from "./links.js"
 import type { Report } from "./Report.js"
 import { fromRoot, none, publishedPackages, root, runBin } from "./workspace.js"
 
 /**
- * Checks that the code in the documentation is code that works: a block of a README that begins with the path of an
- * example is that example, and every other block, and every `@example` of a docstring, compiles.
+ * Checks that the code in the documentation is code that works: a block of a README, or of a guide, that begins with the path
+ * of an example is that example, and every other block, and every `@example` of a docstring, compiles.
  */
 export const checkDocumentation = async (report: Report): Promise<void> => {
   const readmes = allReadmes()
   const quoted: Array<Block & { readonly path: string }> = []
   const free: Array<Block> = []
-  for (const block of readmes.filter(existsSync).flatMap((file) => blocks(file, readFileSync(file, "utf8")))) {
+  for (const block of [...readmes.filter(existsSync), ...chapters()].flatMap((file) =>
+    blocks(file, readFileSync(file, "utf8"))
+  )) {
     const path = /^\/\/ (examples\/\S+)\n/.exec(block.code)?.[1]
     if (path === undefined) free.push(block)
     else quoted.push({ ...block, path })
@@ -22,12 +24,27 @@ export const checkDocumentation = async (report: Report): Promise<void> => {
   await report.check("there is a README at the top and in each package", () => {
     none(readmes.filter((file) => !existsSync(file)).map((file) => `${fromRoot(file)} is missing`))
   })
-  await report.check(`the code of the READMEs is that of the examples (${quoted.length} blocks)`, () => {
+  await report.check(`the code of the READMEs and guides is that of the examples (${quoted.length} blocks)`, () => {
     none(quoted.flatMap(({ code, path, where }) => differences(where, path, code.slice(code.indexOf("\n") + 1))))
   })
 
-  await report.check("what the code of a README imports is installed by a line of it", () => {
+  await report.check("what the code of a README or a guide imports is installed by a line of it", () => {
     none([...quoted, ...free].flatMap(importsNotInstalled))
+  })
+
+  await report.check("what the guides install is installed by a line of a README, which is tried out", () => {
+    const known = new Set(
+      readmes
+        .filter(existsSync)
+        .flatMap(installLines)
+        .map(({ line }) => line)
+    )
+    none(
+      chapters()
+        .flatMap(installLines)
+        .filter(({ line }) => !known.has(line))
+        .map(({ line, readme }) => `${fromRoot(readme)}: ${line}`)
+    )
   })
 
   await report.check("the links of the documents lead to what is in the repository", () => {
@@ -38,7 +55,7 @@ export const checkDocumentation = async (report: Report): Promise<void> => {
     modules.flatMap((module) => docstringExamples(join(directory, "src", `${module}.ts`)))
   )
   await report.check(
-    `the examples of the docstrings compile, and the other code of the READMEs (${examples.length} and ${free.length} blocks)`,
+    `the examples of the docstrings compile, and the other code of the READMEs and guides (${examples.length} and ${free.length} blocks)`,
     () => compile([...examples, ...free])
   )
 }
@@ -46,6 +63,7 @@ export const checkDocumentation = async (report: Report): Promise<void> => {
 const documents = (): ReadonlyArray<string> => [
   join(root, "README.md"),
   join(root, "CHANGELOG.md"),
+  ...chapters(),
   ...readdirSync(join(root, "packages")).flatMap((name) =>
     readdirSync(join(root, "packages", name))
       .filter((file) => file.endsWith(".md"))
@@ -67,8 +85,12 @@ const blocks = (file: string, text: string): ReadonlyArray<Block> =>
     code: match[1] ?? ""
   }))
 
+// The lines of a README are those of the guide in the same package.
+const readmeOf = (file: string): string => (chapters().includes(file) ? join(dirname(file), "../README.md") : file)
+
 const importsNotInstalled = ({ code, file, where }: Block): ReadonlyArray<string> => {
-  const installed = new Set(installLines(file).flatMap(({ line }) => specsOf(line).map(nameOf)))
+  const lines = [file, readmeOf(file)].flatMap(installLines)
+  const installed = new Set(lines.flatMap(({ line }) => specsOf(line).map(nameOf)))
   return [...code.matchAll(/\bfrom "([^".][^"]*)"/g)]
     .map(([, path = ""]) => path.split("/", path.startsWith("@") ? 2 : 1).join("/"))
     .filter((name) => !name.startsWith("node:") && !installed.has(name))

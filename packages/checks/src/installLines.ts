@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Packed } from "./packing.js"
 import { fromRoot, none, publishedPackages, root, run } from "./workspace.js"
@@ -23,6 +23,14 @@ export const installLines = (readme: string): ReadonlyArray<InstallLine> =>
 /** The READMEs that tell how to install something: that of the workspace, and one of each package. */
 export const readmes = (): ReadonlyArray<string> =>
   [root, ...publishedPackages().map(({ directory }) => directory)].map((directory) => join(directory, "README.md"))
+
+/** The chapters of the guides that are published in the packages. */
+export const chapters = (): ReadonlyArray<string> =>
+  publishedPackages()
+    .map(({ directory }) => join(directory, "docs"))
+    .filter(existsSync)
+    .flatMap((docs) => readdirSync(docs).map((name) => join(docs, name)))
+    .filter((file) => file.endsWith(".md"))
 
 /**
  * Runs such a line in an empty project, as its reader would, with the packages of the workspace from their tarballs. Fails

@@ -10,10 +10,10 @@ import {
   writeFileSync
 } from "node:fs"
 import { availableParallelism } from "node:os"
-import { dirname, join, normalize } from "node:path"
+import { dirname, join, normalize, relative } from "node:path"
 import { Effect } from "effect"
 import { checkBundles } from "./bundles.js"
-import { installByLine, installLines, readmes, specsOf } from "./installLines.js"
+import { chapters, installByLine, installLines, readmes, specsOf } from "./installLines.js"
 import { linkProblems } from "./links.js"
 import { build, type Packed, pack } from "./packing.js"
 import type { Report } from "./Report.js"
@@ -135,6 +135,9 @@ const contentProblems = ({ directory, modules }: Package, content: string): Read
     "README.md",
     "LICENSE",
     "CHANGELOG.md",
+    ...chapters()
+      .filter((chapter) => chapter.startsWith(`${directory}/`))
+      .map((chapter) => relative(directory, chapter)),
     ...sources.flatMap((source) => [
       `src/${source}.ts`,
       ...["js", "d.ts", "js.map", "d.ts.map"].map((ending) => `dist/${source}.${ending}`)
