@@ -1,0 +1,29 @@
+// Serves the site, and what changes of it: `npm run website:dev`.
+import { watch } from "node:fs"
+import { join } from "node:path"
+import { createServer } from "vitepress"
+import { stage } from "./stage.js"
+import { root, website } from "./workspace.js"
+
+stage()
+const server = await createServer(website)
+await server.listen()
+server.printUrls()
+
+let isStaged = true
+const changed = (file: string | null): void => {
+  if (file === null || !file.endsWith(".md") || /(?:^|\/)(?:node_modules|build|dist)\//.test(file) || !isStaged) return
+  isStaged = false
+  setTimeout(() => {
+    isStaged = true
+    try {
+      stage()
+    } catch (error) {
+      // A page that is half written may be wrong; the next change of it is looked at again.
+      console.error(error)
+    }
+  }, 50)
+}
+for (const directory of ["packages", "."]) {
+  watch(join(root, directory), { recursive: directory === "packages" }, (_, file) => changed(file))
+}
