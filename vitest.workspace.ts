@@ -3,6 +3,7 @@ import { defineWorkspace } from "vitest/config"
 export default defineWorkspace([
   "packages/client-service",
   "packages/client-service-amqp",
+  "packages/client-service-cli",
   "packages/client-service-driver",
   "packages/client-service-node",
   "packages/client-service-rpc",

@@ -119,7 +119,14 @@ const checkConsumers = async (
       for (const file of readdirSync(join(own, "out")))
         await run("node", ["--unhandled-rejections=strict", join("out", file)], own)
     })
-    await checkBundles(report, pkg, own)
+    // What is installed to be run is in no bundle of an application.
+    if (pkg.manifest.bin === undefined) await checkBundles(report, pkg, own)
+    for (const command of Object.keys(pkg.manifest.bin ?? {})) {
+      await report.check(`${command} of ${name} starts where it is installed`, async () => {
+        const version = await run(join(own, "node_modules/.bin", command), ["--version"], own)
+        if (version.trim() !== pkg.manifest.version) throw new Error(`its version is said to be ${version}`)
+      })
+    }
   }
 }
 

@@ -11,6 +11,7 @@ export interface Manifest {
   readonly version: string
   readonly private?: boolean
   readonly packageManager?: string
+  readonly bin?: Readonly<Record<string, string>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>

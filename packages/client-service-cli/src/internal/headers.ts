@@ -1,0 +1,21 @@
+/**
+ * Headers, as they are written on the command line.
+ */
+import * as Option from "effect/Option"
+
+export type Header = readonly [name: string, value: string]
+
+/** Nothing if it is none. What it is is not to be told: it may hold a secret. */
+export const parseHeader = (text: string): Option.Option<Header> => {
+  const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n\0]*?)[ \t]*$/.exec(text) ?? []
+  return name === undefined || value === undefined ? Option.none() : Option.some([name.toLowerCase(), value])
+}
+
+/** Headers in a file, one a line; an empty line, or one that begins with #, is none. */
+export const parseHeaders = (text: string): Option.Option<ReadonlyArray<Header>> =>
+  Option.all(
+    text
+      .split(/\r?\n/)
+      .filter((line) => line.trim() !== "" && !line.startsWith("#"))
+      .map(parseHeader)
+  )

@@ -1,0 +1,48 @@
+/**
+ * The command, from its arguments to its exit code.
+ */
+import { readFileSync } from "node:fs"
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as Command from "@effect/cli/Command"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import { command } from "./command.js"
+import { commandConsole } from "./commandConsole.js"
+import { exitCodes } from "./exitCodes.js"
+import { codeOf, keepalive, type Streams } from "./keepalive.js"
+
+/** `signalled` gives the exit code of the signal that interrupts this. */
+export const main = (
+  args: ReadonlyArray<string>,
+  streams: Streams,
+  signalled: () => number | undefined
+): Effect.Effect<number> =>
+  Effect.gen(function* () {
+    const run = Command.withHandler(command, (flags) =>
+      // What the log would tell is told by the report.
+      Logger.withMinimumLogLevel(keepalive(flags, streams, signalled), LogLevel.None)
+    )
+    return yield* Command.run(run, { name: "keepalive", version })([process.execPath, "keepalive", ...args]).pipe(
+      Effect.as(exitCodes.done),
+      Effect.scoped,
+      Effect.catchAll((error) => Effect.succeed(codeOf(error))),
+      Effect.withConsole(
+        commandConsole(yield* Effect.console, {
+          ...streams,
+          program: "keepalive",
+          // A script for a shell is to be printed as it is.
+          isScript: args.includes("--completions")
+        })
+      ),
+      Effect.provide(Layer.merge(NodeContext.layer, CliConfig.layer({ showBuiltIns: false })))
+    )
+  })
+
+const manifest: { readonly version: string } = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8")
+)
+
+const { version } = manifest

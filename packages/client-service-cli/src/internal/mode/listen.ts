@@ -1,0 +1,164 @@
+/**
+ * A local port that stays up while what is behind it comes and goes: each client has a connection of its own.
+ */
+import * as Net from "node:net"
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as ClientService from "effect-client-service/ClientService"
+import type { Transport } from "effect-client-service/Transport"
+import { errorJson, type Report } from "../report.js"
+import { type Patience, serviceOptions, type Upstream } from "../upstream.js"
+import { watch } from "../watch.js"
+
+/** The local port cannot be had. */
+export class ListenError extends Data.TaggedError("ListenError")<{
+  readonly host: string
+  readonly port: number
+  readonly code: string
+}> {
+  override get message(): string {
+    return `cannot listen on ${this.host}, port ${this.port} (${this.code})`
+  }
+}
+
+export interface ListenOptions {
+  readonly host: string
+  readonly port: number
+  /** How long a client waits for its connection. */
+  readonly maxWait: Duration.Duration
+  readonly upstream: Upstream
+  readonly patience: Patience
+  readonly report: Report
+}
+
+/** Goes on until it is interrupted. */
+export const listen = (options: ListenOptions): Effect.Effect<never, ListenError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { host, port, report, upstream } = options
+    const runClient = yield* FiberSet.makeRuntime<never>()
+    let clients = 0
+    const bound = yield* listening({ host, port }, (socket) => {
+      clients += 1
+      runClient(serve(socket, clients, options))
+    })
+    yield* report.happened({ event: "listening", service: upstream.endpoint.name, ...bound })
+    return yield* Effect.never
+  })
+
+const listening = (
+  where: { readonly host: string; readonly port: number },
+  onClient: (socket: Net.Socket) => void
+): Effect.Effect<{ readonly host: string; readonly port: number }, ListenError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.async<Net.Server, ListenError>((resume) => {
+      // A client that has said all may still wait for the answer.
+      const server = Net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) => {
+        // Stays for good: an error that comes late must not end the process.
+        socket.on("error", () => {})
+        onClient(socket)
+      })
+      server.once("error", (error: NodeJS.ErrnoException) =>
+        resume(new ListenError({ ...where, code: error.code ?? "unknown" }))
+      )
+      server.listen(where.port, where.host, () => {
+        // Such as that there are too many open files: those who come later are served all the same.
+        server.on("error", () => {})
+        resume(Effect.succeed(server))
+      })
+    }),
+    (server) => Effect.sync(() => server.close())
+  ).pipe(
+    Effect.map((server) => {
+      const address = server.address()
+      return address === null || typeof address === "string" ? where : { host: address.address, port: address.port }
+    })
+  )
+
+const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effect.Effect<void> => {
+  const { maxWait, patience, report, upstream } = options
+  const name = upstream.endpoint.name
+  return Effect.gen(function* () {
+    yield* report.happened({ event: "accepted", service: name, client, from: remoteOf(socket) })
+    const service = yield* ClientService.make({
+      endpoint: upstream.endpoint,
+      name: `${name} #${client}`,
+      ...serviceOptions(patience)
+    })
+    const { caughtUp } = yield* watch(service, (state) => report.state(state, name, client))
+    yield* Effect.addFinalizer(() => Effect.zipRight(service.stop, caughtUp))
+    yield* service.start
+    yield* Effect.raceFirst(
+      service.use((transport) => pair(socket, transport), { maxWait }),
+      gone(socket)
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.matchEffect({
+      // What has come to its end is told so; what has not, or has never begun, is not to be taken for it.
+      onFailure: (error) =>
+        socket.writableEnded
+          ? Effect.as(farewell(socket), undefined)
+          : Effect.sync(() => {
+              socket.resetAndDestroy()
+              return errorJson(error)
+            }),
+      onSuccess: () => Effect.as(farewell(socket), undefined)
+    }),
+    Effect.flatMap((error) =>
+      report.happened({ event: "closed", service: name, client, ...(error === undefined ? {} : { error }) })
+    ),
+    Effect.ensuring(Effect.sync(() => socket.destroy()))
+  )
+}
+
+/** Ends when both have said all. */
+const pair = (socket: Net.Socket, transport: Transport): Effect.Effect<void> => {
+  const up = Stream.runForEach(received(socket), transport.write).pipe(
+    Effect.zipRight(transport.end),
+    // A transport that does not take any more is lost, which ends this.
+    Effect.catchAll(() => Effect.never)
+  )
+  const down = Stream.runForEach(transport.incoming, (chunk) => write(socket, chunk)).pipe(
+    Effect.zipRight(Effect.sync(() => socket.end())),
+    Effect.catchAll(() => Effect.never)
+  )
+  return Effect.zipRight(down, up, { concurrent: true })
+}
+
+const received = (socket: Net.Socket): Stream.Stream<Uint8Array, unknown> =>
+  NodeStream.fromReadable<unknown, Uint8Array>(
+    () => socket,
+    (error) => error,
+    // What ends is one direction.
+    { closeOnDone: false }
+  )
+
+// Done when the system has taken it, so that a client that does not read holds its peer back.
+const write = (socket: Net.Socket, chunk: Uint8Array): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    socket.write(chunk, () => resume(Effect.void))
+  })
+
+const gone = (socket: Net.Socket): Effect.Effect<void> =>
+  Effect.async((resume) => {
+    const onClose = () => resume(Effect.void)
+    if (socket.destroyed) onClose()
+    else socket.once("close", onClose)
+    return Effect.sync(() => socket.off("close", onClose))
+  })
+
+// Has the client get what was written before it is closed; what it still sends has nobody to go to.
+const farewell = (socket: Net.Socket): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    socket.end()
+    socket.resume()
+    return Effect.asVoid(Effect.timeoutOption(gone(socket), "1 second"))
+  })
+
+const remoteOf = ({ remoteAddress = "unknown", remotePort = 0 }: Net.Socket): string =>
+  remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`

@@ -1,0 +1,40 @@
+/**
+ * Standard output or standard error, as a place to write to until its reader goes away.
+ */
+import type * as tty from "node:tty"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { type Colours, coloursFor } from "./colours.js"
+
+export interface Output {
+  /** Completes when the bytes are handed over, so a slow reader slows the writer down. */
+  readonly write: (chunk: string | Uint8Array) => Effect.Effect<void>
+  /** Writes without a wait, for callbacks. */
+  readonly print: (chunk: string | Uint8Array) => void
+  /** Completes when nobody reads any more, as when `head` has seen enough. What is written later is dropped. */
+  readonly closed: Effect.Effect<void>
+  readonly colours: Colours
+  /** How many characters fit on a line, or nothing if this is no terminal. */
+  readonly columns: () => number | undefined
+}
+
+export const make = (stream: tty.WriteStream): Effect.Effect<Output> =>
+  Effect.map(Deferred.make<void>(), (closed) => {
+    let isOpen = true
+    // Stays for good: an error that comes late must not end the process either.
+    stream.on("error", () => {
+      isOpen = false
+      Deferred.unsafeDone(closed, Effect.void)
+    })
+    return {
+      write: (chunk) =>
+        Effect.async<void>((resume) => {
+          if (isOpen) stream.write(chunk, () => resume(Effect.void))
+          else resume(Effect.void)
+        }),
+      print: (chunk) => void (isOpen && stream.write(chunk)),
+      closed: Deferred.await(closed),
+      colours: coloursFor(stream, process.env),
+      columns: () => (stream.isTTY && process.env["TERM"] !== "dumb" ? stream.columns : undefined)
+    }
+  })

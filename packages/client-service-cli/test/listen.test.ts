@@ -1,0 +1,120 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { run, runHere } from "./support/keepalive.js"
+import { client, closedPort, echo, faulty, flood, listening } from "./support/server.js"
+
+describe("a local port", () => {
+  it.scopedLive("stays up while what is behind it comes and goes, as a process, until SIGTERM", () =>
+    Effect.gen(function* () {
+      const server = yield* faulty(echo)
+      const program = yield* run([server.address, "--listen", "0", "--json", "--max-delay", "20ms"])
+      yield* program.stderr.until("listening")
+      const port = Number(/"event":"listening".*"port":(\d+)/.exec(program.stderr.text())?.[1])
+      expect(yield* server.accepted).toBe(0)
+
+      // Each client has a connection of its own.
+      const one = yield* client(port)
+      const two = yield* client(port)
+      one.socket.write("from one")
+      two.socket.write("from two")
+      yield* one.until("from one")
+      yield* two.until("from two")
+      expect([one.text(), two.text(), yield* server.accepted]).toEqual(["from one", "from two", 2])
+
+      // Both are closed when theirs is lost, and told that it was no clean end.
+      yield* server.shut
+      expect([yield* one.closed, yield* two.closed]).toEqual(["ECONNRESET", "ECONNRESET"])
+
+      // A client that comes meanwhile waits, and what it has sent with it.
+      const three = yield* client(port)
+      three.socket.end("from three")
+      yield* program.stderr.until('"client":3,"attempt":3')
+      yield* server.heal
+      yield* three.until("from three")
+      expect(yield* three.closed).toBe("clean")
+      yield* program.stderr.until(`"event":"closed","service":"tcp://127.0.0.1:${server.port}","client":3}`)
+
+      // One that leaves takes its connection with it.
+      const four = yield* client(port)
+      four.socket.write("x")
+      yield* four.until("x")
+      four.socket.resetAndDestroy()
+      yield* program.stderr.until('"client":4}')
+      const five = yield* client(port)
+      five.socket.write("y")
+      yield* five.until("y")
+      yield* program.signal("SIGTERM")
+      expect(yield* program.ended).toBe(143)
+      expect(yield* five.closed).toMatch(/clean|ECONNRESET/)
+      expect(program.stderr.text()).toMatch(/"event":"exit","code":143}\n$/)
+      expect(yield* server.open).toBe(0)
+    })
+  )
+
+  it.scopedLive("closes a client that waits for longer than --max-wait, or whose service gives up", () =>
+    Effect.gen(function* () {
+      const away = `tcp://127.0.0.1:${yield* closedPort}`
+      const waiting = yield* runHere([away, "--listen", "127.0.0.1:0", "--max-wait", "50ms"])
+      const givingUp = yield* runHere([away, "--listen", "0", "--give-up-after", "1"])
+      for (const [program, why] of [
+        [waiting, "no connection within 0.05 s"],
+        [givingUp, "gave up after 1 failure in a row, the last: refused"]
+      ] as const) {
+        yield* program.stderr.until("listening")
+        const { closed } = yield* client(yield* portOf(program.stderr.text()))
+        expect(yield* closed).toBe("ECONNRESET")
+        yield* program.stderr.until(why)
+        yield* program.stderr.until("#1 closed: ")
+      }
+    })
+  )
+
+  it.scopedLive("carries each direction to its end, and gives the peer the end of a client", () =>
+    Effect.gen(function* () {
+      const server = yield* listening({ port: 0, host: "127.0.0.1" }, (socket) => {
+        let bytes = 0
+        socket.on("data", (chunk: Buffer) => {
+          bytes += chunk.length
+        })
+        socket.on("end", () => socket.end(`got ${bytes}`))
+      })
+      const program = yield* runHere([`tcp://127.0.0.1:${server.port}`, "--listen", "0"])
+      yield* program.stderr.until("listening")
+      const { closed, socket, text } = yield* client(yield* portOf(program.stderr.text()))
+      socket.end(Buffer.alloc(3_000_000))
+      expect(yield* closed).toBe("clean")
+      expect(text()).toBe("got 3000000")
+    })
+  )
+
+  it.scopedLive("holds either side back while the other does not read", () =>
+    Effect.gen(function* () {
+      const server = yield* flood
+      const program = yield* runHere([`tcp://127.0.0.1:${server.port}`, "--listen", "0"])
+      yield* program.stderr.until("listening")
+      const { socket } = yield* client(yield* portOf(program.stderr.text()))
+      socket.pause()
+      socket.write(Buffer.alloc(60_000_000))
+      expect(yield* server.heldBack).toBeLessThan(100_000_000)
+      expect(socket.writableLength).toBeGreaterThan(0)
+    })
+  )
+
+  it.scopedLive("gives each client a process of its own", () =>
+    Effect.gen(function* () {
+      const program = yield* runHere(["exec:sh -c 'echo $$; cat'", "--listen", "0"])
+      yield* program.stderr.until("listening")
+      const port = yield* portOf(program.stderr.text())
+      const clients = yield* Effect.all([client(port), client(port)])
+      for (const { socket, until } of clients) {
+        socket.write("hello\n")
+        yield* until("hello\n")
+      }
+      const [one, two] = clients.map(({ text }) => /^\d+\nhello\n$/.exec(text())?.[0])
+      expect(one).toBeDefined()
+      expect(two).not.toBe(one)
+    })
+  )
+})
+
+const portOf = (text: string) => Effect.sync(() => Number(/listening on 127\.0\.0\.1:(\d+)/.exec(text)?.[1]))
