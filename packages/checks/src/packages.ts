@@ -17,7 +17,17 @@ import { chapters, installByLine, installLines, readmes, specsOf } from "./insta
 import { linkProblems } from "./links.js"
 import { build, type Packed, pack } from "./packing.js"
 import type { Report } from "./Report.js"
-import { fromRoot, none, type Package, publishedPackages, root, run, runBin, temporaryDirectory } from "./workspace.js"
+import {
+  fromRoot,
+  none,
+  type Package,
+  publishedPackages,
+  readManifest,
+  root,
+  run,
+  runBin,
+  temporaryDirectory
+} from "./workspace.js"
 
 /**
  * Checks each package as its users get it: packs it, looks into the tarball, and installs it with npm in an empty project
@@ -120,8 +130,9 @@ const checkConsumers = async (
         await run("node", ["--unhandled-rejections=strict", join("out", file)], own)
     })
     // What is installed to be run is in no bundle of an application.
-    if (pkg.manifest.bin === undefined) await checkBundles(report, pkg, own)
-    for (const command of Object.keys(pkg.manifest.bin ?? {})) {
+    const { bin } = readManifest(join(own, "node_modules", name))
+    if (bin === undefined) await checkBundles(report, pkg, own)
+    for (const command of Object.keys(bin ?? {})) {
       await report.check(`${command} of ${name} starts where it is installed`, async () => {
         const version = await run(join(own, "node_modules/.bin", command), ["--version"], own)
         if (version.trim() !== pkg.manifest.version) throw new Error(`its version is said to be ${version}`)

@@ -177,5 +177,9 @@ const marksOf = (name: "Failure" | "Kind", file: string, problem: (problem: stri
 const titleOf = (node: ts.Expression): string | undefined => {
   if (!ts.isCallExpression(node) || !/^it(\.(effect|scoped|live|scopedLive))?$/.test(node.expression.getText())) return
   const [title, run] = node.arguments
-  return title !== undefined && run !== undefined && ts.isStringLiteral(title) ? title.text : undefined
+  if (title === undefined || run === undefined) return
+  // Of tests that are made in a loop, what they have in common.
+  if (ts.isTemplateExpression(title))
+    return [title.head.text, ...title.templateSpans.map(({ literal }) => literal.text)].join("…")
+  return ts.isStringLiteral(title) ? title.text : undefined
 }
