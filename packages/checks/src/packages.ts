@@ -10,24 +10,14 @@ import {
   writeFileSync
 } from "node:fs"
 import { availableParallelism } from "node:os"
-import { dirname, join, normalize, relative } from "node:path"
+import { dirname, join, normalize } from "node:path"
 import { Effect } from "effect"
 import { checkBundles } from "./bundles.js"
-import { chapters, installByLine, installLines, readmes, specsOf } from "./installLines.js"
+import { installByLine, installLines, readmes, specsOf } from "./installLines.js"
 import { linkProblems } from "./links.js"
 import { build, type Packed, pack } from "./packing.js"
 import type { Report } from "./Report.js"
-import {
-  fromRoot,
-  none,
-  type Package,
-  publishedPackages,
-  readManifest,
-  root,
-  run,
-  runBin,
-  temporaryDirectory
-} from "./workspace.js"
+import { fromRoot, none, type Package, publishedPackages, root, run, runBin, temporaryDirectory } from "./workspace.js"
 
 /**
  * Checks each package as its users get it: packs it, looks into the tarball, and installs it with npm in an empty project
@@ -129,10 +119,10 @@ const checkConsumers = async (
       for (const file of readdirSync(join(own, "out")))
         await run("node", ["--unhandled-rejections=strict", join("out", file)], own)
     })
+    const commands = Object.keys(pkg.manifest.publishConfig?.bin ?? {})
     // What is installed to be run is in no bundle of an application.
-    const { bin } = readManifest(join(own, "node_modules", name))
-    if (bin === undefined) await checkBundles(report, pkg, own)
-    for (const command of Object.keys(bin ?? {})) {
+    if (commands.length === 0) await checkBundles(report, pkg, own)
+    for (const command of commands) {
       await report.check(`${command} of ${name} starts where it is installed`, async () => {
         const version = await run(join(own, "node_modules/.bin", command), ["--version"], own)
         if (version.trim() !== pkg.manifest.version) throw new Error(`its version is said to be ${version}`)
@@ -153,9 +143,6 @@ const contentProblems = ({ directory, modules }: Package, content: string): Read
     "README.md",
     "LICENSE",
     "CHANGELOG.md",
-    ...chapters()
-      .filter((chapter) => chapter.startsWith(`${directory}/`))
-      .map((chapter) => relative(directory, chapter)),
     ...sources.flatMap((source) => [
       `src/${source}.ts`,
       ...["js", "d.ts", "js.map", "d.ts.map"].map((ending) => `dist/${source}.${ending}`)

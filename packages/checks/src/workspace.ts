@@ -11,7 +11,10 @@ export interface Manifest {
   readonly version: string
   readonly private?: boolean
   readonly packageManager?: string
-  readonly bin?: Readonly<Record<string, string>>
+  readonly publishConfig?: {
+    /** Is only there where it is published, since the workspace has nothing to link to before it is compiled. */
+    readonly bin?: Readonly<Record<string, string>>
+  }
   readonly dependencies?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>

@@ -45,6 +45,9 @@ describe("the command line", () => {
     [["tls://127.0.0.1:1", "--ca", "/no/such"], "the file of --ca, /no/such, cannot be read (ENOENT)"],
     [["tls://127.0.0.1:1", "--cert", "/no/such"], "--cert and --key need each other"],
     [["--tour", there], "--tour takes no address"],
+    [["--tour", "--json"], "--tour takes no option but --speed"],
+    [["--tour", "--listen", "0"], "--tour takes no option but --speed"],
+    [["--tour", "--header", "a: b"], "--tour takes no option but --speed"],
     [[there, "--speed", "2"], "--speed is for --tour"],
     [["--tour", "--speed", "1000"], "--speed takes a number from 0.1 to 100"]
   ]

@@ -57,7 +57,7 @@ describe("a command at each connection", () => {
       const { code, stderr } = yield* runToEnd([
         server.address,
         "--exec",
-        "echo secret; echo why >&2; exit 3",
+        "echo secret; echo how >&2; printf why >&2; exit 3",
         "--give-up-after",
         "2",
         "--max-delay",
@@ -70,7 +70,10 @@ describe("a command at each connection", () => {
         .trim()
         .split("\n")
         .map((line) => JSON.parse(line))
-      expect(events.filter(({ event }) => event === "stderr").map(({ text }) => text)).toEqual(["why", "why"])
+      expect(events.filter(({ event }) => event === "stderr").map(({ text }) => text)).toEqual([
+        ...["how", "why"],
+        ...["how", "why"]
+      ])
       expect(events.find(({ event }) => event === "waiting")?.["error"]).toEqual({
         tag: "ChildProcessError",
         message: "sh: the process ended with exit code 3: why",

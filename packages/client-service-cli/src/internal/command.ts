@@ -188,6 +188,9 @@ export const command = Command.make("keepalive", flags).pipe(
         "Exit codes: 0 when all is done: the input, the command of --exec, or whoever read its output. 1 when it gives up. 2 " +
           "when it cannot begin: an argument is wrong, or a file or a port that it names cannot be had. 129, 130 or 143 " +
           "after SIGHUP, Ctrl-C (SIGINT) or SIGTERM, at which it closes the connection first; the second one ends it at once."
+      ),
+      HelpDoc.p(
+        "--version tells the version, and --completions bash, zsh, fish or sh prints completions for that shell."
       )
     ])
   )

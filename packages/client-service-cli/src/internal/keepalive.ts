@@ -53,7 +53,9 @@ export const keepalive = (
 ): Effect.Effect<void, ValidationError | LastError, Scope.Scope> =>
   Effect.gen(function* () {
     if (flags.tour) {
+      const { address: _address, speed: _speed, tour: _tour, ...others } = flags
       if (Option.isSome(flags.address)) return yield* refuse("--tour takes no address")
+      if (Object.values(others).some(isGiven)) return yield* refuse("--tour takes no option but --speed")
       return yield* showTour(flags, streams)
     }
     if (Option.isSome(flags.speed)) return yield* refuse("--speed is for --tour")
@@ -104,6 +106,11 @@ const showTour = ({ speed }: Flags, { stdout }: Streams) =>
         stdout.closed
       )
   )
+
+const isGiven = (flag: boolean | ReadonlyArray<unknown> | Option.Option<unknown>): boolean => {
+  if (typeof flag === "boolean") return flag
+  return Option.isOption(flag) ? Option.isSome(flag) : flag.length > 0
+}
 
 /** What of the flags does not fit to each other or to the address. */
 const misfit = (flags: Flags, address: Address): string | undefined => {

@@ -84,15 +84,24 @@ export const inJson = (output: Output): Report => {
   const object = (now: number, fields: object) =>
     `${JSON.stringify({ time: new Date(now).toISOString(), ...fields })}\n`
   const write = (fields: object) => Effect.flatMap(Clock.currentTimeMillis, (now) => output.write(object(now, fields)))
+  // The last line of a process may lack its newline, and the next process is not to go on with it.
+  const flush = Effect.sync(() => {
+    rest += decoder.end()
+    if (rest !== "") output.print(object(Date.now(), { event: "stderr", text: rest }))
+    rest = ""
+  })
   return {
     happened: write,
     state: (state, service, client) =>
-      write({
-        event: state._tag.toLowerCase(),
-        service,
-        ...(client === undefined ? {} : { client }),
-        ...fieldsOf(state)
-      }),
+      Effect.zipRight(
+        state._tag === "Connected" ? Effect.void : flush,
+        write({
+          event: state._tag.toLowerCase(),
+          service,
+          ...(client === undefined ? {} : { client }),
+          ...fieldsOf(state)
+        })
+      ),
     stderr: (chunk) => {
       const lines = (rest + decoder.write(Buffer.from(chunk))).split("\n")
       rest = (lines.pop() ?? "").slice(-longestLine)
