@@ -15,7 +15,9 @@ import type { ClientService } from "./ClientService.js"
 import type { ConnectionState } from "./ConnectionState.js"
 import type { Model } from "./internal/service/table.js"
 import { errorTypeOf } from "./internal/telemetry/errorType.js"
-import { type Register, Registry } from "./internal/telemetry/registry.js"
+import type { Instruments } from "./internal/telemetry/instruments.js"
+import { type Listable, type Place, Registry } from "./internal/telemetry/registry.js"
+import { Tally } from "./internal/telemetry/tally.js"
 import { Changes } from "./internal/time/changes.js"
 import { wait } from "./internal/time/wait.js"
 
@@ -56,6 +58,25 @@ export interface Listed {
   readonly current: Transition
   /** The last 100 states, the present one too, the oldest first. */
   readonly transitions: ReadonlyArray<Transition>
+  /** Counts of when they are asked for. They change all the time, and `all` does not tell of that. */
+  readonly counts: Effect.Effect<Counts>
+  /** Checks the connection, as `check` of the service does; of one that has a heartbeat. */
+  readonly check: Option.Option<Effect.Effect<boolean>>
+}
+
+/**
+ * What goes on at a service at one moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Counts {
+  /** How many wait for a connection, or, such as a stream that uses one, for the next. */
+  readonly waiters: number
+  /** How many uses are under way. */
+  readonly uses: number
+  /** How many times a stream has begun anew on another connection since the service was made, and may have missed something. */
+  readonly gaps: number
 }
 
 /**
@@ -143,8 +164,8 @@ export const layer: Layer.Layer<ClientServices> = /* @__PURE__ */ Layer.suspend(
 export const layerWith = ({ describe = errorTypeOf, list = "all" }: Options): Layer.Layer<ClientServices> =>
   Layer.effectContext(
     Effect.map(Effect.clock, (clock) => {
-      const { register, services } = make(clock, orClass(describe))
-      return Context.make(ClientServices, services).pipe(Context.add(Registry, { register, isWanted: list === "all" }))
+      const { place, services } = make(clock, orClass(describe))
+      return Context.make(ClientServices, services).pipe(Context.add(Registry, { place, isWanted: list === "all" }))
     })
   )
 
@@ -212,7 +233,7 @@ const most = 100
 const make = (
   clock: Clock.Clock,
   describe: (cause: Cause.Cause<unknown>) => string
-): { readonly services: ClientServices; readonly register: Register } => {
+): { readonly services: ClientServices; readonly place: (instruments: Instruments | undefined) => Place } => {
   const entries = new Set<Entry>()
   const changes = new Changes()
   let version = 0
@@ -241,13 +262,19 @@ const make = (
   })
   return {
     services: { all },
-    register: (service) => {
-      const entry = new Entry(service)
-      entries.add(entry)
-      return (model) => {
-        if (model === undefined) entries.delete(entry)
-        else entry.enter(transitionOf(model, clock.unsafeCurrentTimeMillis(), describe))
-        changed()
+    place: (measured) => {
+      const instruments = new Tally(measured)
+      return {
+        instruments,
+        register: (service) => {
+          const entry = new Entry(service, instruments)
+          entries.add(entry)
+          return (model) => {
+            if (model === undefined) entries.delete(entry)
+            else entry.enter(transitionOf(model, clock.unsafeCurrentTimeMillis(), describe))
+            changed()
+          }
+        }
       }
     }
   }
@@ -276,14 +303,19 @@ const causeOf = (state: ConnectionState<unknown, unknown>): Cause.Cause<unknown>
 }
 
 class Entry {
-  readonly #service: Listed["service"]
+  readonly #service: Listable
+  readonly #counts: Listed["counts"]
+  readonly #check: Listed["check"]
   readonly #transitions: Array<Transition> = []
   #hasConnected = false
   /** What was given of it, until it changes. */
   #listed: Listed | undefined
 
-  constructor(service: Listed["service"]) {
+  constructor(service: Listable, tally: Tally) {
     this.#service = service
+    this.#counts = Effect.sync(() => ({ waiters: tally.waiters, uses: tally.uses, gaps: tally.gaps }))
+    // Refused at once by a service that has no heartbeat.
+    this.#check = Option.liftThrowable(() => service.check())()
   }
 
   enter(transition: Transition): void {
@@ -309,7 +341,9 @@ class Entry {
       service: this.#service,
       hasConnected: this.#hasConnected,
       current,
-      transitions: [...this.#transitions]
+      transitions: [...this.#transitions],
+      counts: this.#counts,
+      check: this.#check
     }
     return this.#listed
   }

@@ -1,6 +1,6 @@
 import { HttpApp, HttpRouter } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Context, Effect, Fiber, Layer, Schedule, Stream, TestClock } from "effect"
+import { Cause, Context, Effect, Fiber, Layer, Option, Schedule, Stream, TestClock } from "effect"
 import {
   ClientService,
   ClientServiceMap,
@@ -12,6 +12,7 @@ import {
 } from "effect-client-service"
 import * as Health from "effect-client-service/Health"
 import { awaitState, settle } from "./support/fixture.js"
+import { metricsWith } from "./support/metrics.js"
 
 const secret = "hunter2"
 
@@ -151,6 +152,65 @@ describe("ClientServices", () => {
       yield* server.accept("first").pipe(Effect.zipLeft(TestClock.adjust("1 second"), { concurrent: true }))
       yield* awaitState(service, "Connected")
       expect((yield* ClientServices.all.get)[0]).toMatchObject({ hasConnected: true, current: { generation: 1 } })
+    }).pipe(Effect.provide(ClientServices.layer))
+  )
+
+  it.scoped(
+    "counts who waits, who uses the connection, and the gaps of streams, beside what measures the service",
+    () =>
+      Effect.gen(function* () {
+        const { server, service } = yield* make("one")
+        const counts = Effect.flatMap(ClientServices.all.get, ([listed]) => listed?.counts ?? Effect.void)
+        const measured = (metric: string) => Effect.map(metricsWith("test", "counts"), (values) => values[metric])
+        yield* service.start
+        const waiter = yield* Effect.fork(service.whenConnected())
+        yield* Effect.fork(service.whenConnected({ failAfterFailures: 3 }))
+        yield* settle
+        expect(yield* counts).toEqual({ waiters: 2, uses: 0, gaps: 0 })
+        expect(yield* measured("waiters")).toBe(2)
+        yield* Fiber.interrupt(waiter)
+        expect(yield* counts).toEqual({ waiters: 1, uses: 0, gaps: 0 })
+
+        const first = yield* server.accept("first")
+        yield* awaitState(service, "Connected")
+        yield* Effect.fork(service.use(() => Effect.never))
+        const values = ClientService.stream(service, (protocol) => Stream.concat(Stream.make(protocol), Stream.never), {
+          gap: () => "gap"
+        })
+        yield* Effect.fork(Stream.runDrain(values))
+        yield* settle
+        // The stream uses the connection, and waits for the next.
+        expect(yield* counts).toEqual({ waiters: 1, uses: 2, gaps: 0 })
+        expect(yield* measured("uses")).toBe(2)
+        yield* first.drop()
+        yield* TestClock.adjust("1 second")
+        yield* server.accept("second")
+        yield* settle
+        expect(yield* counts).toEqual({ waiters: 1, uses: 1, gaps: 1 })
+        expect(yield* measured("gaps")).toBe(1)
+      }).pipe(Effect.provide(Layer.merge(ClientServices.layer, Telemetry.layer)), Effect.tagMetrics("test", "counts"))
+  )
+
+  it.scoped("checks the connection of those that have a heartbeat", () =>
+    Effect.gen(function* () {
+      const { endpoint, ...server } = yield* TestEndpoint.make<string>()
+      yield* ClientService.make({ endpoint, name: "without" })
+      const service = yield* ClientService.make({
+        endpoint,
+        name: "with",
+        heartbeat: { probe: () => Effect.void, interval: "1 hour", timeout: "1 second" }
+      })
+      const checks = Effect.map(ClientServices.all.get, (services) => services.map(({ check }) => check))
+      expect((yield* checks).map(Option.isSome)).toEqual([false, true])
+      const check = Effect.flatMap(
+        Effect.flatMap(checks, ([, check]) => check ?? Option.none()),
+        (check) => check
+      )
+      expect(yield* check).toBe(false)
+      yield* service.start
+      yield* server.accept("first")
+      yield* awaitState(service, "Connected")
+      expect(yield* check).toBe(true)
     }).pipe(Effect.provide(ClientServices.layer))
   )
 

@@ -13,7 +13,7 @@ import * as Tracer from "effect/Tracer"
 import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../../ConnectionError.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
 import type { Fork } from "../fork.js"
-import type { Metrics } from "../telemetry/metrics.js"
+import type { Instruments } from "../telemetry/instruments.js"
 import { tellStage } from "../telemetry/spans.js"
 import type { Changes } from "../time/changes.js"
 import { monotonic } from "../time/monotonic.js"
@@ -38,7 +38,7 @@ export interface Settings<P, E, R> {
   readonly fork: Fork<R>
   /** Tells of every change of a connection and its users. All connections of a service share it, which are two at most. */
   readonly changes: Changes
-  readonly metrics: Metrics | undefined
+  readonly metrics: Instruments | undefined
 }
 
 /** Is told of every change of a phase, in the step in which it changes. */

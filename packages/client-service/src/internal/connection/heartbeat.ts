@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { HeartbeatTimeout } from "../../ConnectionError.js"
 import type { Fork } from "../fork.js"
-import type { Metrics } from "../telemetry/metrics.js"
+import type { Instruments } from "../telemetry/instruments.js"
 import { monotonic } from "../time/monotonic.js"
 import { sleep } from "../time/sleep.js"
 import { endWithin } from "../time/within.js"
@@ -30,7 +30,7 @@ export interface Surroundings<R> {
   readonly services: Context.Context<AttemptStatus>
   /** Has a fiber end with the connection. */
   readonly keep: (fiber: Fiber.RuntimeFiber<unknown>) => void
-  readonly metrics: Metrics | undefined
+  readonly metrics: Instruments | undefined
 }
 
 /**

@@ -16,7 +16,7 @@ import type { ConnectionState } from "../../ConnectionState.js"
 import type { Established } from "../connection/phase.js"
 import type { AsyncUse } from "../connection/use.js"
 import type { Fork } from "../fork.js"
-import type { Metrics } from "../telemetry/metrics.js"
+import type { Instruments } from "../telemetry/instruments.js"
 import { monotonic } from "../time/monotonic.js"
 import { type Pending, wait } from "../time/wait.js"
 import { after } from "../time/within.js"
@@ -31,7 +31,7 @@ export interface Settings<P, E> {
   readonly state: () => ConnectionState<P, E>
   /** Is asked before a fiber begins to wait, and may have something to be done first. */
   readonly beforeWait: () => Effect.Effect<unknown> | undefined
-  readonly metrics: Metrics | undefined
+  readonly metrics: Instruments | undefined
 }
 
 type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void

@@ -17,8 +17,8 @@ import { type AsyncUse, fromPromise, type PromiseUse, unknownException } from ".
 import { makeFork } from "../fork.js"
 import * as Validate from "../options.js"
 import { Instrumentation } from "../telemetry/instrumentation.js"
+import type { Instruments } from "../telemetry/instruments.js"
 import { Journal } from "../telemetry/journal.js"
-import type { Metrics } from "../telemetry/metrics.js"
 import { type Register, Registry } from "../telemetry/registry.js"
 import { Spans } from "../telemetry/spans.js"
 import { Changes } from "../time/changes.js"
@@ -57,7 +57,10 @@ export const makeService = <P, E, R>(
     const fork = yield* makeFork<R>()
     const source = { service: name, endpoint, server, clock }
     const journal = new Journal(source)
-    const metrics = yield* (yield* Instrumentation)?.({ ...source, label }) ?? Effect.succeed(undefined)
+    const measured = yield* (yield* Instrumentation)?.({ ...source, label }) ?? Effect.succeed(undefined)
+    const registry = yield* Registry
+    const place = registry?.isWanted ? registry.place(measured) : undefined
+    const metrics = place?.instruments ?? measured
     const makeRetries = () =>
       new Retries<E, R>({
         policy: retryPolicy,
@@ -101,9 +104,8 @@ export const makeService = <P, E, R>(
     )
     // Not Effect.addFinalizer, which keeps all that the fiber of the caller carries for as long as the Scope is open.
     const service = new Service(name, loop, current, metrics, settings.heartbeat?.timeout)
-    const registry = yield* Registry
     yield* Effect.flatMap(Effect.scope, (scope) => {
-      if (registry?.isWanted) observe = registry.register(service)
+      observe = place?.register(service)
       entered(loop.model)
       return Scope.addFinalizer(scope, loop.shutDown)
     }).pipe(Effect.uninterruptible)
@@ -120,7 +122,7 @@ const drawnAge = (maxAge: number): Effect.Effect<number> =>
 export class Service<P, E, R> extends Inspectable.Class {
   readonly [TypeId]: typeof TypeId = TypeId
   readonly name: string
-  readonly #metrics: Metrics | undefined
+  readonly #metrics: Instruments | undefined
   readonly #loop: Loop<P, E, R>
   readonly #current: Current<P, E>
   /** How long a check waits by default, if there can be one. */
@@ -130,7 +132,7 @@ export class Service<P, E, R> extends Inspectable.Class {
     name: string,
     loop: Loop<P, E, R>,
     current: Current<P, E>,
-    metrics: Metrics | undefined,
+    metrics: Instruments | undefined,
     checkTimeout: Duration.Duration | undefined
   ) {
     super()
