@@ -4,6 +4,7 @@ export default defineWorkspace([
   "packages/client-service",
   "packages/client-service-amqp",
   "packages/client-service-cli",
+  "packages/client-service-devtools",
   "packages/client-service-driver",
   "packages/client-service-node",
   "packages/client-service-rpc",
