@@ -26,6 +26,20 @@ describe("examples", () => {
     })
   )
 
+  it.scopedLive("devtools shows its services, and ends with a page open", () =>
+    Effect.gen(function* () {
+      const program = yield* run("devtools.ts", [], { PORT: "0" })
+      yield* program.stdout.until("Listening on ")
+      const [, origin] = /Listening on (http:\S+)"?/.exec(program.stdout.text()) ?? []
+      const page = yield* Effect.promise(() => fetch(`${origin}/services`))
+      expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"])
+      const events = yield* Effect.promise(() => fetch(`${origin}/services/events`))
+      yield* program.signal("SIGTERM")
+      expect(yield* Effect.promise(() => events.text())).toMatch(/"name":"orders".*"name":"prices"/)
+      yield* program.ended
+    })
+  )
+
   it.scopedLive("rpc calls, loses its connection, and calls again", () =>
     Effect.gen(function* () {
       const program = yield* run("rpc.ts")

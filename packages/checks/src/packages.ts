@@ -10,10 +10,10 @@ import {
   writeFileSync
 } from "node:fs"
 import { availableParallelism } from "node:os"
-import { dirname, join, normalize } from "node:path"
+import { dirname, join, normalize, relative } from "node:path"
 import { Effect } from "effect"
 import { checkBundles } from "./bundles.js"
-import { installByLine, installLines, readmes, specsOf } from "./installLines.js"
+import { chapters, installByLine, installLines, readmes, specsOf } from "./installLines.js"
 import { linkProblems } from "./links.js"
 import { build, type Packed, pack } from "./packing.js"
 import type { Report } from "./Report.js"
@@ -143,6 +143,10 @@ const contentProblems = ({ directory, modules }: Package, content: string): Read
     "README.md",
     "LICENSE",
     "CHANGELOG.md",
+    ...chapters()
+      .filter((chapter) => chapter.startsWith(`${directory}/`))
+      .map((chapter) => relative(directory, chapter)),
+    ...pictures(join(directory, "README.md")),
     ...sources.flatMap((source) => [
       `src/${source}.ts`,
       ...["js", "d.ts", "js.map", "d.ts.map"].map((ending) => `dist/${source}.${ending}`)
@@ -161,6 +165,10 @@ const contentProblems = ({ directory, modules }: Package, content: string): Read
       : [])
   ]
 }
+
+/** The pictures that a README shows, which belong to it. */
+const pictures = (readme: string): ReadonlyArray<string> =>
+  [...readFileSync(readme, "utf8").matchAll(/(?:\]\(|src=")([\w-]+\.(?:png|svg))/g)].map(([, picture = ""]) => picture)
 
 const mapProblems = (content: string, file: string): ReadonlyArray<string> => {
   const map: { readonly sources: ReadonlyArray<string>; readonly sourceRoot?: string } = JSON.parse(

@@ -95,7 +95,7 @@ export const drawBars = (
           return label(`#${transition.generation}`, x0, x1, middle + 0.5, "on-connection")
         case "delay": {
           box(x0, x1, 4, "delay")
-          if (until === undefined) return label(lengthText((to ?? now) - from), x0, x1, middle - 11, "muted")
+          if (until === undefined) return label(lengthText((to ?? now) - from), x0, x1, middle - 12, "muted")
           const end = xOf(span, width, until)
           context.fillStyle = colour("delay")
           for (let x = Math.max(x1, 0) + 3; x < Math.min(end, width); x += 6) context.fillRect(x, middle - 1, 3, 2)
@@ -112,7 +112,7 @@ export const drawBars = (
         case "exhausted": {
           context.save()
           context.beginPath()
-          context.rect(Math.max(x0, 0), middle - 6, Math.max(Math.min(x1, width) - Math.max(x0, 0), 2), 12)
+          context.rect(Math.max(x0, 0), middle - 5, Math.max(Math.min(x1, width) - Math.max(x0, 0), 2), 10)
           context.clip()
           context.strokeStyle = colour("exhausted")
           context.lineWidth = 2
@@ -124,7 +124,7 @@ export const drawBars = (
           }
           context.stroke()
           context.restore()
-          return label("gave up", x0, x1, middle - 14, "muted")
+          return label("gave up", x0, x1, middle - 12, "muted")
         }
       }
     },

@@ -54,7 +54,8 @@ const serviceOf = (before: Service | undefined, { isWhole, ...news }: ServiceUpd
   const first = news.transitions[0]
   // What the program has forgotten is still known here.
   const kept = isWhole && first !== undefined ? older.filter(({ at }) => at < first.at) : older
-  const transitions = [...kept, ...news.transitions].slice(-most)
+  // The same object as long as it is the same, by which others know that there is nothing to do.
+  const transitions = news.transitions.length === 0 ? older : [...kept, ...news.transitions].slice(-most)
   const current = transitions[transitions.length - 1]
   if (current === undefined) return undefined
   const failed = transitions.findLast(({ cause, state }) => cause !== undefined && state !== "Connecting")

@@ -1,17 +1,17 @@
 /**
  * The page.
  */
-import type { Action } from "../src/internal/model.js"
 import { lengthOf, ticks, timeOf } from "./axis.js"
 import { barAt } from "./bars.js"
 import { ProgramClock } from "./clock.js"
+import type { Act } from "./controls.js"
 import { drawAxis } from "./draw.js"
 import { byId, element, say, setAttribute } from "./element.js"
 import { type Known, learn, nothing, type Service } from "./history.js"
 import { Link, type LinkState } from "./link.js"
 import { Row } from "./row.js"
 import { View } from "./view.js"
-import { announcement, barText, tally } from "./words.js"
+import { announcement, barText, tally, timeText } from "./words.js"
 
 const base = location.pathname.replace(/\/+$/, "")
 const list = byId("services", HTMLUListElement)
@@ -62,7 +62,7 @@ const linkTexts: Record<LinkState, string> = {
   lost: "No connection to the program, trying again"
 }
 
-const act = async ({ id, name }: Service, action: Action): Promise<string> => {
+const act: Act = async ({ id, name }, action) => {
   try {
     const answer = await fetch(`${base}/${encodeURIComponent(id)}/${action}`, { method: "POST" })
     if (!answer.ok) return `Refused: ${answer.status === 404 ? "it is gone" : await answer.text()}`
@@ -103,6 +103,8 @@ const arrange = (): void => {
 const addRow = (service: Service): Row => {
   const row = new Row(service, actions ? act : undefined)
   rows.set(service.id, row)
+  row.update(service)
+  row.describe(view.span(clock.now), clock.now)
   sight.observe(row.canvas)
   return row
 }
@@ -212,7 +214,7 @@ const frame = (): void => {
 // Not at each frame: a screen reader reads what it is at.
 setInterval(() => {
   const now = clock.now
-  if (Number.isFinite(now)) for (const row of rows.values()) row.describe(view.span(now), now)
+  for (const row of rows.values()) row.describe(view.span(now), now)
 }, 2000)
 
 const moved = (): void => {
@@ -316,7 +318,7 @@ const point = (row: Row, { clientX, clientY }: PointerEvent): void => {
   tip.hidden = bar === undefined
   if (bar === undefined) return
   const [head = "", ...rest] = barText(bar, now)
-  const when = new Date(bar.from).toLocaleTimeString()
+  const when = timeText(bar.from)
   tip.replaceChildren(element("strong", {}, head), [...rest, `at ${when}`].join(" · "))
   const box = tip.getBoundingClientRect()
   tip.style.left = `${Math.min(Math.max(clientX - box.width / 2, 8), innerWidth - box.width - 8)}px`

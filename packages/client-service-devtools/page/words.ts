@@ -7,14 +7,20 @@ import type { Service } from "./history.js"
 /** A length of time, as precise as one cares for. */
 export const lengthText = (millis: number): string => {
   const seconds = Math.max(millis, 0) / 1000
-  if (seconds < 0.01) return `${Math.round(millis)} ms`
+  if (seconds < 0.0995) return `${Math.round(seconds * 1000)} ms`
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`
-  if (seconds < 59.5) return `${Math.round(seconds)} s`
+  if (seconds < 60) return `${Math.min(Math.round(seconds), 59)} s`
   const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`
+  if (minutes < 60) return both(minutes, "min", Math.floor(seconds % 60), "s")
   const hours = Math.floor(minutes / 60)
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days ${hours % 24} h`
+  return hours < 48 ? both(hours, "h", minutes % 60, "min") : both(Math.floor(hours / 24), "days", hours % 24, "h")
 }
+
+const both = (whole: number, unit: string, rest: number, smaller: string): string =>
+  rest === 0 ? `${whole} ${unit}` : `${whole} ${unit} ${rest} ${smaller}`
+
+/** The time of the day, where the page is looked at. */
+export const timeText = (at: number): string => new Date(at).toLocaleTimeString()
 
 /** The state of a service, in a word or two. */
 export const stateName = ({ current: { state } }: Service): string => names[state]
@@ -106,6 +112,18 @@ export const summary = (shares: ReadonlyMap<Kind, number>, failures: number, len
   return `Time line of ${lengthText(length)}: ${told === "" ? "nothing yet" : told}`
 }
 
+/** The states, the worst first. */
+const order: ReadonlyArray<string> = [
+  "Exhausted",
+  "Waiting",
+  "Connecting",
+  "Connected",
+  "Restarting",
+  "Disconnecting",
+  "Stopped",
+  "Init"
+] satisfies ReadonlyArray<Service["current"]["state"]>
+
 /** What the services are doing, all in all: how many are in each state, the worst first. */
 export const tally = (
   services: ReadonlyArray<Service>
@@ -116,6 +134,5 @@ export const tally = (
     const known = counts.get(name) ?? { name, count: 0, state: service.current.state }
     counts.set(name, { ...known, count: known.count + 1 })
   }
-  const order = Object.values(names).reverse() as ReadonlyArray<string>
-  return [...counts.values()].sort((one, other) => order.indexOf(one.name) - order.indexOf(other.name))
+  return [...counts.values()].sort((one, other) => order.indexOf(one.state) - order.indexOf(other.state))
 }

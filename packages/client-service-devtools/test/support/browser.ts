@@ -126,7 +126,8 @@ const openTab = async (browser: Process, url: string, view: View): Promise<Tab> 
   const ask = (method: string, params: Message = {}) => browser.ask(method, params, session)
   const complaints: Array<string> = []
   browser.listen(session, (method, params) => {
-    if (method === "Log.entryAdded" || method === "Runtime.exceptionThrown") complaints.push(JSON.stringify(params))
+    const text = JSON.stringify(params)
+    if (method === "Runtime.exceptionThrown" || text.includes('"level":"error"')) complaints.push(text)
   })
   await Promise.all([ask("Page.enable"), ask("Log.enable"), ask("Runtime.enable")])
   const look = async ({ height, scale = 1, scheme, width }: View) => {

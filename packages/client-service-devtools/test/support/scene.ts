@@ -2,7 +2,7 @@
  * Services that have been through everything, for pictures.
  */
 import { Effect, Option, Stream, Subscribable } from "effect"
-import { ClientServices } from "effect-client-service"
+import type { ClientServices } from "effect-client-service"
 
 type Transition = ClientServices.Transition
 
@@ -76,7 +76,7 @@ export const scene: Effect.Effect<ClientServices.ClientServices> = Effect.clockW
         [33, "Waiting", { cause: "HeartbeatTimeout", failures: 1 }],
         ...failing(32, 4, "ConnectTimeout", 1.4),
         [2.9, "Connecting"],
-        [1.2, "Waiting", { cause: "ConnectTimeout", retryAt: now + 2600 }]
+        [1.5, "Waiting", { cause: "ConnectTimeout", retryAt: now + 14_000 }]
       ]),
       service(now, "payments", { waiters: 1, uses: 0, gaps: 0 }, false, [
         [26, "Connecting", { attempt: 1 }],
@@ -100,6 +100,8 @@ export const scene: Effect.Effect<ClientServices.ClientServices> = Effect.clockW
         [28.5, "Stopped"]
       ])
     ]
-    return { all: Subscribable.make({ get: Effect.succeed(listed), changes: Stream.concat(Stream.make(listed), Stream.never) }) }
+    return {
+      all: Subscribable.make({ get: Effect.succeed(listed), changes: Stream.concat(Stream.make(listed), Stream.never) })
+    }
   })
 )

@@ -1,8 +1,9 @@
 /**
  * Makes the pictures of the README anew.
  */
-import { createServer } from "node:http"
+
 import { writeFileSync } from "node:fs"
+import { createServer } from "node:http"
 import { join } from "node:path"
 import { HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
