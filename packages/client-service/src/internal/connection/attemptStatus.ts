@@ -1,4 +1,5 @@
 import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
 import type { ConnectTimeout } from "../../ConnectionError.js"
 
 /**
@@ -6,7 +7,7 @@ import type { ConnectTimeout } from "../../ConnectionError.js"
  * `protocol` and `prepare`. Without a service, connecting is all there is to it.
  */
 export class AttemptStatus extends Context.Reference<AttemptStatus>()("effect-client-service/AttemptStatus", {
-  defaultValue: (): Status => ({ isEstablished: true, enter: () => {}, received: undefined })
+  defaultValue: (): Status => ({ isEstablished: true, enter: () => {}, received: undefined, attend: undefined })
 }) {}
 
 export type Stage = ConnectTimeout["stage"]
@@ -17,4 +18,6 @@ export interface Status {
   readonly enter: (stage: Stage) => void
   /** Is told of bytes that have arrived. */
   readonly received: ((bytes: number) => void) | undefined
+  /** Is told of a fiber that the attempt waits for, and that is none of its children. */
+  readonly attend: ((fiber: Fiber.RuntimeFiber<unknown, unknown>) => void) | undefined
 }

@@ -59,6 +59,8 @@ export class Connection<P, E, R> {
   #pulse: Pulse<P, E, R> | undefined
   /** The attempt, what watches over the connection, and what waits for its users to end. */
   readonly #fibers = new Set<Fiber.RuntimeFiber<unknown>>()
+  /** What the attempt waits for besides its children. */
+  #attended: Set<Fiber.RuntimeFiber<unknown, unknown>> | undefined
   /** What releases the connection. */
   #closer: Fiber.RuntimeFiber<unknown> | undefined
 
@@ -79,7 +81,13 @@ export class Connection<P, E, R> {
         this.#stage = stage
         if (span !== undefined) tellStage(span, stage, settings.clock)
       },
-      received: settings.metrics?.received
+      received: settings.metrics?.received,
+      attend: (fiber) => {
+        this.#attended ??= new Set()
+        const attended = this.#attended
+        attended.add(fiber)
+        fiber.addObserver(() => attended.delete(fiber))
+      }
     }
     this.#status.enter("connect")
     const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
@@ -112,7 +120,8 @@ export class Connection<P, E, R> {
   isHeldUpBy(fiber: Fiber.RuntimeFiber<unknown, unknown>, isInterruptible = false): Effect.Effect<boolean> {
     return Effect.suspend(() => {
       if (!this.isWithin(fiber)) return Effect.succeed(false)
-      const awaited = isInterruptible ? [] : [...this.#fibers]
+      const awaited: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+      if (!isInterruptible) awaited.push(...this.#fibers, ...(this.#attended ?? []))
       if (this.#closer !== undefined) awaited.push(this.#closer)
       return Effect.exists(awaited, (each) => isAwaited(each, fiber))
     })

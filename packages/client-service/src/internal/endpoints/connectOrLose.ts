@@ -1,40 +1,65 @@
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { firstOf } from "../time/firstOf.js"
+import { AttemptStatus } from "../connection/attemptStatus.js"
+import { wait } from "../time/wait.js"
 import type { Connectable, Signal } from "./connectable.js"
 
 /**
  * Connects, and fails if the connection is lost before: many an endpoint has nothing else to tell that it has failed. The
  * signal hears of the loss of what is connected.
+ *
+ * Who has told of a loss may still be at connecting, where nothing interrupts it. That is waited for by the Scope alone, once
+ * all that was acquired before is released.
  */
 export const connectOrLose = <A, E, R>(
   { connect }: Connectable<A, E, R>,
   signal: Signal<E>
 ): Effect.Effect<A, E, R | Scope.Scope> =>
-  Effect.suspend(() => {
-    const lost = Deferred.unsafeMake<never, E>(FiberId.none)
-    let isConnected = false
-    let early: { readonly error: E | undefined } | undefined
-    const own: Signal<E> = {
-      lost: (error) => {
-        if (isConnected) return signal.lost(error)
-        early ??= { error }
-        Deferred.unsafeDone(lost, error === undefined ? Exit.failCause(Cause.empty) : Exit.fail(error))
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const { attend } = yield* AttemptStatus
+      let isConnected = false
+      let early: { readonly error: E | undefined } | undefined
+      let lose = () => {}
+      const own: Signal<E> = {
+        lost: (error) => {
+          if (isConnected) return signal.lost(error)
+          early ??= { error }
+          lose()
+        }
       }
-    }
-    return Effect.map(
-      firstOf(
-        Effect.suspend(() => connect(own)),
-        Deferred.await(lost)
-      ),
-      (connection) => {
-        isConnected = true
-        if (early !== undefined) signal.lost(early.error)
-        return connection
-      }
-    )
-  })
+      let connecting: Fiber.RuntimeFiber<A, E> | undefined
+      yield* Effect.addFinalizer(() => (connecting === undefined ? Effect.void : Fiber.interrupt(connecting)))
+      const fiber = yield* Effect.forkDaemon(restore(Effect.suspend(() => connect(own))))
+      connecting = fiber
+      attend?.(fiber)
+      const settled = wait<A, E, never>((resume) => {
+        lose = () => resume(lost)
+        if (early !== undefined) lose()
+        fiber.addObserver(resume)
+        return undefined
+      })
+      // A step later: who tells of the loss may be about to say more, by failing.
+      const lost: Effect.Effect<A, E> = Effect.zipRight(
+        Effect.yieldNow(),
+        Effect.suspend(() => {
+          const exit = fiber.unsafePoll()
+          if (exit !== null) return exit
+          const { error } = early ?? { error: undefined }
+          return Effect.zipRight(
+            Fiber.interruptFork(fiber),
+            error === undefined ? Exit.failCause(Cause.empty) : Exit.fail(error)
+          )
+        })
+      )
+      const connection = yield* Effect.onInterrupt(restore(settled), () => Fiber.interrupt(fiber))
+      // What has ended has nothing to be waited for.
+      connecting = undefined
+      isConnected = true
+      if (early !== undefined) signal.lost(early.error)
+      return connection
+    })
+  )

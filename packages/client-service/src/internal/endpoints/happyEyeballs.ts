@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { type EndpointFailure, EndpointsFailed } from "../../EndpointsFailed.js"
+import { AttemptStatus } from "../connection/attemptStatus.js"
 import { originals } from "../connection/originals.js"
 import { makeFork } from "../fork.js"
 import { Changes } from "../time/changes.js"
@@ -29,6 +30,7 @@ export const race = <A, E, R>(
   signal: Signal<E>
 ): Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope> =>
   Effect.gen(function* () {
+    const { attend } = yield* AttemptStatus
     const result = yield* Deferred.make<A, EndpointsFailed<E>>()
     const changes = new Changes()
     const failures: Array<EndpointFailure<E>> = []
@@ -70,6 +72,7 @@ export const race = <A, E, R>(
         Effect.flatMap(ended),
         Effect.forkDaemon
       )
+      attend?.(fiber)
       // A racer may ignore its interruption, so what it has acquired so far does not wait for it.
       const halt = Fiber.interruptFork(fiber).pipe(
         Effect.zipRight(Effect.yieldNow()),
