@@ -179,18 +179,25 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   /** Stops, ignores every later start, and ends the fiber of the loop. */
   get shutDown(): Effect.Effect<void> {
-    return Effect.flatMap(this.#isHeldUp(false), (isHeldUp) =>
-      isHeldUp ? Effect.sync(() => void this.#settings.fork.now(this.#shutDown)) : this.#shutDown
+    const { fork, retries } = this.#settings
+    return Effect.withFiberRuntime((fiber) =>
+      Effect.flatMap(
+        Effect.zipWith(this.#isHeldUp(false), retries.isHeldUpBy(fiber), (within, asked) => within || asked),
+        (isHeldUp) => (isHeldUp ? Effect.sync(() => void fork.now(this.#shutDown)) : this.#shutDown)
+      )
     )
   }
 
   get #shutDown(): Effect.Effect<void> {
+    const { closeTimeout, replacementRetries, retries } = this.#settings
     return Effect.suspend(() => {
       this.#isShutDown = true
       return Effect.zipRight(
         this.#stop,
         Effect.suspend(() => (this.#fiber === undefined ? Effect.void : Fiber.interrupt(this.#fiber)))
       ).pipe(
+        Effect.zipRight(Effect.suspend(() => retries.ended(closeTimeout))),
+        Effect.zipRight(Effect.suspend(() => replacementRetries.ended(closeTimeout))),
         Effect.zipRight(this.publisher.publish),
         Effect.zipRight(this.publisher.end),
         Effect.zipRight(Effect.sync(() => this.#settings.entered(undefined)))

@@ -44,6 +44,8 @@ export class Retries<E, R> {
   #granted = 0
   /** The policy, while it is asked. */
   #asking: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  /** What has been asked, and has not ended. */
+  readonly #asked = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
 
   constructor(settings: Settings<E, R>) {
     this.#settings = settings
@@ -53,6 +55,15 @@ export class Retries<E, R> {
   /** Begins the policy afresh. */
   reset(): void {
     this.#state = this.#settings.policy.initial
+  }
+
+  /** Waits until what was asked has ended, as an answer that nobody waits for may take its time to, and no longer than that. */
+  ended(millis: number): Effect.Effect<void> {
+    const { fork } = this.#settings
+    return Effect.forEach([...this.#asked], (asked) => endWithin(fork, millis, asked), {
+      concurrency: "unbounded",
+      discard: true
+    })
   }
 
   get isAsked(): boolean {
@@ -77,6 +88,10 @@ export class Retries<E, R> {
       )
       const answer = asking.unsafePoll()
       if (answer !== null) this.#asking = undefined
+      else {
+        this.#asked.add(asking)
+        asking.addObserver(() => this.#asked.delete(asking))
+      }
       if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.#count(this.#take(answer.value)))
       return (answer ?? patiently(fork, asking, timeout)).pipe(
         Effect.map((answer) => this.#take(answer)),

@@ -22,6 +22,7 @@ import { Journal } from "../telemetry/journal.js"
 import { type Register, Registry } from "../telemetry/registry.js"
 import { Spans } from "../telemetry/spans.js"
 import { Changes } from "../time/changes.js"
+import { steady } from "../time/steady.js"
 import { Current, type EndError } from "./current.js"
 import { Loop } from "./loop.js"
 import { Retries } from "./retries.js"
@@ -53,7 +54,7 @@ export const makeService = <P, E, R>(
 ): Effect.Effect<Service<P, E, R>, never, R | Scope.Scope> =>
   Effect.gen(function* () {
     const { connectTimeout, connectionSpan, endpoint, label, maxAge, name, retryPolicy, server } = settings
-    const clock = yield* Effect.clock
+    const clock = steady(yield* Effect.clock)
     const fork = yield* makeFork<R>()
     const source = { service: name, endpoint, server, clock }
     const journal = new Journal(source)

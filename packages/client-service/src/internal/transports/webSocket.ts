@@ -12,6 +12,7 @@ import {
   type WebSocketOpenReason
 } from "../../WebSocketError.js"
 import { replaced } from "../connection/phase.js"
+import { firstOf } from "../time/firstOf.js"
 import { sleep } from "../time/sleep.js"
 import { deadline, nextTurn, turn } from "../time/turn.js"
 import { linger } from "./receiveBuffer.js"
@@ -143,9 +144,7 @@ class LiveWebSocket implements WebSocketTransport {
       this.#webSocket.close(this.#settings.closeCodes[endOf(exit)] ?? 1000)
       // Interruptible, as a finalizer is not, or the race could not end the one that loses.
       const closed = Effect.interruptible(this.#when(() => this.#isClosed))
-      return Effect.map(Effect.raceFirst(closed, Effect.interruptible(deadline(linger))), () =>
-        terminate(this.#webSocket)
-      )
+      return Effect.map(firstOf(closed, Effect.interruptible(deadline(linger))), () => terminate(this.#webSocket))
     })
   }
 
