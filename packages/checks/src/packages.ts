@@ -168,7 +168,7 @@ const contentProblems = ({ directory, modules }: Package, content: string): Read
 
 /** The pictures that a README shows, which belong to it. */
 const pictures = (readme: string): ReadonlyArray<string> =>
-  [...readFileSync(readme, "utf8").matchAll(/(?:\]\(|src=")([\w-]+\.(?:png|svg))/g)].map(([, picture = ""]) => picture)
+  [...readFileSync(readme, "utf8").matchAll(/\]\(([\w-]+\.(?:png|svg))/g)].map(([, picture = ""]) => picture)
 
 const mapProblems = (content: string, file: string): ReadonlyArray<string> => {
   const map: { readonly sources: ReadonlyArray<string>; readonly sourceRoot?: string } = JSON.parse(

@@ -16,7 +16,7 @@ export const stage = (): ReadonlyArray<Page> => {
   const pages = allPages()
   const written = new Set([
     ...pages.map((page) => write(page.path, page.markdown)),
-    ...pages.flatMap(imagesOf).map(({ from, path }) => write(path, readFileSync(from, "utf8"))),
+    ...pages.flatMap(imagesOf).map(({ from, path }) => write(path, readFileSync(from))),
     ...writeTexts(pages, write)
   ])
   for (const file of isThere(pagesDirectory) ? filesIn(pagesDirectory) : []) {
@@ -26,7 +26,7 @@ export const stage = (): ReadonlyArray<Page> => {
   return pages
 }
 
-/** The images beside the source of a page, which are to be beside the page. They are SVGs. */
+/** The images beside the source of a page, which are to be beside the page. */
 const imagesOf = ({ markdown, path, source }: Page): ReadonlyArray<{ readonly from: string; readonly path: string }> =>
   source === undefined
     ? []
@@ -40,16 +40,16 @@ const navigationFile = join(built, "navigation.json")
 /** What `stage` has made of the pages for the menus. */
 export const readNavigation = (): Navigation => JSON.parse(readFileSync(navigationFile, "utf8"))
 
-const write = (path: string, text: string): string => {
+const write = (path: string, content: string | Buffer): string => {
   const file = join(pagesDirectory, path)
-  writeIfChanged(file, text)
+  writeIfChanged(file, content)
   return file
 }
 
-const writeIfChanged = (file: string, text: string): void => {
-  if (isThere(file) && readFileSync(file, "utf8") === text) return
+const writeIfChanged = (file: string, content: string | Buffer): void => {
+  if (isThere(file) && readFileSync(file).equals(Buffer.from(content))) return
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, text)
+  writeFileSync(file, content)
 }
 
 const filesIn = (directory: string): ReadonlyArray<string> =>

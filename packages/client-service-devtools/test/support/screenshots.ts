@@ -17,8 +17,8 @@ import { scene } from "./scene.js"
 const directory = process.argv[2] ?? join(import.meta.dirname, "../..")
 
 const pictures: ReadonlyArray<View & { readonly file: string }> = [
-  { file: "desktop.png", width: 1240, height: 860, scheme: "light" },
-  { file: "phone.png", width: 360, height: 780, scheme: "dark", scale: 2 }
+  { file: "devtools-desktop.png", width: 1240, height: 860, scheme: "light" },
+  { file: "devtools-phone.png", width: 360, height: 780, scheme: "dark" }
 ]
 
 const chromium = await install()
