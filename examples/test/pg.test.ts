@@ -1,16 +1,29 @@
-import { describe, expect, it } from "@effect/vitest"
-import { Effect, Logger, LogLevel } from "effect"
+import { afterAll, describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Logger, LogLevel, Schedule, Scope } from "effect"
 import { PgEndpoint, PgService } from "effect-client-service-pg"
 import * as postgres from "test-servers/postgres"
+import { after } from "../coming-from/pg/after.js"
+import { before } from "../coming-from/pg/before.js"
 import { run } from "./program.js"
 
 const installed = await postgres.install()
 if (!installed.isInstalled) console.warn(`Skipped: pg.ts, for want of PostgreSQL: ${installed.reason}`)
 
+// One for all of the tests.
+const scope = Effect.runSync(Scope.make())
+const startServer = Effect.runSync(
+  Effect.cached(
+    (installed.isInstalled ? postgres.make(installed.paths) : Effect.dieMessage(installed.reason)).pipe(
+      Scope.extend(scope)
+    )
+  )
+)
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
 describe.skipIf(!installed.isInstalled)("pg.ts", () => {
   it.scopedLive("hears of jobs, tells of a gap, and ends; with a wrong password at once, and does not tell that", () =>
     Effect.gen(function* () {
-      const server = yield* installed.isInstalled ? postgres.make(installed.paths) : Effect.dieMessage(installed.reason)
+      const server = yield* startServer
       const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ url: server.url }) }).pipe(
         Logger.withMinimumLogLevel(LogLevel.None)
       )
@@ -33,5 +46,37 @@ describe.skipIf(!installed.isInstalled)("pg.ts", () => {
       expect(said).toContain("the server does not accept this login (28P01)")
       expect(said).not.toContain("wrong-secret")
     })
+  )
+})
+
+describe.skipIf(!installed.isInstalled)("coming from pg", () => {
+  it.scopedLive("a listener of pg is deaf after a loss, and that of PgService tells of a gap and goes on", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer
+      const direct = yield* PgService.make({ endpoint: PgEndpoint.make({ url: server.url }) })
+      yield* direct.query("CREATE TABLE IF NOT EXISTS jobs (id int)")
+      const until = <A, E>(effect: Effect.Effect<A, E>, done: (value: A) => boolean) =>
+        Effect.repeat(effect, { until: done, schedule: Schedule.spaced("5 millis") })
+      const terminate = (name: string) =>
+        direct.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", [name])
+
+      const heardBefore: Array<string> = []
+      const theirs = yield* Effect.acquireRelease(
+        Effect.promise(() => before(`${server.url}?application_name=before`, (job) => heardBefore.push(job))),
+        ({ close }) => Effect.promise(close)
+      )
+      const heardAfter: Array<string> = []
+      const ours = yield* after(`${server.url}?application_name=after`, (job) => heardAfter.push(job))
+      yield* until(direct.query("NOTIFY jobs, 'early'"), () => heardBefore.length > 0 && heardAfter.length > 0)
+      expect(yield* Effect.promise(theirs.count)).toBe(yield* ours.count)
+
+      yield* terminate("before")
+      yield* terminate("after")
+      yield* until(direct.query("NOTIFY jobs, 'late'"), () => heardAfter.includes("late"))
+      expect([...new Set(heardAfter)]).toEqual(["early", "may have missed some", "late"])
+      // The pool has another connection. What listened has none.
+      expect(yield* Effect.promise(theirs.count)).toBe(yield* ours.count)
+      expect(heardBefore).not.toContain("late")
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })
