@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Queue, type Scope } from "effect"
+import { Effect, Logger, LogLevel, Queue, type Scope } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
 import * as party from "../coming-from/partysocket/before.js"
 import { after } from "../coming-from/reconnecting-websocket/after.js"
@@ -83,7 +83,7 @@ describe("WebSockets", () => {
   it.scopedLive("ClientService: the login comes first, on each connection", () =>
     Effect.gen(function* () {
       expect(yield* story(after)).toEqual(["login alice", "one", "login alice"])
-    })
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })
 
@@ -107,7 +107,7 @@ describe("RpcClient", () => {
         const [error, next] = yield* Effect.provide(counted, rpcAfter.protocol(yield* counterServer.serve))
         expect(error).toMatchObject({ _tag: "RpcClientError", cause: { _tag: "ConnectionLost" } })
         expect(next).toBe(2)
-      })
+      }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })
 
