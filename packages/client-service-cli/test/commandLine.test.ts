@@ -32,6 +32,7 @@ describe("the command line", () => {
     [[there, "--listen", "0", "-n"], "--no-input and --listen exclude each other"],
     [[there, "--exec", "cat", "--no-input"], "--no-input and --exec exclude each other"],
     [[there, "--max-wait", "1s"], "--max-wait is for --listen"],
+    [[there, "--page-actions"], "--page-actions is for --page"],
     [[there, "--ca", "/no/such"], "--ca is for tls: and wss: addresses"],
     [[there, "--insecure"], "--insecure is for tls: and wss: addresses"],
     [[there, "--header", "a: secret"], "--header is for ws: and wss: addresses"],

@@ -99,6 +99,19 @@ const flags = {
   json: Options.boolean("json").pipe(
     Options.withDescription("tells on standard error what happens as JSON, an object a line, instead of as text")
   ),
+  page: option(
+    "page",
+    "[host:]port",
+    "a port, or a host and a port: 8080, 0.0.0.0:8080 or [::]:8080",
+    hostAndPort,
+    "shows in the browser what happens, live, at this port, on 127.0.0.1 if there is no host; and answers health checks at " +
+      "/health/live, /health/ready and /health/started. A port of 0 is one of the system's choice"
+  ).pipe(Options.optional),
+  pageActions: Options.boolean("page-actions").pipe(
+    Options.withDescription(
+      "with --page: the page has buttons to reconnect, stop and start, for whoever reaches the port"
+    )
+  ),
   name: text("name", "text", "what the connection is called in what is told; default: its address").pipe(
     Options.optional
   ),

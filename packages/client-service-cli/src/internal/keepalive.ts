@@ -12,14 +12,16 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import * as ClientServices from "effect-client-service/ClientServices"
 import type { RetriesExhausted } from "effect-client-service/ConnectionError"
 import { InvalidOption } from "effect-client-service/InvalidOption"
 import type { Transport } from "effect-client-service/Transport"
 import type { Address } from "./address.js"
 import { type Flags, usageError } from "./command.js"
 import { exitCodes } from "./exitCodes.js"
+import { ListenError } from "./listenError.js"
 import { type CommandAtConnection, commandAtConnection } from "./mode/commandAtConnection.js"
-import { ListenError, listen } from "./mode/listen.js"
+import { listen } from "./mode/listen.js"
 import { netcat, type Service } from "./mode/netcat.js"
 import * as Report from "./report.js"
 import type { Output } from "./terminal/output.js"
@@ -118,6 +120,7 @@ const misfit = (flags: Flags, address: Address): string | undefined => {
   if (Option.isSome(exec) && Option.isSome(listen)) return "--exec and --listen exclude each other"
   if (noInput && Option.isSome(exec)) return "--no-input and --exec exclude each other"
   if (noInput && Option.isSome(listen)) return "--no-input and --listen exclude each other"
+  if (flags.pageActions && Option.isNone(flags.page)) return "--page-actions is for --page"
   if (Option.isSome(maxWait) && Option.isNone(listen)) return "--max-wait is for --listen"
 
   const isSecure = address._tag === "Tls" || (address._tag === "WebSocket" && address.isSecure)
@@ -184,6 +187,20 @@ interface Keeping {
 }
 
 const keep = (flags: Flags, keeping: Keeping): Effect.Effect<void, LastError, Scope.Scope> =>
+  Option.match(flags.page, {
+    onNone: () => keepShown(flags, keeping),
+    onSome: (where) =>
+      Effect.gen(function* () {
+        // Only this needs a server of HTTP, which takes time to load.
+        const { showPage } = yield* Effect.promise(() => import("./page.js"))
+        const title = keeping.upstream.endpoint.name
+        const url = yield* showPage({ ...where, title, actions: flags.pageActions })
+        yield* keeping.report.happened({ event: "page", url })
+        yield* keepShown(flags, keeping)
+      }).pipe(Effect.provide(ClientServices.layer))
+  })
+
+const keepShown = (flags: Flags, keeping: Keeping): Effect.Effect<void, LastError, Scope.Scope> =>
   Option.match(flags.listen, {
     onNone: () => keepOne(flags, keeping),
     onSome: (where) =>

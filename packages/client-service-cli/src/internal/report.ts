@@ -15,6 +15,7 @@ import * as Words from "./terminal/words.js"
 /** What happens besides the states of services. */
 export type Happening =
   | { readonly event: "started"; readonly service: string; readonly address: string }
+  | { readonly event: "page"; readonly url: string }
   | { readonly event: "listening"; readonly service: string; readonly host: string; readonly port: number }
   | { readonly event: "accepted"; readonly service: string; readonly client: number; readonly from: string }
   | {
@@ -23,7 +24,6 @@ export type Happening =
       readonly client: number
       readonly error?: ErrorJson | undefined
     }
-  | { readonly event: "finished"; readonly service: string; readonly command: string }
   | { readonly event: "exit"; readonly code: number; readonly error?: ErrorJson | undefined }
 
 /** An error, without what may be a secret. */
@@ -53,6 +53,8 @@ export const forPeople = (output: Output): Effect.Effect<Report> =>
         switch (happening.event) {
           case "started":
             return output.write(`${dim(`${happening.service}, until Ctrl-C`)}\n`)
+          case "page":
+            return output.write(`${dim(`shown at ${happening.url}`)}\n`)
           case "listening":
             return output.write(`${dim(`listening on ${hostAndPort(happening)}`)}\n`)
           case "accepted":
@@ -64,8 +66,6 @@ export const forPeople = (output: Output): Effect.Effect<Report> =>
               (millis) =>
                 `${moment(output.colours, millis)}${numbered(happening.client)}closed${happening.error === undefined ? "" : `: ${happening.error.message}`}`
             )
-          case "finished":
-            return line((millis) => `${moment(output.colours, millis)}the command has ended`)
           case "exit":
             return happening.error === undefined
               ? Effect.void

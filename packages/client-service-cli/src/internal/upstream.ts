@@ -17,6 +17,7 @@ import * as NodeEndpoint from "effect-client-service-node/NodeEndpoint"
 import type { Address } from "./address.js"
 import { FileError } from "./fileError.js"
 import { type Header, parseHeaders } from "./headers.js"
+import { codeOfNode } from "./listenError.js"
 import { asLines } from "./messages.js"
 
 /** All that an attempt or a connection of the command ends with. */
@@ -119,12 +120,7 @@ export const headersOf = (headers: UpstreamOptions["headers"]): Effect.Effect<Re
 export const fileOf = (option: string, path: string): Effect.Effect<Buffer, FileError> =>
   Effect.tryPromise({
     try: () => readFile(path),
-    catch: (error) =>
-      new FileError({
-        option,
-        path,
-        code: error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown"
-      })
+    catch: (error) => new FileError({ option, path, code: codeOfNode(error) })
   })
 
 export interface Patience {

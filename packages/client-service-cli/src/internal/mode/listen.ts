@@ -3,7 +3,6 @@
  */
 import * as Net from "node:net"
 import * as NodeStream from "@effect/platform-node/NodeStream"
-import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -11,20 +10,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type { Transport } from "effect-client-service/Transport"
+import { codeOfNode, ListenError } from "../listenError.js"
 import { errorJson, type Report } from "../report.js"
 import { type Patience, serviceOptions, type Upstream } from "../upstream.js"
 import { watch } from "../watch.js"
-
-/** The local port cannot be had. */
-export class ListenError extends Data.TaggedError("ListenError")<{
-  readonly host: string
-  readonly port: number
-  readonly code: string
-}> {
-  override get message(): string {
-    return `cannot listen on ${this.host}, port ${this.port} (${this.code})`
-  }
-}
 
 export interface ListenOptions {
   readonly host: string
@@ -62,9 +51,7 @@ const listening = (
         socket.on("error", () => {})
         onClient(socket)
       })
-      server.once("error", (error: NodeJS.ErrnoException) =>
-        resume(new ListenError({ ...where, code: error.code ?? "unknown" }))
-      )
+      server.once("error", (error) => resume(new ListenError({ ...where, code: codeOfNode(error) })))
       server.listen(where.port, where.host, () => {
         // Such as that there are too many open files: those who come later are served all the same.
         server.on("error", () => {})
