@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { run, runToEnd } from "./support/keepalive.js"
+import { runToEnd } from "./support/keepalive.js"
 import { listening } from "./support/server.js"
 
 describe("the command line", () => {
@@ -107,14 +107,6 @@ describe("the command line", () => {
         const { stderr, stdout: completed } = spawnSync("bash", ["-c", complete], { encoding: "utf8" })
         expect({ completed, stderr }).toEqual({ completed: "--give-up-after\n", stderr: "" })
       }
-    })
-  )
-
-  it.scopedLive("gives its version as a process, too", () =>
-    Effect.gen(function* () {
-      const program = yield* run(["--version"])
-      expect(yield* program.ended).toBe(0)
-      expect(program.stdout.text()).toMatch(/^\d+\.\d+\.\d+\n$/)
     })
   )
 })

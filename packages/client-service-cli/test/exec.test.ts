@@ -26,8 +26,8 @@ describe("a command at each connection", () => {
       yield* program.stderr.until("attempt 2")
       yield* server.heal
       yield* program.stderr.until("started\n", 2)
-      yield* program.signal("SIGTERM")
-      expect(yield* program.ended).toBe(143)
+      yield* program.signal("SIGHUP")
+      expect(yield* program.ended).toBe(129)
       expect(program.stdout.text()).toBe("")
 
       const [first, one, second, two] = readFileSync(log, "utf8").split("\n")
