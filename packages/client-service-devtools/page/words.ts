@@ -19,8 +19,8 @@ export const lengthText = (millis: number): string => {
 const both = (whole: number, unit: string, rest: number, smaller: string): string =>
   rest === 0 ? `${whole} ${unit}` : `${whole} ${unit} ${rest} ${smaller}`
 
-/** The time of the day, where the page is looked at. */
-export const timeText = (at: number): string => new Date(at).toLocaleTimeString()
+/** The time of the day where the page is looked at, as on the axis. */
+export const timeText = (at: number): string => new Date(at).toLocaleTimeString("en-GB")
 
 /** The state of a service, in a word or two. */
 export const stateName = ({ current: { state } }: Service): string => names[state]

@@ -218,6 +218,18 @@ describe("Devtools.routes", () => {
     }).pipe(Effect.provide(Live))
   )
 
+  it.scopedLive("can be all that there is at a port", () =>
+    Effect.gen(function* () {
+      const { service } = yield* makeService("orders", 1000)
+      const port = yield* serve({ path: "/", actions: true })
+      expect((yield* ask(port, { path: "/" })).text).toBe(html)
+      const first = yield* Queue.take((yield* listen(port, "/events")).updates)
+      const headers = { "sec-fetch-site": "same-origin" }
+      yield* ask(port, { method: "POST", path: `/${idOf(first)}/start`, headers })
+      expect(yield* service.running).toBe(true)
+    }).pipe(Effect.provide(Live))
+  )
+
   it("refuses options that make no sense", () => {
     const refusal = (options: Devtools.Options) => {
       try {
