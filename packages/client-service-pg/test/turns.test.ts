@@ -216,6 +216,12 @@ describeWithServer("a turn", (test) => {
     for (const [change, look] of [
       ["SET search_path = nowhere", "SELECT current_setting('search_path')"],
       ["SET my.greeting = 'changed'; SET statement_timeout = 100000", "SELECT current_setting('statement_timeout')"],
+      ["SELECT set_config('work_mem', '2MB', false)", "SELECT current_setting('work_mem')"],
+      ["DO $$ BEGIN SET work_mem = '2MB'; CREATE TEMP TABLE mine (); END $$", "SELECT to_regclass('mine')"],
+      [
+        "INSERT INTO of_all SELECT WHERE set_config('work_mem', '2MB', false) IS NULL",
+        "SELECT current_setting('work_mem')"
+      ],
       ["RESET work_mem", "SELECT current_setting('work_mem')"],
       ["SET work_mem = '2MB'", "SELECT current_setting('work_mem')"],
       ["SET ROLE pg_monitor", "SELECT current_user::text"],

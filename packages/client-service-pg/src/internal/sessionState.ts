@@ -3,7 +3,7 @@ import { type Client, escapeIdentifier, escapeLiteral } from "pg"
 /**
  * What somebody whose turn it was has done to the session.
  *
- * - `changed`: something that may stay, such as a setting or a temporary table.
+ * - `changed`: maybe something that stays, such as a setting or a temporary table.
  * - `spent`: it has ended what others rely on, such as what is listened to.
  */
 export type Change = "changed" | "spent" | undefined
@@ -11,27 +11,21 @@ export type Change = "changed" | "spent" | undefined
 /** Looks at what is done to a session, as the server tells it, until it is asked for the result. */
 export const observe = ({ connection }: Client): (() => Change) => {
   let change: Change
-  let hasRows = false
-  const described = () => {
-    hasRows = true
-  }
   const completed = ({ text }: { readonly text: string }) => {
     if (spending.has(text)) change = "spent"
-    // Such as `CREATE TEMP TABLE x AS SELECT ...`.
-    else if (changing.test(text) || (text.startsWith("SELECT ") && !hasRows)) change ??= "changed"
-    hasRows = false
+    else if (!changesNothing.test(text)) change ??= "changed"
   }
-  connection.on("rowDescription", described).on("commandComplete", completed)
+  connection.on("commandComplete", completed)
   return () => {
-    connection.off("rowDescription", described).off("commandComplete", completed)
+    connection.off("commandComplete", completed)
     return change
   }
 }
 
 const spending: ReadonlySet<string> = new Set(["UNLISTEN", "DISCARD ALL", "DEALLOCATE ALL"])
 
-const changing =
-  /^(SET|RESET|PREPARE|DEALLOCATE|DECLARE CURSOR|DISCARD .*|(CREATE|DROP) (TABLE|VIEW|SEQUENCE)( AS)?|CLOSE CURSOR.*)$/
+// All else may: a SELECT or a trigger may call a function, such as `set_config`, and a DO block do anything.
+const changesNothing = /^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|LISTEN|NOTIFY|SHOW|LOCK TABLE)\b/
 
 /** What a session has of its own: by kind, names and what they stand for. */
 export type SessionState = ReadonlyMap<Kind, ReadonlyMap<string, string>>
