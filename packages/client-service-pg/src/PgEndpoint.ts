@@ -167,7 +167,26 @@ const makeFor = <R>(
           ),
           (connection) => connection.close(linger)
         )
-        return yield* Effect.tap(connection.connect, (connection) => internal.ensure(wanted, connection))
+        const connected = yield* connection.connect
+        yield* internal.ensure(wanted, connected)
+        if (wanted === "read-write" || wanted === "primary") {
+          const run = yield* FiberSet.makeRuntime<never>()
+          let isAsked = false
+          // A transaction may have been one that reads alone. If it is not that, the server is none to write to any more.
+          connection.onReadOnly(() => {
+            if (isAsked) return
+            isAsked = true
+            run(
+              Effect.match(internal.ensure(wanted, connected), {
+                onFailure: (error) => signal.lost(error),
+                onSuccess: () => {
+                  isAsked = false
+                }
+              })
+            )
+          })
+        }
+        return connected
       })
   })
 }

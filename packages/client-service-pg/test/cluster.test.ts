@@ -62,6 +62,33 @@ describeWithServer("several servers", (test) => {
       expect(yield* portOf(pg)).toBe(standby.port)
     }))
 
+  test("have another taken over from one that writes no more, though its connection stays up", () =>
+    Effect.gen(function* () {
+      const former = yield* makeServer()
+      const other = yield* makeServer()
+      const hosts = [former, other].map(({ host, port }) => ({ host, port }))
+      const pg = yield* connect({ ...loginOf(former), hosts, targetSessionAttrs: "read-write" })
+      expect(yield* portOf(pg)).toBe(former.port)
+      // Who has a transaction that reads alone has not lost the server by it.
+      const write = "CREATE TABLE written ()"
+      const refused = yield* Effect.flip(pg.transaction((own) => own.query(write), { readOnly: true }))
+      expect(refused).toMatchObject({ reason: "Query", code: "25006" })
+      yield* pg.query("SELECT 1")
+      expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+
+      const admin = yield* start(former)
+      yield* admin.query("ALTER SYSTEM SET default_transaction_read_only = on")
+      yield* admin.query("SELECT pg_reload_conf()")
+      yield* Effect.repeat(
+        pg.query<{ readonly setting: string }>("SELECT current_setting('default_transaction_read_only') AS setting"),
+        { until: ({ rows: [row] }) => row?.setting === "on" }
+      )
+      expect(yield* Effect.flip(pg.query(write))).toMatchObject({ reason: "Query", code: "25006" })
+      yield* stateOf(pg, "Waiting")
+      expect(yield* portOf(pg)).toBe(other.port)
+      yield* pg.query(write)
+    }))
+
   test("tell why each did not do, and are final only if each is", (primary) =>
     Effect.gen(function* () {
       const { host, port } = primary

@@ -45,6 +45,8 @@ export class ClientConnection implements PgConnection {
   #state: SessionState | undefined
   /** Tells what this turn has done to the session. */
   #observed: (() => Change) | undefined
+  /** Is told when the server refuses to write. */
+  #onReadOnly: (() => void) | undefined
   #cancelling: Cancel | undefined
   #loss: PgError | undefined
 
@@ -98,6 +100,7 @@ export class ClientConnection implements PgConnection {
     Effect.acquireRelease(
       Effect.sync(() => {
         const own = new ClientConnection(this.#config, this.#client.host, this.address, signal, true)
+        own.onReadOnly(() => this.#onReadOnly?.())
         this.#owned.add(own)
         return own
       }),
@@ -156,6 +159,11 @@ export class ClientConnection implements PgConnection {
 
   readonly prepared = (): void => {
     this.#isPrepared = true
+  }
+
+  /** Has a function called when the server refuses to write: it may be one that others write to no more. */
+  readonly onReadOnly = (f: () => void): void => {
+    this.#onReadOnly = f
   }
 
   readonly onNotification = (f: (notification: Notification) => void): void => {
@@ -290,6 +298,7 @@ export class ClientConnection implements PgConnection {
 
   #failureOf(error: unknown): PgError {
     const failure = this.#loss ?? pgFailure(error, this.address)
+    if (failure.code === readOnly) this.#onReadOnly?.()
     // To a statement under way `pg` tells it as the answer, and only then that the connection is lost, without a reason.
     return failure.reason === "Terminated" ? this.#lost(failure) : failure
   }
@@ -314,6 +323,7 @@ export const queryOf =
     values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
 
 const queryCanceled = "57014"
+const readOnly = "25006"
 
 // The answer to what has failed comes by itself, but for those statements that it was not waited for.
 const patience = 1000
