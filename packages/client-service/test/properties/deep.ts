@@ -1,11 +1,17 @@
 // Tries many more histories than an ordinary run of the tests, or runs one again:
 //   npm run test:deep [-- 100000]
 //   npm run test:deep -- --seed 42
+// Or a history of the playground of the website, which its link has:
+//   npm run test:deep -- --seed 42 --script "start refuse 10s accept 8h drop"
 import { parseArgs } from "node:util"
+import { play } from "../playground/play.js"
 import { problemOf, scriptOf } from "./history.js"
 import { runScript } from "./run.js"
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { seed: { type: "string" } } })
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { seed: { type: "string" }, script: { type: "string" } }
+})
 
 const natural = (text: string): number => {
   const number = Number(text)
@@ -45,7 +51,16 @@ const fail = (problem: string | undefined): void => {
   process.exitCode = 1
 }
 
-if (values.seed === undefined) {
+/** Prints the trace of a script, and what is wrong with it. */
+const replay = (seed: number, script: string): void => {
+  const { problems, trace } = play(seed, script)
+  console.log(trace.join("\n"))
+  fail(problems[0])
+}
+
+if (values.script !== undefined) {
+  replay(natural(values.seed ?? "1"), values.script)
+} else if (values.seed === undefined) {
   tryMany(natural(positionals[0] ?? "100000"))
 } else {
   const seed = natural(values.seed)

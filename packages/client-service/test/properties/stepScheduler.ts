@@ -127,11 +127,15 @@ export const preemptBy =
   }
 
 /** A runtime that logs nothing, and whose steps, time and chance are those of a test. */
-export const stepRuntime = (scheduler: StepScheduler, clock: Clock.Clock): Runtime.Runtime<never> => {
+export const stepRuntime = (
+  scheduler: StepScheduler,
+  clock: Clock.Clock,
+  random: Random.Random = Random.make("step")
+): Runtime.Runtime<never> => {
   const services = silent.fiberRefs.pipe(
     FiberRefs.getOrDefault(DefaultServices.currentServices),
     Context.add(Clock.Clock, clock),
-    Context.add(Random.Random, Random.make("step"))
+    Context.add(Random.Random, random)
   )
   return silent.pipe(
     Runtime.setFiberRef(DefaultServices.currentServices, services),

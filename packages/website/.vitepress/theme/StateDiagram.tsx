@@ -48,17 +48,17 @@ interface Point {
   readonly y: number
 }
 
-const half: Point = { x: 56, y: 18 }
+const half: Point = { x: 60, y: 18 }
 
 const nodes: Readonly<Record<string, Point>> = {
-  Init: { x: 66, y: 34 },
-  Connecting: { x: 236, y: 92 },
-  Connected: { x: 500, y: 92 },
-  Waiting: { x: 368, y: 190 },
-  Exhausted: { x: 600, y: 222 },
-  Stopped: { x: 66, y: 322 },
-  Restarting: { x: 260, y: 322 },
-  Disconnecting: { x: 470, y: 322 }
+  Init: { x: 72, y: 34 },
+  Waiting: { x: 420, y: 34 },
+  Connecting: { x: 256, y: 128 },
+  Connected: { x: 584, y: 128 },
+  Exhausted: { x: 584, y: 232 },
+  Stopped: { x: 72, y: 332 },
+  Disconnecting: { x: 256, y: 332 },
+  Restarting: { x: 470, y: 332 }
 }
 
 interface Edge {
@@ -72,25 +72,25 @@ interface Edge {
 }
 
 const edges: ReadonlyArray<Edge> = [
-  { from: "Init", to: "Connecting", why: "start", bend: -12 },
-  { from: "Init", to: "Stopped", why: "stop", bend: 0, labelAt: 0.3 },
-  { from: "Connecting", to: "Connected", why: "attempt succeeds", bend: -22 },
-  { from: "Connecting", to: "Waiting", why: "fails", bend: 10 },
-  { from: "Connecting", to: "Exhausted", why: "policy done", bend: -30, labelAt: 0.62 },
-  { from: "Connecting", to: "Disconnecting", why: "stop", bend: 26, labelAt: 0.55 },
+  { from: "Init", to: "Connecting", why: "start", bend: -8 },
+  { from: "Init", to: "Stopped", why: "stop", bend: 0 },
+  { from: "Connecting", to: "Connected", why: "attempt succeeds", bend: -10, labelAt: 0.42 },
+  { from: "Connecting", to: "Waiting", why: "fails", bend: -16, labelAt: 0.45 },
+  { from: "Connecting", to: "Exhausted", why: "policy done", bend: 0, labelAt: 0.64 },
+  { from: "Connecting", to: "Disconnecting", why: "stop", bend: 12, labelAt: 0.72 },
   { from: "Connected", to: "Waiting", why: "lost", bend: 12 },
-  { from: "Connected", to: "Exhausted", why: "lost, policy done", bend: -14 },
-  { from: "Connected", to: "Connecting", why: "reconnect", bend: -10 },
-  { from: "Connected", to: "Disconnecting", why: "stop", bend: 14, labelAt: 0.66 },
-  { from: "Waiting", to: "Connecting", why: "delay over", bend: 12 },
-  { from: "Waiting", to: "Stopped", why: "stop", bend: 6 },
-  { from: "Disconnecting", to: "Stopped", why: "closed", bend: 44 },
-  { from: "Disconnecting", to: "Restarting", why: "start", bend: 10 },
-  { from: "Restarting", to: "Connecting", why: "closed", bend: -8, labelAt: 0.28 },
-  { from: "Restarting", to: "Disconnecting", why: "stop", bend: 10 },
-  { from: "Exhausted", to: "Connecting", why: "start, reconnect", bend: -14, labelAt: 0.3 },
-  { from: "Exhausted", to: "Stopped", why: "stop", bend: 118, labelAt: 0.3 },
-  { from: "Stopped", to: "Connecting", why: "start", bend: -12, labelAt: 0.4 }
+  { from: "Connected", to: "Exhausted", why: "lost, policy done", bend: -10 },
+  { from: "Connected", to: "Connecting", why: "reconnect", bend: -10, labelAt: 0.42 },
+  { from: "Connected", to: "Disconnecting", why: "stop", bend: -16, labelAt: 0.6 },
+  { from: "Waiting", to: "Connecting", why: "delay over", bend: -14, labelAt: 0.4 },
+  { from: "Waiting", to: "Stopped", why: "stop", bend: 92, labelAt: 0.7 },
+  { from: "Disconnecting", to: "Stopped", why: "closed", bend: 0 },
+  { from: "Disconnecting", to: "Restarting", why: "start", bend: -9 },
+  { from: "Restarting", to: "Connecting", why: "closed", bend: -8, labelAt: 0.16 },
+  { from: "Restarting", to: "Disconnecting", why: "stop", bend: -9 },
+  { from: "Exhausted", to: "Connecting", why: "start, reconnect", bend: -24, labelAt: 0.32 },
+  { from: "Exhausted", to: "Stopped", why: "stop", bend: 5, labelAt: 0.44 },
+  { from: "Stopped", to: "Connecting", why: "start", bend: -14, labelAt: 0.4 }
 ]
 
 const curve = (from: string, to: string, bend: number, labelAt: number) => {

@@ -1,6 +1,8 @@
 import type { Theme } from "vitepress"
 import DefaultTheme from "vitepress/theme-without-fonts"
-import "./style.js"
+import { defineAsyncComponent } from "vue"
+// biome-ignore lint/correctness/useImportExtensions: it is no module of JavaScript
+import "./style.css"
 import { Layout } from "./Layout.js"
 import { StateDiagram } from "./StateDiagram.js"
 
@@ -9,6 +11,11 @@ const theme: Theme = {
   Layout,
   enhanceApp: ({ app }) => {
     app.component("StateDiagram", StateDiagram)
+    // With the service, and with what it needs of Effect, which no other page loads.
+    app.component(
+      "ServicePlayground",
+      defineAsyncComponent(() => import("./playground/Playground.js"))
+    )
   }
 }
 

@@ -224,6 +224,7 @@ const row = (
   closed: Cell<"closed">
 ): Row => ({ start, stop, reconnect, succeeded, failed, lost, overtaken, replaced, delayOver, usesEnded, closed })
 
+// #region table
 // A loss while Connecting is a failed attempt. Where a lost connection is still closing, `stop` waits for it.
 // biome-ignore format: a table
 const table: Record<ConnectionState.ConnectionState<unknown>["_tag"], Row> = {
@@ -237,3 +238,4 @@ const table: Record<ConnectionState.ConnectionState<unknown>["_tag"], Row> = {
   Stopped:       row(first,   ____,            ____,         ____,      ____,   ____,   ____,      ____,     ____,      ____,      ____),
   Exhausted:     row(first,   stop,            first,        ____,      ____,   ____,   ____,      ____,     ____,      ____,      ____)
 }
+// #endregion
