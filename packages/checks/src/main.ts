@@ -1,15 +1,17 @@
-// One kind of check alone: `main.ts packages`, `documentation`, `sources` or `reliability`.
+// One kind of check alone: `main.ts packages`, `documentation`, `sources`, `reliability` or `website`.
 import { checkDocumentation } from "./documentation.js"
 import { checkPackages } from "./packages.js"
 import * as Report from "./Report.js"
 import { checkReliability } from "./reliability.js"
 import { checkSources } from "./sources.js"
+import { checkWebsite } from "./website.js"
 
 const checks = new Map([
   ["packages", checkPackages],
   ["documentation", checkDocumentation],
   ["sources", checkSources],
-  ["reliability", checkReliability]
+  ["reliability", checkReliability],
+  ["website", checkWebsite]
 ])
 
 const report = Report.make()

@@ -23,6 +23,12 @@ export const checkSources = async (report: Report): Promise<void> => {
   })
 }
 
+/** The names that a module exports. */
+export const publicNames = (file: string): ReadonlySet<string> => {
+  const source = ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.ES2022, true)
+  return new Set(source.statements.flatMap<Export>(exportsOf).map(({ name }) => name))
+}
+
 const topLevel = new Set([
   "packages",
   "examples",

@@ -7,6 +7,7 @@ import * as Report from "./Report.js"
 import { checkReliability } from "./reliability.js"
 import { checkSources } from "./sources.js"
 import { runTests } from "./vitest.js"
+import { checkWebsite } from "./website.js"
 import { root, run } from "./workspace.js"
 
 const report = Report.make()
@@ -16,6 +17,8 @@ await report.check("the servers and the browser of the tests are here", async ()
 })
 await report.check("types", async () => void (await run("npm", ["run", "--silent", "types"], root)))
 await report.check("lint and format", async () => void (await run("npm", ["run", "--silent", "lint"], root)))
-await Promise.all([checkSources, checkDocumentation, checkReliability, checkPackages].map((check) => check(report)))
+await Promise.all(
+  [checkSources, checkDocumentation, checkReliability, checkPackages, checkWebsite].map((check) => check(report))
+)
 await runTests(report)
 report.finish()
