@@ -19,7 +19,6 @@ export default defineConfig({
     ["link", { rel: "icon", href: `data:image/svg+xml,${encodeURIComponent(icon)}` }],
     ["meta", { name: "theme-color", content: "#0d8f78" }]
   ],
-  ignoreDeadLinks: process.env["TRY"] !== undefined,
   vite: { esbuild: { jsx: "automatic", jsxImportSource: "vue" } },
   markdown: {
     config: (markdown) => {

@@ -2,9 +2,11 @@
 import { rmSync } from "node:fs"
 import { join } from "node:path"
 import { build } from "vitepress"
+import { makeDeclarations } from "./declarations.js"
 import { stage } from "./stage.js"
 import { built, website } from "./workspace.js"
 
+makeDeclarations()
 const pages = stage()
 rmSync(join(built, "site"), { recursive: true, force: true })
 await build(website)

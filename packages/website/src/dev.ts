@@ -2,9 +2,11 @@
 import { watch } from "node:fs"
 import { join } from "node:path"
 import { createServer } from "vitepress"
+import { makeDeclarations } from "./declarations.js"
 import { stage } from "./stage.js"
 import { root, website } from "./workspace.js"
 
+makeDeclarations()
 stage()
 const server = await createServer(website)
 await server.listen()
