@@ -14,7 +14,8 @@ server.printUrls()
 
 let isStaged = true
 const changed = (file: string | null): void => {
-  if (file === null || !file.endsWith(".md") || /(?:^|\/)(?:node_modules|build|dist)\//.test(file) || !isStaged) return
+  if (file === null || !/\.(?:md|ts)$/.test(file) || /(?:^|\/)(?:node_modules|build|dist)\//.test(file) || !isStaged)
+    return
   isStaged = false
   setTimeout(() => {
     isStaged = true
@@ -26,6 +27,6 @@ const changed = (file: string | null): void => {
     }
   }, 50)
 }
-for (const directory of ["packages", "."]) {
-  watch(join(root, directory), { recursive: directory === "packages" }, (_, file) => changed(file))
+for (const directory of ["packages", "examples"]) {
+  watch(join(root, directory), { recursive: true }, (_, file) => changed(file))
 }

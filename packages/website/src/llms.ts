@@ -1,9 +1,7 @@
 /**
  * What assistants read: `llms.txt` lists the pages, and `llms-full.txt` has all of them.
  */
-import { readFileSync } from "node:fs"
 import type { Page } from "./page.js"
-import { root } from "./workspace.js"
 
 /** Writes both, by the function given, and gives what that gives. */
 export const writeTexts = (
@@ -53,20 +51,5 @@ const sections = (pages: ReadonlyArray<Page>): ReadonlyArray<readonly [string, R
     .map(([directory, title]) => [title, pages.filter(({ path }) => path.startsWith(`${directory}/`))] as const)
     .filter(([, pages]) => pages.length > 0)
 
-/** A page without what only the site can show: its front matter, and quotations of files, which become their text. */
-const plain = (markdown: string): string =>
-  markdown
-    .replace(/^---\n[\s\S]*?\n---\n/, "")
-    .replace(/^<<< (\S+?)(?:#([\w-]+))?(?:\s*\{.*\})?$/gm, (_, file, region) => {
-      const text = readFileSync(file, "utf8")
-      return `\`\`\`ts\n// ${file.slice(root.length + 1)}\n${regionOf(text, region).trim()}\n\`\`\``
-    })
-
-const regionOf = (text: string, region: string | undefined): string => {
-  if (region === undefined) return text
-  const lines = text.split("\n")
-  const start = lines.findIndex((line) => line.trim() === `// #region ${region}`)
-  const end = lines.findIndex((line, index) => index > start && /^\s*\/\/ #endregion/.test(line))
-  if (start < 0 || end < 0) throw new Error(`there is no region ${region}`)
-  return lines.slice(start + 1, end).join("\n")
-}
+/** A page without its front matter. */
+const plain = (markdown: string): string => markdown.replace(/^---\n[\s\S]*?\n---\n/, "")

@@ -2,7 +2,7 @@
  * All pages of the site: those of this package, the guide and the READMEs of the published packages, and the reference.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs"
-import { basename, dirname, join, relative } from "node:path"
+import { basename, dirname, extname, join, relative } from "node:path"
 import type { Page } from "./page.js"
 import { referencePages } from "./reference.js"
 import { isThere, published, root, website } from "./workspace.js"
@@ -100,4 +100,22 @@ const outsideOfCode = (markdown: string, change: (text: string) => string): stri
     .join("")
 
 /** `<<< @/examples/redis.ts` quotes a file of the repository, `<<< @/examples/redis.ts#readme` a region of it. */
-const quoted = (markdown: string): string => markdown.replace(/^<<< @\//gm, () => `<<< ${root}/`)
+const quoted = (markdown: string): string =>
+  markdown.replace(
+    /^<<< @\/(\S+?)(?:#([\w-]+))?(?:\s*(\{.*\}))?$/gm,
+    (_, path: string, region?: string, marks = "") => {
+      const text = regionOf(path, region).replace(/^.*\/\/ #(?:end)?region.*\n/gm, "")
+      const begin = `\`\`\`${extname(path).slice(1)}${marks}`
+      return `${begin}\n// ${path}\n${text.trim()}\n\`\`\``
+    }
+  )
+
+const regionOf = (path: string, region: string | undefined): string => {
+  const text = readFileSync(join(root, path), "utf8")
+  if (region === undefined) return text
+  const lines = text.split("\n")
+  const start = lines.findIndex((line) => line.trim() === `// #region ${region}`)
+  const end = lines.findIndex((line, index) => index > start && /^\s*\/\/ #endregion/.test(line))
+  if (start < 0 || end < 0) throw new Error(`${path} has no region ${region}`)
+  return lines.slice(start + 1, end).join("\n")
+}

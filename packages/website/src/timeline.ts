@@ -110,11 +110,12 @@ const drawPart = (part: Part, middle: number, x: (column: number) => number): st
   if (part.kind === "words") {
     return `<text class="cs-tl-note" x="${x(part.from)}" y="${middle + 3}">${escaped(part.words)}</text>`
   }
-  const left = x(part.from)
   if (part.kind === "delay") {
-    return `<line class="cs-tl-delay" x1="${left + 3}" x2="${x(part.to) - 2}" y1="${middle}" y2="${middle}"/>`
+    return `<line class="cs-tl-delay" x1="${x(part.from) + 4}" x2="${x(part.to)}" y1="${middle}" y2="${middle}"/>`
   }
-  const right = part.end === "goes on" || part.end === "closes" ? x(part.to + 1) : x(part.to)
+  // What ends in a column ends where that begins which begins in it.
+  const left = x(part.from + 0.5)
+  const right = part.end === "goes on" ? x(part.to + 1) : x(part.to + 0.5)
   const width = Math.max(0, right - left)
   const text =
     part.words === ""
