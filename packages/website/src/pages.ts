@@ -47,7 +47,17 @@ const otherPages = (): ReadonlyArray<Page> => [
 ]
 
 const ownPages = (): ReadonlyArray<Page> =>
-  markdownFiles(join(website, "pages")).map((file) => page(file, relative(join(website, "pages"), file)))
+  markdownFiles(join(website, "pages")).map((file) => {
+    const { markdown, ...rest } = page(file, relative(join(website, "pages"), file))
+    return { ...rest, markdown: markdown.replace("<!-- the packages -->", () => packageTable(dirname(file))) }
+  })
+
+/** The table of the packages in the README of the workspace, with its links as seen from a directory. */
+const packageTable = (directory: string): string =>
+  readFileSync(join(root, "README.md"), "utf8")
+    .split("\n\n")
+    .find((part) => part.startsWith("| package"))
+    ?.replaceAll("](packages/", `](${relative(directory, join(root, "packages"))}/`) ?? ""
 
 const markdownFiles = (directory: string): ReadonlyArray<string> =>
   isThere(directory)
@@ -71,19 +81,22 @@ const relinked = ({ markdown, path, source }: Page, pathOf: ReadonlyMap<string, 
   source === undefined
     ? markdown
     : outsideOfCode(markdown, (text) =>
-        text.replace(/(?<!!)\[((?:[^[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)/g, (link, words: string, target: string) => {
-          if (/^(?:[a-z][a-z\d+.-]*:|#|\/)/i.test(target)) return link
-          const [file = "", anchor] = target.split("#", 2)
-          const linked = join(dirname(source), file)
-          const page = pathOf.get(linked) ?? pathOf.get(join(linked, "README.md"))
-          if (page !== undefined) {
-            const to = relative(dirname(path), page)
-            return `[${words}](${to.startsWith(".") ? to : `./${to}`}${anchor === undefined ? "" : `#${anchor}`})`
-          }
-          // One of the site's own that is no file, such as the reference.
-          if (!linked.startsWith(join(website, "pages")) && isThere(linked)) return named(words, linked)
-          return link
-        })
+        // Without a dot, what is in HTML would be taken for the name of a package.
+        text
+          .replace(/(\ssrc(?:set)?=")(?![a-z]+:|[./])/g, "$1./")
+          .replace(/(?<!!)\[((?:[^[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)/g, (link, words: string, target: string) => {
+            if (/^(?:[a-z][a-z\d+.-]*:|#|\/)/i.test(target)) return link
+            const [file = "", anchor] = target.split("#", 2)
+            const linked = join(dirname(source), file)
+            const page = pathOf.get(linked) ?? pathOf.get(join(linked, "README.md"))
+            if (page !== undefined) {
+              const to = relative(dirname(path), page)
+              return `[${words}](${to.startsWith(".") ? to : `./${to}`}${anchor === undefined ? "" : `#${anchor}`})`
+            }
+            // One of the site's own that is no file, such as the reference.
+            if (!linked.startsWith(join(website, "pages")) && isThere(linked)) return named(words, linked)
+            return link
+          })
       )
 
 const named = (words: string, file: string): string => {

@@ -30,10 +30,10 @@ export const stage = (): ReadonlyArray<Page> => {
 const imagesOf = ({ markdown, path, source }: Page): ReadonlyArray<{ readonly from: string; readonly path: string }> =>
   source === undefined
     ? []
-    : [...markdown.matchAll(/!\[[^\]]*\]\((?![a-z]+:|\/)([^)\s]+)\)/g)].map(([, image = ""]) => ({
-        from: join(dirname(source), image),
-        path: join(dirname(path), image)
-      }))
+    : [...markdown.matchAll(/!\[[^\]]*\]\(([^)\s:]+)\)|\ssrc(?:set)?="([^"\s:]+)"/g)]
+        .map(([, image, other = ""]) => image ?? other)
+        .map((image) => ({ from: join(dirname(source), image), path: join(dirname(path), image) }))
+        .filter(({ from }) => isThere(from))
 
 const navigationFile = join(built, "navigation.json")
 
