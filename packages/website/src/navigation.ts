@@ -52,7 +52,7 @@ export const navigation = (pages: ReadonlyArray<Page>): Navigation => {
     reference: [
       ...at("reference/index.md"),
       ...published().map(({ name }) => ({
-        text: name,
+        text: name.replace("effect-client-service-", "… -"),
         collapsed: name !== "effect-client-service",
         items: inDirectory(pages, `reference/${name}`).map(item)
       }))

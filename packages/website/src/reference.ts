@@ -281,7 +281,7 @@ const formatted = (modules: ReadonlyArray<Module>): ReadonlyMap<Entry, string> =
   })
   const { error, status, stderr } = spawnSync(
     join(root, "node_modules/.bin/biome"),
-    ["format", "--write", "--colors=off", "--vcs-use-ignore-file=false", directory],
+    ["format", "--write", "--line-width=84", "--colors=off", "--vcs-use-ignore-file=false", directory],
     { cwd: root, encoding: "utf8" }
   )
   if (status !== 0) throw error ?? new Error(stderr)

@@ -1,5 +1,6 @@
 import DefaultTheme from "vitepress/theme-without-fonts"
 import { type FunctionalComponent, h } from "vue"
+import { timeline } from "../../src/timeline.js"
 
 /** A circle that is closed again wherever it is broken. */
 const Logo: FunctionalComponent = () => (
@@ -12,5 +13,17 @@ const Logo: FunctionalComponent = () => (
 
 export const Layout: FunctionalComponent = () =>
   h(DefaultTheme.Layout, undefined, {
-    "nav-bar-title-before": () => <Logo />
+    "nav-bar-title-before": () => <Logo />,
+    "home-hero-image": () => <div class="cs-hero" innerHTML={life} />
   })
+
+/** What the service is for, as the guide draws it. */
+const life = timeline(
+  `
+owner         [========================================>
+attempt          [===x     [====]          [===]
+delay                .......              ..
+connection                     [=========x     [========>
+use                               [==]  [x      [====]
+`.trim()
+)
