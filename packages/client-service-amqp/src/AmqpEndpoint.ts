@@ -80,6 +80,11 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * How long it may take to connect and to log in. Default: no limit of its own, but the `connectTimeout` of the service.
    */
   readonly connectTimeout?: Duration.DurationInput | undefined
+  /**
+   * How many messages, and how many calls, may wait for a channel or for a server that takes them; beyond that, one fails at
+   * once with an `AmqpError` of reason `Overloaded`. Default 100,000.
+   */
+  readonly maxWaiting?: number | undefined
   /** How long closing waits for what was sent to be done, and for the server's answer. Default 1 second. */
   readonly linger?: Duration.DurationInput | undefined
 }
@@ -189,6 +194,7 @@ const settingsOf = <R>(
       channelLimit: new ChannelLimit(),
       locale: query?.locale ?? "en_US",
       connectionName: options.connectionName ?? query?.connectionName,
+      maxWaiting: Validate.integer(where, "maxWaiting", options.maxWaiting ?? 100_000, 0),
       connectTimeout: Validate.positiveDuration(
         where,
         "connectTimeout",

@@ -25,6 +25,7 @@ import { isPermanentReply } from "./internal/permanent.js"
  * - `Rejected`: the server refused what was asked, and has closed the channel, or the connection, for it.
  * - `Cancelled`: the server has ended a consumer, such as when its queue was deleted.
  * - `Blocked`: the server takes no messages now. This one was not sent.
+ * - `Overloaded`: too many messages wait already. This one was not sent.
  * - `Unconfirmed`: a message was sent and the channel lost before the server confirmed it. It may have it, or may not.
  * - `Unanswered`: a call was sent and the channel for its answer lost. It may have been done, or may not.
  * - `Nacked`: the server could not take responsibility for a message.
@@ -49,6 +50,7 @@ export type Reason =
   | "Rejected"
   | "Cancelled"
   | "Blocked"
+  | "Overloaded"
   | "Unconfirmed"
   | "Unanswered"
   | "Nacked"
@@ -166,6 +168,7 @@ const meanings: Record<Reason, string> = {
   Rejected: "the server refused what was asked",
   Cancelled: "the server has ended the consumer",
   Blocked: "the server takes no messages now, and this one was not sent",
+  Overloaded: "too many messages wait to be sent already",
   Unconfirmed: "the message was sent and not confirmed",
   Unanswered: "the call was sent and not answered",
   Nacked: "the server could not take the message",

@@ -11,38 +11,41 @@ import { Publishing } from "../src/internal/publishing.js"
 const closed = new AmqpError.AmqpError({ reason: "ChannelClosed", endpoint: "test" })
 
 /** A service, and a connection for it whose channel the test opens, and whose confirms it gives. */
-const makeFixture = Effect.gen(function* () {
-  const server = yield* TestEndpoint.make<AmqpConnection.AmqpConnection, AmqpError.AmqpError>()
-  const retryPolicy = RetryPolicy.fromFunction(() => "10 seconds")
-  const gate = new Gate(undefined)
-  const confirms: Array<() => void> = []
-  const makeConnection = () => {
-    const publishing = new Publishing(gate)
-    const publish = (...args: ReadonlyArray<unknown>) => {
-      const confirm = args[4]
-      if (typeof confirm === "function") confirms.push(() => void confirm(null))
-      return true
+const fixtureOf = (maxWaiting = 100_000) =>
+  Effect.gen(function* () {
+    const server = yield* TestEndpoint.make<AmqpConnection.AmqpConnection, AmqpError.AmqpError>()
+    const retryPolicy = RetryPolicy.fromFunction(() => "10 seconds")
+    const gate = new Gate(undefined)
+    const confirms: Array<() => void> = []
+    const makeConnection = () => {
+      const publishing = new Publishing(gate, { endpoint: "test", maxWaiting })
+      const publish = (...args: ReadonlyArray<unknown>) => {
+        const confirm = args[4]
+        if (typeof confirm === "function") confirms.push(() => void confirm(null))
+        return true
+      }
+      const channel = Object.assign(new EventEmitter(), { publish }) as unknown as ConfirmChannel
+      const connection = {
+        publishing,
+        publisher: {
+          name: "channel",
+          state: () =>
+            ConnectionState.Waiting({ failures: 1, delay: Duration.zero, retryAt: 0, cause: Cause.fail(closed) })
+        },
+        use: (f: () => Promise<unknown>) => Effect.promise(f),
+        hasEnded: () => false
+      } as unknown as AmqpConnection.AmqpConnection
+      const open = Effect.sync(() => publishing.opened(new Publisher(channel, "test", 4096, () => {})))
+      return { connection, open }
     }
-    const channel = Object.assign(new EventEmitter(), { publish }) as unknown as ConfirmChannel
-    const connection = {
-      publishing,
-      publisher: {
-        name: "channel",
-        state: () =>
-          ConnectionState.Waiting({ failures: 1, delay: Duration.zero, retryAt: 0, cause: Cause.fail(closed) })
-      },
-      use: (f: () => Promise<unknown>) => Effect.promise(f),
-      hasEnded: () => false
-    } as unknown as AmqpConnection.AmqpConnection
-    const open = Effect.sync(() => publishing.opened(new Publisher(channel, "test", 4096, () => {})))
-    return { connection, open }
-  }
-  const amqp = yield* Amqp.make({ endpoint: server.endpoint, retryPolicy, name: "server" })
-  const confirm = Effect.sync(() => {
-    for (const confirm of confirms) confirm()
+    const amqp = yield* Amqp.make({ endpoint: server.endpoint, retryPolicy, name: "server" })
+    const confirm = Effect.sync(() => {
+      for (const confirm of confirms) confirm()
+    })
+    return { amqp, confirm, confirms, gate, makeConnection, server, ...makeConnection() }
   })
-  return { amqp, confirm, confirms, gate, makeConnection, server, ...makeConnection() }
-})
+
+const makeFixture = fixtureOf()
 
 /** All that waits for a connection, but for what has no end. */
 const calls = ({ publish, sendToQueue, use }: Amqp.Service, { maxWait }: { readonly maxWait: 0 | "2 seconds" }) => [
@@ -53,6 +56,31 @@ const calls = ({ publish, sendToQueue, use }: Amqp.Service, { maxWait }: { reado
 
 const isDone = (fiber: Fiber.RuntimeFiber<unknown, unknown>) =>
   Effect.map(Fiber.poll(fiber), ({ _tag }) => _tag === "Some")
+
+describe("maxWaiting", () => {
+  it.scoped(
+    "refuses a message where so many wait, and takes one again when a sender has left or the channel is open",
+    () =>
+      Effect.gen(function* () {
+        const { amqp, confirm, connection, confirms, open, server } = yield* fixtureOf(2)
+        yield* server.accept(connection)
+        yield* amqp.service.whenConnected()
+        const send = amqp.sendToQueue("jobs", "a job", { resend: true })
+        const waiting = [yield* Effect.fork(send), yield* Effect.fork(send)] as const
+        yield* Effect.yieldNow()
+        expect(yield* Effect.flip(send)).toMatchObject({ _tag: "AmqpError", reason: "Overloaded", endpoint: "test" })
+        yield* Fiber.interrupt(waiting[0])
+        const another = yield* Effect.fork(send)
+        yield* Effect.yieldNow()
+        yield* open
+        expect(confirms).toHaveLength(2)
+        const last = yield* Effect.fork(send)
+        yield* Effect.yieldNow()
+        yield* confirm
+        for (const fiber of [waiting[1], another, last]) yield* Fiber.join(fiber)
+      })
+  )
+})
 
 describe("maxWait", () => {
   it.scoped("bounds the wait for a connection", () =>

@@ -66,6 +66,7 @@ describe("an option that makes no sense", () => {
     [{ heartbeat: 0 }, "heartbeat"],
     [{ heartbeat: "1500 millis" }, "heartbeat"],
     [{ heartbeat: "1 day" }, "heartbeat"],
+    [{ maxWaiting: -1 }, "maxWaiting"],
     [{ linger: -1 }, "linger"]
   ] as const) {
     it(`is refused: ${option} ${JSON.stringify(options)}`, () => {

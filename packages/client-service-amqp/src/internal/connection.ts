@@ -102,11 +102,12 @@ export const connect = (
     yield* Effect.forkScoped(Effect.interruptible(renewals(model, endpoint, secret, first)))
 
     const hasEnded = () => state.hasEnded
-    const publishing = new Publishing(gate)
+    const limits = { endpoint, maxWaiting: settings.maxWaiting }
+    const publishing = new Publishing(gate, limits)
     const publisher = yield* keep(`${endpoint} publisher`, (lost) =>
       openPublisher(channels, publishing, hasEnded, lost)
     )
-    const caller = new Caller(channels, new Publishing(gate))
+    const caller = new Caller(channels, new Publishing(gate, limits))
     const calls = yield* keep(`${endpoint} calls`, (lost) => caller.open(hasEnded, lost))
     publisher.start()
     // So that a connection that the server has closed at once is noticed, for which the client has no event yet.

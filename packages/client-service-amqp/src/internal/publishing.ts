@@ -1,5 +1,12 @@
+import { AmqpError } from "../AmqpError.js"
 import type { Gate } from "./gate.js"
 import type { Done, Publication, Publisher } from "./publisher.js"
+
+/** How many messages may wait, beyond which those that come are refused. */
+export interface Limits {
+  readonly endpoint: string
+  readonly maxWaiting: number
+}
 
 interface Pending {
   readonly publication: Publication
@@ -14,12 +21,14 @@ interface Pending {
  */
 export class Publishing {
   readonly #gate: Gate
+  readonly #limits: Limits
   readonly #waiting = new Set<Pending>()
   #publisher: Publisher | undefined
   #isFlushing = false
 
-  constructor(gate: Gate) {
+  constructor(gate: Gate, limits: Limits = { endpoint: "", maxWaiting: Number.POSITIVE_INFINITY }) {
     this.#gate = gate
+    this.#limits = limits
     gate.onOpen(this.#flush)
   }
 
@@ -36,6 +45,11 @@ export class Publishing {
     const pending = { publication, onSent, done }
     if (this.#publisher !== undefined && this.#gate.isOpen && this.#waiting.size === 0) {
       this.#send(this.#publisher, pending)
+      return nothing
+    }
+    const { endpoint, maxWaiting } = this.#limits
+    if (this.#waiting.size >= maxWaiting) {
+      done(new AmqpError({ reason: "Overloaded", endpoint, detail: "maxWaiting calls wait" }))
       return nothing
     }
     this.#waiting.add(pending)

@@ -26,6 +26,8 @@ export interface Settings {
   readonly channelLimit: ChannelLimit
   readonly locale: string
   readonly connectionName: string | undefined
+  /** How many messages may wait to be sent. */
+  readonly maxWaiting: number
   readonly connectTimeout: Duration.Duration
   readonly linger: Duration.Duration
 }
