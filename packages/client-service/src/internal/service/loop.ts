@@ -20,6 +20,7 @@ import { within } from "../time/within.js"
 import type { Current } from "./current.js"
 import { Publisher } from "./publisher.js"
 import type { Retries } from "./retries.js"
+import { SelfWaits } from "./selfWaits.js"
 import {
   type EventName,
   type Events,
@@ -45,10 +46,6 @@ export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
   readonly entered: (model: Model<P, E> | undefined) => void
   readonly journal: Journal
 }
-
-const selfAttempt = "an attempt to connect waits for its own connection"
-const selfClose = "what closes a connection waits for the next one"
-const selfStop = "what stop waits for calls stop, which does not wait for it"
 
 /** How long a loop that has died waits before it goes on, in milliseconds. */
 const recovery = 1000
@@ -78,6 +75,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   #failure: ConnectionFailure<ConnectionError<E>> | undefined
   /** All that is neither closed nor given up. */
   readonly #open = new Set<Connection<P, E, R>>()
+  readonly #selfWaits: SelfWaits<P, E, R>
   #activity: Activity<R> | undefined
   #isReporting = false
   /** When the connection came up. */
@@ -96,6 +94,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     this.#settings = settings
     this.#current = current
     this.publisher = new Publisher(() => this.#model.state, current, settings.journal)
+    const { name, retries } = settings
+    this.#selfWaits = new SelfWaits({ name, retries, open: this.#open, warnOnce: (message) => this.#warnOnce(message) })
   }
 
   get model(): Model<P, E> {
@@ -116,11 +116,10 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   // What is part of what stop waits for, and is not interrupted by it, such as a finalizer, would wait for itself.
   get stop(): Effect.Effect<void> {
     return Effect.checkInterruptible((isInterruptible) =>
-      Effect.flatMap(this.#isHeldUp(isInterruptible), (isHeldUp) => {
+      Effect.flatMap(this.#selfWaits.isHeldUp(isInterruptible), (isHeldUp) => {
         if (!isHeldUp) return this.#stop
         this.#settings.fork.now(this.#stop)
-        const entry = this.#settings.journal.onceOnly(this.#model, selfStop)
-        return entry === undefined ? Effect.void : this.#settings.journal.write(entry)
+        return this.#warnOnce("what stop waits for calls stop, which does not wait for it")
       })
     )
   }
@@ -158,7 +157,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       const { _tag } = this.#model.state
       const isOurs = () => connection === this.#connection && this.#model.state._tag !== "Exhausted"
       if (_tag === "Connecting" && connection !== undefined) {
-        return this.#refuseWithin.pipe(
+        return this.#selfWaits.beforeOutcome.pipe(
           Effect.zipRight(connection.settled(Duration.toMillis(timeout))),
           Effect.flatMap((isSettled) => {
             if (!isSettled && isOurs()) return Effect.as(this.reconnect, false)
@@ -182,7 +181,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     const { fork, retries } = this.#settings
     return Effect.withFiberRuntime((fiber) =>
       Effect.flatMap(
-        Effect.zipWith(this.#isHeldUp(false), retries.isHeldUpBy(fiber), (within, asked) => within || asked),
+        Effect.zipWith(this.#selfWaits.isHeldUp(false), retries.isHeldUpBy(fiber), (within, asked) => within || asked),
         (isHeldUp) => (isHeldUp ? Effect.sync(() => void fork.now(this.#shutDown)) : this.#shutDown)
       )
     )
@@ -208,66 +207,15 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   /** What is to be said to a fiber that is about to wait for a connection. */
   beforeWait(): Effect.Effect<unknown> | undefined {
     const { journal } = this.#settings
-    if (this.#model.state._tag === "Init") {
-      const entry = journal.onceOnly(this.#model, "waited for, and not started yet")
-      return entry === undefined ? undefined : journal.write(entry)
-    }
-    const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
-    if (fiber === undefined) return undefined
-    return this.#settings.retries.isAsked || this.#within(fiber).length > 0
-      ? Effect.zipRight(this.#refusePolicy, this.#refuseWithin)
-      : undefined
+    if (this.#model.state._tag !== "Init") return this.#selfWaits.beforeWait
+    const entry = journal.onceOnly(this.#model, "waited for, and not started yet")
+    return entry === undefined ? undefined : journal.write(entry)
   }
 
-  /** The connections to which a fiber belongs. */
-  #within(fiber: Fiber.RuntimeFiber<unknown, unknown>): ReadonlyArray<Connection<P, E, R>> {
-    const within: Array<Connection<P, E, R>> = []
-    for (const connection of this.#open) if (connection.isWithin(fiber)) within.push(connection)
-    return within
-  }
-
-  /** Fails a fiber that is about to wait for a connection that can't come before the policy has answered, which it is part of. */
-  get #refusePolicy(): Effect.Effect<void> {
-    const { name, retries } = this.#settings
-    return Effect.withFiberRuntime((fiber) =>
-      Effect.flatMap(retries.isHeldUpBy(fiber), (isHeldUp) =>
-        isHeldUp
-          ? Effect.dieMessage(`${name}: the retry policy waits for the connection that it is asked about`)
-          : Effect.void
-      )
-    )
-  }
-
-  /** Fails a fiber likewise that is part of an attempt, or of what closes a connection. */
-  get #refuseWithin(): Effect.Effect<void> {
-    const { journal, name } = this.#settings
-    return Effect.withFiberRuntime((fiber) =>
-      Effect.forEach(
-        this.#within(fiber),
-        (connection) => {
-          const { phase } = connection
-          if (isEstablished(phase)) return Effect.void
-          return Effect.flatMap(connection.isHeldUpBy(fiber), (isHeldUp) => {
-            if (!isHeldUp) return Effect.void
-            if (phase._tag !== "Closing") return Effect.dieMessage(`${name}: ${selfAttempt}`)
-            // A finalizer that dies tells nobody.
-            const entry = journal.onceOnly(this.#model, selfClose)
-            const told = entry === undefined ? Effect.void : journal.write(entry)
-            return Effect.zipRight(told, Effect.dieMessage(`${name}: ${selfClose}`))
-          })
-        },
-        { discard: true }
-      )
-    )
-  }
-
-  /** Whether the fiber that asks is part of what a stop waits for. */
-  #isHeldUp(isInterruptible: boolean): Effect.Effect<boolean> {
-    return Effect.withFiberRuntime((fiber) => {
-      const within = this.#within(fiber)
-      if (within.length === 0) return Effect.succeed(false)
-      return Effect.exists(within, (connection) => connection.isHeldUpBy(fiber, isInterruptible))
-    })
+  #warnOnce(message: string): Effect.Effect<void> {
+    const { journal } = this.#settings
+    const entry = journal.onceOnly(this.#model, message)
+    return entry === undefined ? Effect.void : journal.write(entry)
   }
 
   /** The policy grants more attempts than anybody can have meant. */
