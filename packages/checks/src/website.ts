@@ -21,7 +21,9 @@ export const checkWebsite = async (report: Report): Promise<void> => {
     () => none([...linkProblems(), ...fetchProblems()])
   )
   await report.check("the reference has every public export", () => none(referenceProblems()))
-  const browser = await chromium.install()
+  const browser = await chromium
+    .install()
+    .catch((error: Error) => ({ isInstalled: false as const, reason: error.message }))
   if (browser.isInstalled) {
     await report.check("the playground of the website plays in Chromium, and what its link carries again", () =>
       plays(browser.paths.chromium)
