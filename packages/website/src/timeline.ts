@@ -82,7 +82,7 @@ const partsOf = (row: string, offset: number): ReadonlyArray<Part> => {
       continue
     } else if (rest.startsWith("x")) {
       parts.push({ kind: "bar", from: column, to: column, words: "", begins: false, end: "fails" })
-    }
+    } else if (!rest.startsWith(" ")) throw new Error(`a time line has "${rest}", which is no part of one: ${row}`)
     column += Math.max(1, delay)
   }
   return parts

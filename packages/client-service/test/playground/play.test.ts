@@ -60,7 +60,7 @@ describe("a history of the playground", () => {
 
   it("has its delays within the bounds of its policy", () => {
     for (const policy of policyNames.filter((name) => name !== "proportional")) {
-      const { moments } = play(1, `policy=${policy} down start 5m`)
+      const { moments } = play(1, `policy=${policy} down start 2m`)
       const delays = moments.flatMap(({ delay }) => (delay === undefined ? [] : [delay])).slice(0, 8)
       const within = bounds(policy, delays.length)
       expect(within).toHaveLength(delays.length)
