@@ -19,7 +19,10 @@ export default defineConfig({
     ["link", { rel: "icon", href: `data:image/svg+xml,${encodeURIComponent(icon)}` }],
     ["meta", { name: "theme-color", content: "#0d8f78" }]
   ],
-  vite: { esbuild: { jsx: "automatic", jsxImportSource: "vue" } },
+  vite: {
+    esbuild: { jsx: "automatic", jsxImportSource: "vue" },
+    build: { reportCompressedSize: false }
+  },
   markdown: {
     config: (markdown) => {
       remember(markdown)
