@@ -99,6 +99,12 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
     Effect.flatMap((error) =>
       report.happened({ event: "closed", service: name, client, ...(error === undefined ? {} : { error }) })
     ),
+    // One that is cut short, as when the command is told to end, must not look as if it had come to its end.
+    Effect.onInterrupt(() =>
+      Effect.sync(() => {
+        if (!socket.writableEnded) socket.resetAndDestroy()
+      })
+    ),
     Effect.ensuring(Effect.sync(() => socket.destroy()))
   )
 }
