@@ -1,5 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Duration, Effect, Stream } from "effect"
+import { Endpoint, Incoming } from "effect-client-service"
+import type { Transport } from "effect-client-service/Transport"
+import { listen } from "../src/internal/mode/listen.js"
 import { run, runHere } from "./support/keepalive.js"
 import { client, closedPort, echo, faulty, flood, listening } from "./support/server.js"
 
@@ -85,6 +88,68 @@ describe("a local port", () => {
       socket.end(Buffer.alloc(3_000_000))
       expect(yield* closed).toBe("clean")
       expect(text()).toBe("got 3000000")
+    })
+  )
+
+  it.scopedLive("gives a client that is slow to read all that its server has sent before it ended", () =>
+    Effect.gen(function* () {
+      const lost = yield* Deferred.make<void>()
+      // More than the system holds for a client that does not read.
+      const endpoint = Endpoint.make({
+        name: "server",
+        connect: (signal) =>
+          Effect.map(
+            Effect.acquireRelease(
+              Incoming.make<never>({
+                lost: (error) => {
+                  signal.lost(error)
+                  Deferred.unsafeDone(lost, Effect.void)
+                },
+                linger: 10,
+                capacity: 100_000_000
+              }),
+              (incoming) => Effect.sync(() => incoming.close())
+            ),
+            (incoming): Transport => {
+              const send = Effect.sync(() => {
+                for (let block = 0; block < 30; block++) incoming.offer(Buffer.alloc(1_000_000))
+                incoming.end()
+                return incoming.stream
+              })
+              return { remote: "server", incoming: Stream.unwrap(send), write: () => Effect.void, end: Effect.void }
+            }
+          )
+      })
+      const port = yield* Deferred.make<number>()
+      yield* Effect.forkScoped(
+        listen({
+          host: "127.0.0.1",
+          port: 0,
+          maxWait: Duration.minutes(1),
+          upstream: { address: "server", endpoint },
+          patience: {
+            initialDelay: Duration.minutes(1),
+            maxDelay: Duration.minutes(1),
+            giveUpAfter: Number.POSITIVE_INFINITY,
+            connectTimeout: Duration.minutes(1),
+            resetAfter: Duration.minutes(1),
+            maxAge: Duration.infinity,
+            idleTimeout: undefined
+          },
+          report: {
+            happened: (happening) =>
+              happening.event === "listening" ? Deferred.succeed(port, happening.port) : Effect.void,
+            state: () => Effect.void,
+            stderr: () => {}
+          }
+        })
+      )
+      const { closed, socket, text } = yield* client(yield* Deferred.await(port))
+      socket.pause()
+      yield* Deferred.await(lost)
+      socket.resume()
+      expect(yield* closed).toBe("clean")
+      expect(text().length).toBe(30_000_000)
     })
   )
 

@@ -5,6 +5,7 @@ import * as Net from "node:net"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -79,8 +80,23 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
     const { caughtUp } = yield* watch(service, (state) => report.state(state, name, client))
     yield* Effect.addFinalizer(() => Effect.zipRight(service.stop, caughtUp))
     yield* service.start
+    const scope = yield* Effect.scope
+    let receiving: Fiber.Fiber<void, unknown> | undefined
+    const pair = service.use(
+      (transport) =>
+        Effect.gen(function* () {
+          // Outlives the connection: what came before that ended is the client's, however slowly it reads.
+          receiving = yield* Effect.forkIn(down(socket, transport), scope)
+          yield* both(Fiber.join(receiving), up(socket, transport))
+        }),
+      { maxWait }
+    )
     yield* Effect.raceFirst(
-      service.use((transport) => pair(socket, transport), { maxWait }),
+      Effect.tapError(pair, () =>
+        Effect.suspend(() =>
+          receiving === undefined ? Effect.void : Effect.zipRight(service.stop, rest(socket, receiving))
+        )
+      ),
       gone(socket)
     )
   }).pipe(
@@ -109,19 +125,29 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
   )
 }
 
-/** Ends when both have said all. */
-const pair = (socket: Net.Socket, transport: Transport): Effect.Effect<void> => {
-  const up = Stream.runForEach(received(socket), transport.write).pipe(
-    Effect.zipRight(transport.end),
-    // A transport that does not take any more is lost, which ends this.
-    Effect.catchAll(() => Effect.never)
+// Ends when both have said all: a side that fails is lost, which ends this.
+const both = (one: Effect.Effect<void, unknown>, other: Effect.Effect<void, unknown>): Effect.Effect<void> =>
+  Effect.zipRight(
+    Effect.catchAll(one, () => Effect.never),
+    Effect.catchAll(other, () => Effect.never),
+    { concurrent: true }
   )
-  const down = Stream.runForEach(transport.incoming, (chunk) => write(socket, chunk)).pipe(
-    Effect.zipRight(Effect.sync(() => socket.end())),
-    Effect.catchAll(() => Effect.never)
+
+const up = (socket: Net.Socket, transport: Transport): Effect.Effect<void, unknown> =>
+  Effect.zipRight(Stream.runForEach(received(socket), transport.write), transport.end)
+
+const down = (socket: Net.Socket, transport: Transport): Effect.Effect<void, unknown> =>
+  Effect.zipRight(
+    Stream.runForEach(transport.incoming, (chunk) => write(socket, chunk)),
+    Effect.sync(() => socket.end())
   )
-  return Effect.zipRight(down, up, { concurrent: true })
-}
+
+// A client that still sends may read only after that, and there is nobody left whom it could be given to.
+const rest = (socket: Net.Socket, receiving: Fiber.Fiber<void, unknown>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    socket.resume()
+    return Effect.asVoid(Fiber.await(receiving))
+  })
 
 const received = (socket: Net.Socket): Stream.Stream<Uint8Array, unknown> =>
   NodeStream.fromReadable<unknown, Uint8Array>(
