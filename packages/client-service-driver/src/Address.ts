@@ -20,16 +20,19 @@ export const host = (where: string, option: string, value: string): string =>
 
 /**
  * Returns `value` if it can be the path of a Unix socket. What comes after a NUL, other than the first one of an abstract
- * socket, would be left out.
+ * socket, would be left out, and on some systems so would what is beyond 107 bytes, so that it would be another path.
  *
  * @since 0.1.0
  * @category validation
  * @throws InvalidOption
  */
 export const path = (where: string, option: string, value: string): string =>
-  text(where, option, value).includes("\0", 1)
-    ? refuse(where, option, value, "the path of a Unix socket, without a NUL")
+  text(where, option, value).includes("\0", 1) || isTooLong(value)
+    ? refuse(where, option, value, "the path of a Unix socket, without a NUL and of at most 107 bytes")
     : value
+
+// A named pipe of Windows may be longer.
+const isTooLong = (value: string): boolean => !value.startsWith("\\\\") && new TextEncoder().encode(value).length > 107
 
 const normalised = (value: string): string | undefined => {
   const [, bracketed] = /^\[(.*)\]$/.exec(value) ?? []

@@ -81,11 +81,14 @@ describe("the host of a name or an address", () => {
 })
 
 describe("the path of a Unix socket", () => {
-  it.each(["/run/x", "relative", "\0abstract"])("takes %j", (path) => {
-    expect(Address.path("f", "path", path)).toBe(path)
-  })
+  it.each(["/run/x", "relative", "\0abstract", "x".repeat(107), `\\\\.\\pipe\\${"x".repeat(200)}`])(
+    "takes %j",
+    (path) => {
+      expect(Address.path("f", "path", path)).toBe(path)
+    }
+  )
 
-  it.each(["", " ", "/run/x\0y", "\0abstract\0", "/run/x\0"])("refuses %j", (path) => {
+  it.each(["", " ", "/run/x\0y", "\0abstract\0", "/run/x\0", "x".repeat(108), "ü".repeat(54)])("refuses %j", (path) => {
     expect(() => Address.path("f", "path", path)).toThrow(refusal("path"))
   })
 })
