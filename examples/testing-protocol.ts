@@ -13,7 +13,8 @@ import {
 } from "effect-client-service"
 import * as Lines from "./support/lines.js"
 
-/** Logs in on each connection before anyone gets it. */
+// #region readme
+// Logs in on each connection before anyone gets it.
 export const makeMarket = <E>(endpoint: Endpoint.Endpoint<Transport.Transport, E>) =>
   ClientService.make({
     endpoint,
@@ -22,7 +23,7 @@ export const makeMarket = <E>(endpoint: Endpoint.Endpoint<Transport.Transport, E
     retryPolicy: RetryPolicy.fromFunction(() => 0)
   })
 
-/** The heart of a test. Run it with the services of `@effect/vitest`'s `it.scoped`. */
+// The heart of a test. Run it with the services of `@effect/vitest`'s `it.scoped`.
 export const login = Effect.gen(function* () {
   const server = yield* TestEndpoint.make<Transport.Transport, "unreachable">()
   const market = yield* makeMarket(server.endpoint)
@@ -48,3 +49,4 @@ export const login = Effect.gen(function* () {
 
   return { firstLogin: Option.getOrThrow(firstLogin), refusal, question: Option.getOrThrow(question), price }
 })
+// #endregion
