@@ -626,8 +626,8 @@ export function layer<
   E,
   T extends Endpoint<unknown, NoInfer<E>, unknown>,
   Made extends AnyEffect<NoInfer<P>, NoInfer<E>> = never,
-  Prepared extends AnyEffect<unknown, NoInfer<E>> = never,
-  Probed extends AnyEffect<unknown, NoInfer<E>> = never,
+  Prepared extends AnyEffect<unknown, NoInfer<E>> = Effect.Effect<unknown, NoInfer<E>>,
+  Probed extends AnyEffect<unknown, NoInfer<E>> = Effect.Effect<unknown, NoInfer<E>>,
   R = never,
   W extends WaitForConnection = never
 >(
@@ -828,8 +828,8 @@ export interface TagClass<Self, Id extends string, P, E> extends Context.TagClas
   readonly layer: <
     T extends Endpoint<unknown, E, unknown>,
     Made extends AnyEffect<P, E> = never,
-    Prepared extends AnyEffect<unknown, E> = never,
-    Probed extends AnyEffect<unknown, E> = never,
+    Prepared extends AnyEffect<unknown, E> = Effect.Effect<unknown, E>,
+    Probed extends AnyEffect<unknown, E> = Effect.Effect<unknown, E>,
     R = never,
     W extends WaitForConnection = never
   >(

@@ -585,6 +585,29 @@ describe("options are inferred", () => {
     })
   })
 
+  it("a mistake in the options of a Layer at the option that has it, and not at a callback beside it", () => {
+    class Probed extends ClientService.Tag("test/Probed")<Probed, Bytes, ConnectFailed | Unhealthy | Closing>() {}
+    const first = () =>
+      Probed.layer({
+        endpoint,
+        prepare: (transport) => (transport.bytes ? Effect.fail(new Unhealthy()) : Effect.void),
+        // @ts-expect-error: it has no timeout
+        heartbeat: {
+          probe: (transport) => (transport.bytes ? Effect.fail(new Closing()) : Effect.void),
+          interval: "1 second"
+        }
+      })
+    const second = () =>
+      ClientService.layer(Probed, {
+        endpoint,
+        prepare: (transport) => (transport.bytes ? Effect.fail(new Unhealthy()) : Effect.void),
+        // @ts-expect-error: it is no duration
+        drainTimeout: "5 secs"
+      })
+    expectTypeOf(first).toBeFunction()
+    expectTypeOf(second).toBeFunction()
+  })
+
   it("prepare and a heartbeat before the protocol, which the tag tells, or protocol without the options after it", () => {
     Redis.layer({
       prepare: (redis) => {
