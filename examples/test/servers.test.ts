@@ -85,7 +85,7 @@ survives({
   file: "nats.ts",
   installed: await natsServer.install(),
   make: natsServer.make,
-  address: ({ host, port }) => `${host}:${port}`,
+  address: ({ host, port }) => `nats://${host}:${port}`,
   publish: async ({ host, password, port, user }, price) => {
     const connection = await nats.connect({ servers: `${host}:${port}`, user, pass: password })
     connection.publish("prices.EURUSD", price)
