@@ -20,7 +20,6 @@ import * as groupReader from "./internal/groupReader.js"
 import { messages } from "./internal/messages.js"
 import { notReadyAnyLonger, ping } from "./internal/ping.js"
 import { watched, withSession } from "./internal/session.js"
-import { optionsOf } from "./internal/sharedClient.js"
 import type { Kind } from "./internal/subscriptions.js"
 import type { Client, RedisConnection, Session } from "./RedisConnection.js"
 import * as RedisEndpoint from "./RedisEndpoint.js"
@@ -482,21 +481,14 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
     if (all.length === 0) Validate.refuse("Redis.watch", "keys", keys, "one key at least")
     return service.useAsync<B, RedisError | ClientService.ConnectionLost>(
       ({ calls, own }, resume) =>
-        calls.begin(
-          (client) =>
-            own.run(
-              ({ client, owner }) =>
-                watched(
-                  owner,
-                  all,
-                  () => read(client),
-                  (value) => write(client, value).execTyped()
-                ),
-              optionsOf(client).abortSignal,
-              false
-            ),
-          resume
-        ),
+        calls.begin((_, call) => {
+          call.count(all)
+          return own.run(
+            (own) => watched(own, call, all, read, (client, value) => write(client, value).execTyped()),
+            call,
+            false
+          )
+        }, resume),
       options
     )
   }

@@ -45,6 +45,11 @@ export interface RedisConnection extends Session {
   readonly [TypeId]: TypeId
   /** @internal */
   readonly calls: Calls
+  /**
+   * Those that read for a consumer of a group, each of which lasts so long that it would keep others waiting.
+   * @internal
+   */
+  readonly reads: Calls
   /** @internal */
   readonly subscriptions: Subscriptions
   /** @internal */

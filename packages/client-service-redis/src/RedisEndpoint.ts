@@ -59,13 +59,14 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
   /** How long closing waits for the answers to what was sent. Default 1 second. */
   readonly linger?: Duration.DurationInput | undefined
   /**
-   * How many commands, pipelines and transactions may be without their answer at a time. Beyond that, callers wait.
-   * Default 10,000.
+   * How many commands, pipelines and transactions may be without their answer at a time, those that have a connection of their
+   * own among them. Beyond that, callers wait. As many consumers of `readGroup` may read besides. Default 10,000.
    */
   readonly maxInFlight?: number | undefined
   /**
    * How many bytes of the arguments of calls may be without their answer at a time. Beyond that, callers wait, whose functions
-   * are not called before there is room. A call that begins with room may be of any size. Default 64 MiB.
+   * are not called before there is room. A call that begins with room may be of any size. Those of `watch` are called one after
+   * the other, each when there is room. Default 64 MiB.
    */
   readonly maxInFlightBytes?: number | undefined
   /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Either, Fiber } from "effect"
+import { Deferred, Effect, Either, Fiber, Stream } from "effect"
 import type { Redis } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { connectTo, isMissing, startServer } from "./support/servers.js"
@@ -100,6 +100,89 @@ describe.skipIf(isMissing)("a server that does not read", () => {
       yield* server.resume
       expect(yield* Fiber.join(later)).toEqual(Either.right(3))
       expect(yield* call).toBe(4)
+    })
+  )
+})
+
+describe.skipIf(isMissing)("what has a connection of its own", () => {
+  // Kind 8
+  it.scopedLive("watch: is counted, by number and by bytes, step by step", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings })
+      const redis = yield* connectTo(server.port, { heartbeat: false, maxInFlightBytes: mebibyte })
+      const text = "x".repeat(mebibyte)
+      const gate = yield* Deferred.make<void>()
+      let reads = 0
+      let writes = 0
+      const watch = redis.watch(
+        "key",
+        async (client) => {
+          await client.get("other")
+          reads += 1
+          await Effect.runPromise(Deferred.await(gate))
+        },
+        (client) => {
+          writes += 1
+          return client.multi().set("other", text)
+        }
+      )
+      const callers = yield* Effect.forEach(Array(6), () => Effect.fork(watch))
+      yield* Effect.repeat(turns(1), { until: () => reads === 6 })
+      yield* server.pause
+      yield* Deferred.succeed(gate, undefined)
+      yield* turns(20)
+      expect(writes).toBe(1)
+      // One that leaves is not asked what it would write.
+      yield* Fiber.interruptAll(callers.slice(5))
+      yield* server.resume
+      yield* Effect.forEach(callers.slice(0, 5), Fiber.join)
+      expect(writes).toBe(5)
+    })
+  )
+
+  // Kind 8
+  it.scopedLive("watch: has no more callers wait than maxWaiting", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port, { heartbeat: false, maxInFlight: 1, maxWaiting: 2 })
+      yield* redis.service.whenConnected()
+      yield* server.pause
+      const watch = redis.watch(
+        "key",
+        (client) => client.get("key"),
+        (client) => client.multi().incr("key")
+      )
+      const callers = yield* Effect.forEach(Array(3), () => Effect.fork(watch))
+      yield* turns(3)
+      expect(yield* Effect.flip(watch)).toMatchObject({ _tag: "RedisError", reason: "Overloaded" })
+      yield* server.resume
+      yield* Effect.forEach(callers, Fiber.join)
+      expect(yield* redis.use((client) => client.get("key"))).toBe("3")
+    })
+  )
+
+  // Kind 8
+  it.scopedLive("readGroup: no more than maxInFlight read at a time, and others are not kept waiting by them", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings })
+      const redis = yield* connectTo(server.port, { heartbeat: false, maxInFlight: 1 })
+      const read = (consumer: string) =>
+        redis
+          .readGroup({ stream: "orders", group: "billing", consumer, startId: "0", block: "1 minute" })
+          .pipe(Stream.runHead, Effect.flatten, Effect.fork)
+      const blocked = Effect.map(
+        redis.use((client) => client.info("clients")),
+        (info) => Number(/blocked_clients:(\d+)/.exec(info)?.[1])
+      )
+      const one = yield* read("1")
+      yield* Effect.repeat(blocked, { until: (n) => n === 1 })
+      const two = yield* read("2")
+      yield* turns(20)
+      expect(yield* blocked).toBe(1)
+      yield* redis.use((client) => client.xAdd("orders", "*", { number: "1" }))
+      expect((yield* Fiber.join(one)).fields).toEqual({ number: "1" })
+      yield* redis.use((client) => client.xAdd("orders", "*", { number: "2" }))
+      expect((yield* Fiber.join(two)).fields).toEqual({ number: "2" })
     })
   )
 })

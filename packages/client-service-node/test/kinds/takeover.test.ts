@@ -25,7 +25,7 @@ const reading = ({ incoming, write }: Transport.Transport) =>
 for (const [name, makePeer] of Object.entries(peersOfSockets)) {
   describe(`maxAge over ${name}, where a server ends the old session when the next one logs in`, () => {
     for (const moment of moments) {
-      // Kind 11: The end of what was replaced is taken for the failure of what replaces it.
+      // Kind 11
       it.scopedLive(`${moment}: there is no time without a connection but the switch, and no failure`, () =>
         Effect.gen(function* () {
           const sessions: Array<Peer> = []

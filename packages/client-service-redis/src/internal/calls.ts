@@ -4,9 +4,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { ConnectionLost } from "effect-client-service/ConnectionError"
 import { RedisError } from "../RedisError.js"
-import { Call, measure } from "./load.js"
+import { Call, type WhenRoom } from "./load.js"
 import { OwnClientLost } from "./ownClients.js"
 import { Unsent } from "./unsent.js"
+
+/** What a call asks a client for. What it asks another for, it has counted by itself. */
+export type Ask<A> = (client: RedisClientType, call: Call) => Promise<A>
 
 export type Resume<A> = (exit: Exit.Exit<A, RedisError | ConnectionLost>) => void
 
@@ -29,6 +32,8 @@ export class Calls {
   readonly #template: RedisClientType
   readonly #errorOf: (error: unknown) => RedisError
   readonly #waiting = new Set<() => void>()
+  /** What calls that have a place wait to go on with, until there is room for more bytes. */
+  readonly #steps = new Set<() => void>()
   readonly #limits: Limits
   #places: number
   #bytes = 0
@@ -36,7 +41,6 @@ export class Calls {
   #isAdmitting = false
 
   constructor(client: RedisClientType, limits: Limits, errorOf: (error: unknown) => RedisError, name: string) {
-    measure(client)
     this.#limits = limits
     this.#name = name
     this.#template = client.withAbortSignal(new Unsent())
@@ -45,7 +49,7 @@ export class Calls {
   }
 
   /** Begins a call, and gives what takes back as much of it as was not sent yet. */
-  begin<A>(f: (client: RedisClientType) => Promise<A>, resume: Resume<A>): () => void {
+  begin<A>(f: Ask<A>, resume: Resume<A>): () => void {
     if (this.#hasRoom()) {
       this.#places -= 1
       return this.#call(f, resume)
@@ -80,6 +84,12 @@ export class Calls {
     this.#bytes += bytes
   }
 
+  readonly #whenRoom: WhenRoom = (go) => {
+    this.#steps.add(go)
+    this.#admit()
+    return () => this.#steps.delete(go)
+  }
+
   // How much a call is to send is known once it has begun, so the last one may be of any size.
   #hasRoom(): boolean {
     return this.#places > 0 && this.#bytes < this.#limits.maxInFlightBytes
@@ -91,14 +101,14 @@ export class Calls {
   }
 
   // A command that was sent can't be taken back, so its place is free only when it is answered, not when its caller leaves.
-  #call<A>(f: (client: RedisClientType) => Promise<A>, resume: Resume<A>): () => void {
-    const unsent = new Call(this.#onBytes)
+  #call<A>(f: Ask<A>, resume: Resume<A>): () => void {
+    const unsent = new Call(this.#onBytes, this.#whenRoom)
     const failed = (error: unknown) => {
       this.#free(unsent.bytes)
       resume(Exit.fail(this.#failureOf(error)))
     }
     try {
-      f(this.#template.withCommandOptions({ timeout: 0, abortSignal: unsent })).then((value) => {
+      f(this.#template.withCommandOptions({ timeout: 0, abortSignal: unsent }), unsent).then((value) => {
         this.#free(unsent.bytes)
         resume(Exit.succeed(value))
       }, failed)
@@ -112,8 +122,18 @@ export class Calls {
   #free(bytes: number): void {
     this.#places += 1
     this.#bytes -= bytes
-    if (this.#isAdmitting || this.#waiting.size === 0) return
+    this.#admit()
+  }
+
+  // Those that have a place come first.
+  #admit(): void {
+    if (this.#isAdmitting || (this.#waiting.size === 0 && this.#steps.size === 0)) return
     this.#isAdmitting = true
+    for (const go of this.#steps) {
+      if (this.#bytes >= this.#limits.maxInFlightBytes) break
+      this.#steps.delete(go)
+      go()
+    }
     for (const begin of this.#waiting) {
       if (!this.#hasRoom()) break
       this.#places -= 1

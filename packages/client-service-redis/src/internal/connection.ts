@@ -9,6 +9,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls, type Limits } from "./calls.js"
+import { measure } from "./load.js"
 import { type Opening, type OwnClient, OwnClients } from "./ownClients.js"
 import { notReady, ping } from "./ping.js"
 import { share } from "./sharedClient.js"
@@ -62,12 +63,14 @@ export const connect = (
       (own) => Effect.sync(() => own.close())
     )
     const owner = share(client, own, settings.name)
+    measure(client)
     const calls = new Calls(client, settings, failureOf, settings.name)
     return {
       [TypeId]: TypeId,
       client,
       run: calls.run,
       calls,
+      reads: new Calls(client, settings, failureOf, settings.name),
       subscriptions: new Subscriptions(owner),
       own,
       session: (signal) => session(settings, password, signal),
@@ -86,10 +89,10 @@ const session = (
   password: Effect.Effect<string | undefined, RedisError>,
   signal: ConnectionSignal<RedisError>
 ): Effect.Effect<Session, RedisError, Scope.Scope> =>
-  Effect.map(opened(settings, password, signal), ({ client }) => ({
-    client,
-    run: new Calls(client, settings, errorOf(settings), settings.name).run
-  }))
+  Effect.map(opened(settings, password, signal), ({ client }) => {
+    measure(client)
+    return { client, run: new Calls(client, settings, errorOf(settings), settings.name).run }
+  })
 
 export const errorOf =
   ({ isAskedAgain, name }: Settings) =>
@@ -150,7 +153,9 @@ const openOwn = (
     client.on("error", () => {})
     await client.connect()
     const id = await client.sendCommand(["CLIENT", "ID"]).then(Number, () => undefined)
-    return { client, owner: share(client, own, settings.name), id, isOpen: () => client.isOpen, destroy }
+    const owner = share(client, own, settings.name)
+    measure(client)
+    return { client, owner, id, isOpen: () => client.isOpen, destroy }
   }
   const destroy = () => {
     isOver = true

@@ -1,14 +1,14 @@
 import { ClientClosedError, RESP_TYPES } from "@redis/client"
 import * as Chunk from "effect/Chunk"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import type * as ClientService from "effect-client-service/ClientService"
 import type { RedisConnection } from "../RedisConnection.js"
 import { type ConnectFailure, isFatal, type RedisError } from "../RedisError.js"
-import { OwnClientLost } from "./ownClients.js"
-import { Unsent } from "./unsent.js"
 
 export interface Settings<Body> {
   readonly stream: string
@@ -178,34 +178,33 @@ const readOn = (
   connection: RedisConnection,
   args: ReadonlyArray<string>,
   limit: Duration.Duration
-): Effect.Effect<Reply, RedisError> =>
+): Effect.Effect<Reply, RedisError | ClientService.ConnectionLost> =>
   Effect.suspend(() => {
+    const begun = Deferred.unsafeMake<void>(FiberId.none)
     let end = (): void => {}
-    const read = Effect.async<Reply, RedisError>((resume) => {
-      const leaving = new Unsent()
-      let destroy = (): void => leaving.abort()
-      const fail = (error: unknown): void => resume(Effect.fail(connection.errorOf(error)))
-      end = () => {
-        destroy()
-        fail(new ClientClosedError())
-      }
-      const answer = connection.own.run(
-        (own) => {
-          destroy = own.destroy
-          return own.owner.sendCommand<Reply>(args, { typeMapping })
-        },
-        leaving,
-        true
-      )
-      answer.then(
-        (reply) => resume(Effect.succeed(reply)),
-        (error) => fail(error instanceof OwnClientLost ? error.cause : error)
-      )
-      return Effect.sync(() => leaving.abort())
+    const read = Effect.async<Reply, RedisError | ClientService.ConnectionLost>((resume) => {
+      const takeBack = connection.reads.begin<Reply>((_, call) => {
+        let destroy = (): void => call.abort()
+        end = () => {
+          destroy()
+          resume(Effect.fail(connection.errorOf(new ClientClosedError())))
+        }
+        Deferred.unsafeDone(begun, Effect.void)
+        call.count(args)
+        return connection.own.run(
+          (own) => {
+            destroy = own.destroy
+            return own.owner.sendCommand<Reply>(args, { typeMapping })
+          },
+          call,
+          true
+        )
+      }, resume)
+      return Effect.sync(takeBack)
     })
-    const watch = Effect.zipRight(
-      Effect.sleep(limit),
-      Effect.sync(() => end())
+    const watch = Deferred.await(begun).pipe(
+      Effect.zipRight(Effect.sleep(limit)),
+      Effect.zipRight(Effect.sync(() => end()))
     )
     return Effect.acquireUseRelease(
       Effect.forkDaemon(Effect.interruptible(watch)),

@@ -2,9 +2,10 @@ import type { RedisArgument } from "@redis/client"
 import type * as Effect from "effect/Effect"
 import type { ConnectionLost } from "effect-client-service/ConnectionError"
 import * as OwnConnection from "effect-client-service-driver/OwnConnection"
-import type { RedisConnection, Session } from "../RedisConnection.js"
+import type { Client, RedisConnection, Session } from "../RedisConnection.js"
 import type { RedisError } from "../RedisError.js"
-import type { Owner } from "./owner.js"
+import type { Call } from "./load.js"
+import type { OwnClient } from "./ownClients.js"
 
 /** Has a connection besides another for as long as an Effect runs. */
 export const withSession = <A, E, R>(
@@ -13,16 +14,22 @@ export const withSession = <A, E, R>(
   f: (session: Session) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | RedisError | ConnectionLost, R> => OwnConnection.use(service, connection.session, f)
 
-/** Reads and writes if nothing has changed meanwhile, and watches nothing any longer in the end. */
+/**
+ * Reads and writes if nothing has changed meanwhile, and watches nothing any longer in the end. Since it asks one after the
+ * other, what it sends is counted step by step.
+ */
 export const watched = async <A, B>(
-  owner: Owner,
+  { client, owner }: OwnClient,
+  call: Call,
   keys: ReadonlyArray<RedisArgument>,
-  read: () => Promise<A>,
-  write: (value: A) => Promise<B>
+  read: (client: Client) => Promise<A>,
+  write: (client: Client, value: A) => Promise<B>
 ): Promise<B> => {
+  const counted = client.withCommandOptions({ timeout: 0, abortSignal: call })
   await owner.sendCommand(["WATCH", ...keys])
   try {
-    return await write(await read())
+    const value = await call.next(() => read(counted))
+    return await call.next(() => write(counted, value))
   } catch (error) {
     await owner.sendCommand(["UNWATCH"])
     throw error
