@@ -115,13 +115,18 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   // What is part of what stop waits for, and is not interrupted by it, such as a finalizer, would wait for itself.
   get stop(): Effect.Effect<void> {
-    return Effect.checkInterruptible((isInterruptible) =>
-      Effect.flatMap(this.#selfWaits.isHeldUp(isInterruptible), (isHeldUp) => {
-        if (!isHeldUp) return this.#stop
-        this.#settings.fork.now(this.#stop)
-        return this.#warnOnce("what stop waits for calls stop, which does not wait for it")
-      })
-    )
+    const told = "what stop waits for calls stop, which does not wait for it"
+    return Effect.withFiberRuntime((fiber) => {
+      // At once, so that nobody comes in between.
+      if (!this.#selfWaits.mayBe(fiber)) return this.#stop
+      return Effect.checkInterruptible((isInterruptible) =>
+        Effect.flatMap(this.#selfWaits.isHeldUp(isInterruptible), (isHeldUp) => {
+          if (!isHeldUp) return this.#stop
+          this.#settings.fork.now(this.#stop)
+          return this.#warnOnce(told)
+        })
+      )
+    })
   }
 
   get #stop(): Effect.Effect<void> {
@@ -179,12 +184,13 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   /** Stops, ignores every later start, and ends the fiber of the loop. */
   get shutDown(): Effect.Effect<void> {
     const { fork, retries } = this.#settings
-    return Effect.withFiberRuntime((fiber) =>
-      Effect.flatMap(
+    return Effect.withFiberRuntime((fiber) => {
+      if (!this.#selfWaits.mayBe(fiber)) return this.#shutDown
+      return Effect.flatMap(
         Effect.zipWith(this.#selfWaits.isHeldUp(false), retries.isHeldUpBy(fiber), (within, asked) => within || asked),
         (isHeldUp) => (isHeldUp ? Effect.sync(() => void fork.now(this.#shutDown)) : this.#shutDown)
       )
-    )
+    })
   }
 
   get #shutDown(): Effect.Effect<void> {
@@ -195,6 +201,8 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         this.#stop,
         Effect.suspend(() => (this.#fiber === undefined ? Effect.void : Fiber.interrupt(this.#fiber)))
       ).pipe(
+        // Before what may take its time.
+        Effect.zipRight(this.publisher.publish),
         Effect.zipRight(Effect.suspend(() => retries.ended(closeTimeout))),
         Effect.zipRight(Effect.suspend(() => replacementRetries.ended(closeTimeout))),
         Effect.zipRight(this.publisher.publish),

@@ -27,11 +27,15 @@ export class SelfWaits<P, E, R> {
     this.#surroundings = surroundings
   }
 
-  /** Fails such a fiber before it waits for a connection. Of most, there is nothing to find out. */
+  /** Whether a fiber may be such a one. Of most, there is nothing more to find out. */
+  mayBe(fiber: AnyFiber): boolean {
+    return this.#surroundings.retries.isAsked || this.#within(fiber).length > 0
+  }
+
+  /** Fails such a fiber before it waits for a connection. */
   get beforeWait(): Effect.Effect<void> | undefined {
     const fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
-    if (fiber === undefined) return undefined
-    return this.#surroundings.retries.isAsked || this.#within(fiber).length > 0
+    return fiber !== undefined && this.mayBe(fiber)
       ? Effect.zipRight(this.#beforeAnswer, this.beforeOutcome)
       : undefined
   }
