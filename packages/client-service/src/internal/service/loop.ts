@@ -95,7 +95,12 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     this.#current = current
     this.publisher = new Publisher(() => this.#model.state, current, settings.journal)
     const { name, retries } = settings
-    this.#selfWaits = new SelfWaits({ name, retries, open: this.#open, warnOnce: (message) => this.#warnOnce(message) })
+    this.#selfWaits = new SelfWaits({
+      name,
+      retries,
+      open: this.#open,
+      warnOnce: (message) => this.#warnOnce(message) ?? Effect.void
+    })
   }
 
   get model(): Model<P, E> {
@@ -115,7 +120,6 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   // What is part of what stop waits for, and is not interrupted by it, such as a finalizer, would wait for itself.
   get stop(): Effect.Effect<void> {
-    const told = "what stop waits for calls stop, which does not wait for it"
     return Effect.withFiberRuntime((fiber) => {
       // At once, so that nobody comes in between.
       if (!this.#selfWaits.mayBe(fiber)) return this.#stop
@@ -123,7 +127,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         Effect.flatMap(this.#selfWaits.isHeldUp(isInterruptible), (isHeldUp) => {
           if (!isHeldUp) return this.#stop
           this.#settings.fork.now(this.#stop)
-          return this.#warnOnce(told)
+          return this.#warnOnce("what stop waits for calls stop, which does not wait for it") ?? Effect.void
         })
       )
     })
@@ -205,7 +209,6 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         Effect.zipRight(this.publisher.publish),
         Effect.zipRight(Effect.suspend(() => retries.ended(closeTimeout))),
         Effect.zipRight(Effect.suspend(() => replacementRetries.ended(closeTimeout))),
-        Effect.zipRight(this.publisher.publish),
         Effect.zipRight(this.publisher.end),
         Effect.zipRight(Effect.sync(() => this.#settings.entered(undefined)))
       )
@@ -214,16 +217,14 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
 
   /** What is to be said to a fiber that is about to wait for a connection. */
   beforeWait(): Effect.Effect<unknown> | undefined {
-    const { journal } = this.#settings
     if (this.#model.state._tag !== "Init") return this.#selfWaits.beforeWait
-    const entry = journal.onceOnly(this.#model, "waited for, and not started yet")
-    return entry === undefined ? undefined : journal.write(entry)
+    return this.#warnOnce("waited for, and not started yet")
   }
 
-  #warnOnce(message: string): Effect.Effect<void> {
+  #warnOnce(message: string): Effect.Effect<void> | undefined {
     const { journal } = this.#settings
     const entry = journal.onceOnly(this.#model, message)
-    return entry === undefined ? Effect.void : journal.write(entry)
+    return entry === undefined ? undefined : journal.write(entry)
   }
 
   /** The policy grants more attempts than anybody can have meant. */
