@@ -22,6 +22,7 @@ const address = Args.text({ name: "address" }).pipe(
   Args.optional
 )
 
+/** An option that may be left out. */
 const option = <A>(
   name: string,
   value: string,
@@ -32,7 +33,8 @@ const option = <A>(
   Options.text(name).pipe(
     Options.withPseudoName(value),
     Options.withDescription(description),
-    Options.mapEffect((text) => Effect.orElse(parse(text), () => usageError(`--${name} takes ${expected}`)))
+    Options.mapEffect((text) => Effect.orElse(parse(text), () => usageError(`--${name} takes ${expected}`))),
+    Options.optional
   )
 
 const text = (name: string, value: string, description: string) =>
@@ -59,6 +61,9 @@ const count = (name: string, description: string) =>
     description
   )
 
+const port = (name: string, description: string) =>
+  option(name, "[host:]port", "a port, or a host and a port: 8080, 0.0.0.0:8080 or [::]:8080", hostAndPort, description)
+
 const hostAndPort = (text: string) =>
   /^\d+$/.test(text) ? Address.splitHost(`127.0.0.1:${text}`) : Address.splitHost(text)
 
@@ -67,18 +72,15 @@ const headerOrFile = (text: string): Option.Option<Header | { readonly file: str
 
 const flags = {
   address,
-  listen: option(
+  listen: port(
     "listen",
-    "[host:]port",
-    "a port, or a host and a port: 8080, 0.0.0.0:8080 or [::]:8080",
-    hostAndPort,
     "instead of standard input and output: listens there, on 127.0.0.1 if there is no host, and gives each client a " +
       "connection of its own. A port of 0 is one of the system's choice"
-  ).pipe(Options.optional),
+  ),
   maxWait: duration(
     "max-wait",
     "with --listen: how long a client waits for its connection, before it is closed; default 30s"
-  ).pipe(Options.optional),
+  ),
   exec: text(
     "exec",
     "command",
@@ -86,7 +88,7 @@ const flags = {
       "input and output. KEEPALIVE_SERVICE, KEEPALIVE_ADDRESS and KEEPALIVE_GENERATION tell it which. It is ended, and all " +
       "that it has started, when the connection is lost. If it ends by itself, with 0 all is done, and with anything else " +
       "there is another attempt"
-  ).pipe(Options.optional),
+  ),
   noInput: Options.boolean("no-input").pipe(
     Options.withAlias("n"),
     Options.withDescription("reads no standard input, and keeps the connection until it is told to end")
@@ -99,58 +101,49 @@ const flags = {
   json: Options.boolean("json").pipe(
     Options.withDescription("tells on standard error what happens as JSON, an object a line, instead of as text")
   ),
-  page: option(
+  page: port(
     "page",
-    "[host:]port",
-    "a port, or a host and a port: 8080, 0.0.0.0:8080 or [::]:8080",
-    hostAndPort,
     "shows in the browser what happens, live, at this port, on 127.0.0.1 if there is no host; and answers health checks at " +
       "/health/live, /health/ready and /health/started. A port of 0 is one of the system's choice"
-  ).pipe(Options.optional),
+  ),
   pageActions: Options.boolean("page-actions").pipe(
     Options.withDescription(
       "with --page: the page has buttons to reconnect, stop and start, for whoever reaches the port"
     )
   ),
-  name: text("name", "text", "what the connection is called in what is told; default: its address").pipe(
-    Options.optional
-  ),
-  initialDelay: duration("initial-delay", "the longest delay after the first failure; default 500ms").pipe(
-    Options.optional
-  ),
+  name: text("name", "text", "what the connection is called in what is told; default: its address"),
+  initialDelay: duration("initial-delay", "the longest delay after the first failure; default 500ms"),
   maxDelay: duration(
     "max-delay",
     "the longest delay between two attempts; default 30s. Each delay is drawn at random, up to a bound that doubles"
-  ).pipe(Options.optional),
+  ),
   giveUpAfter: count(
     "give-up-after",
     "gives up, and exits with 1, after this many failures in a row; with --listen, gives up on the client. An attempt that " +
       "fails is one, and so is a connection that is lost before --reset-after; default: never gives up"
-  ).pipe(Options.optional),
+  ),
   resetAfter: duration(
     "reset-after",
     "how long a connection must be up for the failures to be counted afresh; default 5s"
-  ).pipe(Options.optional),
-  connectTimeout: duration("connect-timeout", "how long an attempt may take; default 30s").pipe(Options.optional),
+  ),
+  connectTimeout: duration("connect-timeout", "how long an attempt may take; default 30s"),
   idleTimeout: duration(
     "idle-timeout",
     "with tcp:, tls: and unix: takes the connection for lost when nothing has come for so long; default: never"
-  ).pipe(Options.optional),
+  ),
   pingInterval: duration(
     "ping-interval",
     "with ws: and wss: sends a ping so often, and takes the connection for lost if there is no answer within 10s; default: never"
-  ).pipe(Options.optional),
-  maxAge: duration("max-age", "replaces the connection when it is so old; default: never").pipe(Options.optional),
-  ca: text("ca", "file", "with tls: and wss: the certificates to trust instead of the well-known ones, in PEM").pipe(
-    Options.optional
   ),
-  cert: text("cert", "file", "with tls: and wss: the certificate to show, in PEM").pipe(Options.optional),
-  key: text("key", "file", "with tls: and wss: the private key of --cert, in PEM").pipe(Options.optional),
+  maxAge: duration("max-age", "replaces the connection when it is so old; default: never"),
+  ca: text("ca", "file", "with tls: and wss: the certificates to trust instead of the well-known ones, in PEM"),
+  cert: text("cert", "file", "with tls: and wss: the certificate to show, in PEM"),
+  key: text("key", "file", "with tls: and wss: the private key of --cert, in PEM"),
   servername: text(
     "servername",
     "name",
     "with tls: and wss: the name to ask for, and to check the certificate against; default: the host"
-  ).pipe(Options.optional),
+  ),
   insecure: Options.boolean("insecure").pipe(
     Options.withDescription(
       "with tls: and wss: takes any certificate, so that whoever is on the way can read and change what is sent"
@@ -181,7 +174,7 @@ const flags = {
     "a number from 0.1 to 100",
     (text) => Option.filter(numberOf(text), (n) => n >= 0.1 && n <= 100),
     "with --tour: so many times faster; default 1"
-  ).pipe(Options.optional)
+  )
 }
 
 export type Flags = Command.Command.ParseConfig<typeof flags>
