@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, extname, join, relative } from "node:path"
 import { serve } from "client-service-website/serve"
+import { Effect } from "effect"
+import * as browsers from "test-servers/browser"
 import * as chromium from "test-servers/chromium"
-import { withChromium } from "./chromiumPage.js"
 import type { Report } from "./Report.js"
 import { publicNames } from "./sources.js"
 import { none, publishedPackages, root, run } from "./workspace.js"
@@ -95,44 +96,64 @@ const referenceProblems = (): ReadonlyArray<string> =>
 const plays = async (executable: string): Promise<void> => {
   const server = await serve()
   try {
-    await withChromium(executable, async ({ open, until }) => {
-      const press = (name: string) =>
-        until(
-          `(() => { const found = [...document.querySelectorAll(".cs-playground button")].find((button) =>
-            button.textContent.trim() === ${JSON.stringify(name)} && !button.disabled); found?.click(); return found !== undefined })()`
-        )
-      const state = (name: string) => until(`document.querySelector(".cs-now .cs-tag")?.textContent === "${name}"`)
-      await open(`${server.origin}/playground.html`)
-      await state("Init")
-      await press("Start")
-      for (const _ of ["once", "twice"]) {
-        await state("Connecting")
-        await press("Refuse")
-        await state("Waiting")
-        await press("To what is next")
-      }
-      await state("Connecting")
-      await press("Accept")
-      await state("Connected")
-      const address = await until<string>("location.href")
-      const described = await until<string>(`document.querySelector(".cs-now").textContent`)
-
-      await open(address)
-      await state("Connected")
-      const again = await until<string>(`document.querySelector(".cs-now").textContent`)
-      const values = new URLSearchParams(new URL(address).hash.slice(1))
-      const [seed, script] = ["seed", "script"].map((name) => values.get(name) ?? "")
-      const args = ["--seed", seed, "--script", script].filter((arg) => arg !== undefined)
-      const printed = await run("npm", ["run", "--silent", "test:deep", "--", ...args], root)
-      none([
-        ...(again === described ? [] : [`it was "${described}", and by the link it is "${again}"`]),
-        ...(/ state Connected, attempt 3, failures 2$/m.test(printed)
-          ? []
-          : [`on the command line it was\n${printed}`]),
-        ...server.missing.filter((path) => path !== "/favicon.ico").map((path) => `${path} is missing`)
-      ])
-    })
+    const { again, described, seed, script } = await Effect.runPromise(
+      Effect.scoped(Effect.flatMap(browsers.start(executable), played(`${server.origin}/playground.html`)))
+    )
+    const printed = await run("npm", ["run", "--silent", "test:deep", "--", "--seed", seed, "--script", script], root)
+    none([
+      ...(again === described ? [] : [`it was "${described}", and by the link it is "${again}"`]),
+      ...(/ state Connected, attempt 3, failures 2$/m.test(printed) ? [] : [`on the command line it was\n${printed}`]),
+      ...server.missing.filter((path) => path !== "/favicon.ico").map((path) => `${path} is missing`)
+    ])
   } finally {
     server.close()
   }
 }
+
+/** Plays, and then what the link carries: what is told of the state both times, and what the link has. */
+const played = (address: string) => (browser: browsers.Browser) =>
+  Effect.gen(function* () {
+    const first = yield* visit(browser, address)
+    yield* first.loaded
+    yield* first.state("Init")
+    yield* first.press("Start")
+    for (const _ of ["once", "twice"]) {
+      yield* first.state("Connecting")
+      yield* first.press("Refuse")
+      yield* first.state("Waiting")
+      yield* first.press("To what is next")
+    }
+    yield* first.state("Connecting")
+    yield* first.press("Accept")
+    yield* first.state("Connected")
+    const link = yield* first.text("location.href")
+    const described = yield* first.text(now)
+
+    const second = yield* visit(browser, link)
+    yield* second.loaded
+    yield* second.state("Connected")
+    const again = yield* second.text(now)
+    const values = new URLSearchParams(new URL(link).hash.slice(1))
+    return { again, described, seed: values.get("seed") ?? "", script: values.get("script") ?? "" }
+  })
+
+const now = `document.querySelector(".cs-now").textContent`
+
+const visit = (browser: browsers.Browser, address: string) =>
+  Effect.map(browser.open(address, { width: 1280, height: 1000, scheme: "light" }), ({ evaluate, until }) => {
+    const soon = (expression: string) =>
+      Effect.timeoutFail(until(expression), {
+        duration: "30 seconds",
+        onTimeout: () => new Error(`for 30 s it was not so: ${expression}`)
+      })
+    return {
+      loaded: soon(`document.readyState === "complete"`),
+      text: (expression: string) => Effect.map(evaluate(expression), String),
+      state: (name: string) => soon(`document.querySelector(".cs-now .cs-tag")?.textContent === "${name}"`),
+      press: (name: string) =>
+        soon(
+          `(() => { const found = [...document.querySelectorAll(".cs-playground button")].find((button) =>
+            button.textContent.trim() === ${JSON.stringify(name)} && !button.disabled); found?.click(); return found !== undefined })()`
+        )
+    }
+  })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer, Logger, LogLevel } from "effect"
 import { ClientServices } from "effect-client-service"
+import { start, type View } from "test-servers/browser"
 import { install } from "test-servers/chromium"
-import { start, type View } from "./support/browser.js"
 import { makeService, Refused, serve } from "./support/served.js"
 
 const chromium = await install()

@@ -194,20 +194,7 @@ export const runtimes: ReadonlyMap<string, Runtime> = new Map([
   ["workerd", workerd],
   [
     "chromium",
-    browser(
-      "Chromium",
-      chromium.wanted,
-      (profile) => [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        `--user-data-dir=${profile}`
-      ],
-      slowTimers
-    )
+    browser("Chromium", chromium.wanted, (profile) => [...chromium.flags, `--user-data-dir=${profile}`], slowTimers)
   ],
   [
     "firefox",

@@ -9,9 +9,9 @@ import { HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Effect, Layer } from "effect"
 import { ClientServices } from "effect-client-service"
+import { start, type View } from "test-servers/browser"
 import { install } from "test-servers/chromium"
 import { Devtools } from "../../src/index.js"
-import { start, type View } from "./browser.js"
 import { scene } from "./scene.js"
 
 const directory = process.argv[2] ?? join(import.meta.dirname, "../..")

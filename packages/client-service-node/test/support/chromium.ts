@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Deferred, Effect, type Scope } from "effect"
+import { flags } from "test-servers/chromium"
 
 /** Opens a page in a browser without a window, which is ended with the Scope. Fails if the browser ends by itself. */
 export const open = (
@@ -46,16 +47,3 @@ export const open = (
     ),
     ({ ended }) => ({ ended })
   )
-
-const flags = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-dev-shm-usage",
-  "--disable-breakpad",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync"
-]

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Readable, Writable } from "node:stream"
 import { Effect, type Scope } from "effect"
+import { flags } from "./chromium.js"
 
 export interface View {
   readonly width: number
@@ -56,7 +57,7 @@ class Process {
 
   constructor(executable: string) {
     // A group of its own, so that all of its processes can be ended.
-    this.#child = spawn(executable, [...flags, `--user-data-dir=${this.#profile}`], {
+    this.#child = spawn(executable, [...flags, ...shown, `--user-data-dir=${this.#profile}`], {
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"]
     })
@@ -163,18 +164,5 @@ const openTab = async (browser: Process, url: string, view: View): Promise<Tab> 
   }
 }
 
-const flags = [
-  "--headless",
-  "--remote-debugging-pipe",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--disable-dev-shm-usage",
-  "--disable-breakpad",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--hide-scrollbars",
-  "--force-color-profile=srgb"
-]
+/** Told what to do by a pipe, and looking the same everywhere. */
+const shown = ["--remote-debugging-pipe", "--hide-scrollbars", "--force-color-profile=srgb"]
