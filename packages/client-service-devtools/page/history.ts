@@ -2,15 +2,9 @@
  * What the page knows of the services.
  */
 import type { Transition } from "effect-client-service/ClientServices"
-import type { ServiceUpdate, Update } from "../src/internal/model.js"
+import type { ServiceFacts, ServiceUpdate, Update } from "../src/internal/model.js"
 
-export interface Service {
-  readonly id: string
-  readonly name: string
-  readonly canCheck: boolean
-  readonly waiters: number
-  readonly uses: number
-  readonly gaps: number
+export interface Service extends ServiceFacts {
   readonly current: Transition
   /** The oldest first. More than the program remembers, if the page has been open for long. */
   readonly transitions: ReadonlyArray<Transition>

@@ -24,13 +24,17 @@ export interface Begin {
   readonly actions: boolean
 }
 
-export interface ServiceUpdate {
+/** What is told of a service, besides its states. */
+export interface ServiceFacts {
   readonly id: string
   readonly name: string
   readonly canCheck: boolean
   readonly waiters: number
   readonly uses: number
   readonly gaps: number
+}
+
+export interface ServiceUpdate extends ServiceFacts {
   /** The states that it has entered since the last update; or all that are known, if it has been too many. */
   readonly transitions: ReadonlyArray<Transition>
   /** Whether those are all that are known. */
