@@ -1,5 +1,10 @@
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
-  test: { name: "examples", include: ["test/**/*.test.ts"], globalSetup: "test/build.ts", testTimeout: 120_000 }
+  test: {
+    name: "examples",
+    include: ["test/**/*.test.ts"],
+    globalSetup: "../packages/servers/src/compiled.ts",
+    testTimeout: 120_000
+  }
 })

@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     name: "client-service-cli",
     include: ["test/**/*.test.ts"],
-    globalSetup: "test/support/build.ts",
+    globalSetup: "../servers/src/compiled.ts",
     testTimeout: 60_000
   }
 })
