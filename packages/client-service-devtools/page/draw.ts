@@ -26,13 +26,15 @@ const fresh = (canvas: HTMLCanvasElement) => {
   return { context, width, height }
 }
 
-export const drawAxis = (
-  canvas: HTMLCanvasElement,
-  span: Span,
-  now: number,
-  ticks: ReadonlyArray<Tick>,
-  colour: Colour
-) => {
+/** What all that is drawn at a moment has in common. */
+export interface Scene {
+  readonly span: Span
+  readonly now: number
+  readonly ticks: ReadonlyArray<Tick>
+  readonly colour: Colour
+}
+
+export const drawAxis = (canvas: HTMLCanvasElement, { colour, now, span, ticks }: Scene) => {
   const surface = fresh(canvas)
   if (surface === undefined) return
   const { context, height, width } = surface
@@ -54,14 +56,7 @@ export const drawAxis = (
   context.fillText("now", Math.min(nowX, width - 14), height / 2 - 2)
 }
 
-export const drawBars = (
-  canvas: HTMLCanvasElement,
-  bars: ReadonlyArray<Bar>,
-  span: Span,
-  now: number,
-  ticks: ReadonlyArray<Tick>,
-  colour: Colour
-) => {
+export const drawBars = (canvas: HTMLCanvasElement, bars: ReadonlyArray<Bar>, { colour, now, span, ticks }: Scene) => {
   const surface = fresh(canvas)
   if (surface === undefined) return
   const { context, height, width } = surface

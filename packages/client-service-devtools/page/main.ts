@@ -206,8 +206,9 @@ const frame = (): void => {
   isDirty = false
   drawn = now
   const marks = ticks(span, width, -new Date(now).getTimezoneOffset() * 60_000)
-  drawAxis(axis, span, now, marks, colours)
-  for (const row of rows.values()) if (row.isInSight && !row.root.hidden) row.draw(span, now, marks, colours)
+  const scene = { span, now, ticks: marks, colour: colours }
+  drawAxis(axis, scene)
+  for (const row of rows.values()) if (row.isInSight && !row.root.hidden) row.draw(scene)
   setAttribute(followButton, "aria-pressed", String(view.isFollowing))
 }
 

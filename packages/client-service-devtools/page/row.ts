@@ -1,10 +1,10 @@
 /**
  * A service on the page.
  */
-import { lengthOf, type Span, type Tick } from "./axis.js"
+import { lengthOf, type Span } from "./axis.js"
 import { type Bar, barsOf, shares } from "./bars.js"
 import { type Act, Controls } from "./controls.js"
-import { type Colour, drawBars } from "./draw.js"
+import { drawBars, type Scene } from "./draw.js"
 import { element, say, setAttribute } from "./element.js"
 import type { Service } from "./history.js"
 import { barText, lengthText, stateDetail, stateName, summary, timeText } from "./words.js"
@@ -117,8 +117,8 @@ export class Row {
     if (lastFailure !== undefined) say(this.#causeTime, `${lengthText(now - lastFailure.at)} ago`)
   }
 
-  draw(span: Span, now: number, ticks: ReadonlyArray<Tick>, colour: Colour): void {
-    drawBars(this.canvas, this.#bars, span, now, ticks, colour)
+  draw(scene: Scene): void {
+    drawBars(this.canvas, this.#bars, scene)
   }
 
   /** Tells those who don't see the time line what is on it. */
