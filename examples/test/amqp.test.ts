@@ -1,26 +1,20 @@
-import { afterAll, describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Logger, LogLevel, Queue, Schedule, Scope } from "effect"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Logger, LogLevel, Queue, Schedule, type Scope } from "effect"
 import { Amqp, AmqpEndpoint } from "effect-client-service-amqp"
 import { FaultProxy } from "effect-client-service-node"
 import * as servers from "test-servers/rabbitmq"
 import * as manager from "../coming-from/amqp-connection-manager/before.js"
 import { after } from "../coming-from/amqplib/after.js"
 import * as amqplib from "../coming-from/amqplib/before.js"
+import { oneServer } from "./oneServer.js"
 import { run } from "./program.js"
 
 const installed = await servers.install()
 if (!installed.isInstalled) console.warn(`skipped: ${installed.reason}`)
 
-// One for all of the tests.
-const scope = Effect.runSync(Scope.make())
-const startServer = Effect.runSync(
-  Effect.cached(
-    (installed.isInstalled ? servers.make(installed.paths) : Effect.dieMessage(installed.reason)).pipe(
-      Scope.extend(scope)
-    )
-  )
+const startServer = oneServer(
+  installed.isInstalled ? servers.make(installed.paths) : Effect.dieMessage(installed.reason)
 )
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
 describe.skipIf(!installed.isInstalled)("amqp", () => {
   it.scopedLive(

@@ -1,24 +1,18 @@
-import { afterAll, describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Logger, LogLevel, Schedule, Scope } from "effect"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Logger, LogLevel, Schedule } from "effect"
 import { PgEndpoint, PgService } from "effect-client-service-pg"
 import * as postgres from "test-servers/postgres"
 import { after } from "../coming-from/pg/after.js"
 import { before } from "../coming-from/pg/before.js"
+import { oneServer } from "./oneServer.js"
 import { run } from "./program.js"
 
 const installed = await postgres.install()
 if (!installed.isInstalled) console.warn(`Skipped: pg.ts, for want of PostgreSQL: ${installed.reason}`)
 
-// One for all of the tests.
-const scope = Effect.runSync(Scope.make())
-const startServer = Effect.runSync(
-  Effect.cached(
-    (installed.isInstalled ? postgres.make(installed.paths) : Effect.dieMessage(installed.reason)).pipe(
-      Scope.extend(scope)
-    )
-  )
+const startServer = oneServer(
+  installed.isInstalled ? postgres.make(installed.paths) : Effect.dieMessage(installed.reason)
 )
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
 describe.skipIf(!installed.isInstalled)("pg.ts", () => {
   it.scopedLive("hears of jobs, tells of a gap, and ends; with a wrong password at once, and does not tell that", () =>
