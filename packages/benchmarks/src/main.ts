@@ -25,7 +25,7 @@ import { optionsOf } from "./options.js"
 import * as Progress from "./progress.js"
 import { machine, writeResults } from "./results.js"
 import { type Result, type Row, resultOf } from "./row.js"
-import { table } from "./table.js"
+import { outcome, table } from "./table.js"
 
 const sections: ReadonlyArray<readonly [title: string, rows: ReadonlyArray<Row>]> = [
   [
@@ -88,8 +88,9 @@ function measureAll(wanted: typeof sections) {
     }).pipe(
       Effect.timed,
       Effect.map(([duration, samples]) => {
-        Progress.ended(duration)
-        return Option.some(resultOf(row, samples))
+        const result = resultOf(row, samples)
+        Progress.ended(outcome(result), duration)
+        return Option.some(result)
       }),
       Effect.catchAll(({ reason }) => {
         Progress.leftOut(reason)

@@ -12,8 +12,8 @@ export const round = (number: number, total: number): void => {
   if (stderr.isTTY) stderr.write(`\r\u001b[K  round ${number} of ${total}`)
 }
 
-export const ended = (duration: Duration.Duration): void => {
-  stderr.write(`${stderr.isTTY ? "\r\u001b[K" : ""}  ${Duration.toSeconds(duration).toFixed(1)} s\n`)
+export const ended = (result: string, duration: Duration.Duration): void => {
+  stderr.write(`${stderr.isTTY ? "\r\u001b[K" : ""}  ${result}, after ${Duration.toSeconds(duration).toFixed(1)} s\n`)
 }
 
 export const leftOut = (reason: string): void => {

@@ -9,15 +9,22 @@ export const table = (sections: ReadonlyArray<readonly [title: string, results: 
   return columns(head, lines)
 }
 
-const cells = ({ against, floor, holds, measured, name, ratio, reach, unit }: Result): ReadonlyArray<string> => [
-  `  ${name}`,
-  against,
-  amount(measured.median, unit),
-  floor === undefined ? "" : amount(floor.median, unit),
-  ratio === undefined ? quartiles(measured, (value) => amount(value, unit)) : ratioOf(ratio),
-  reach === undefined ? "" : "ratio" in reach ? String(reach.ratio) : amount(reach.amount, unit),
-  holds === undefined ? "" : holds ? "yes" : "NO"
-]
+/** What came of a row, in short. */
+export const outcome = ({ measured, ratio, unit }: Result): string =>
+  ratio === undefined ? quartiles(measured, (value) => amount(value, unit)) : ratioOf(ratio)
+
+const cells = (result: Result): ReadonlyArray<string> => {
+  const { against, floor, holds, measured, name, reach, unit } = result
+  return [
+    `  ${name}`,
+    against,
+    amount(measured.median, unit),
+    floor === undefined ? "" : amount(floor.median, unit),
+    outcome(result),
+    reach === undefined ? "" : "ratio" in reach ? String(reach.ratio) : amount(reach.amount, unit),
+    holds === undefined ? "" : holds ? "yes" : "NO"
+  ]
+}
 
 const ratioOf = (ratio: Spread): string => `${number(ratio.median)} ${quartiles(ratio, number)}`
 

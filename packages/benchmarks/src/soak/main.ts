@@ -53,8 +53,9 @@ function run(soak: Soak, number: number, total: number) {
     Logger.withMinimumLogLevel(LogLevel.None),
     Effect.timed,
     Effect.map(([duration, samples]) => {
-      Progress.ended(duration)
-      return { name: soak.name, samples, figures: figuresOf(soak, samples) }
+      const figures = figuresOf(soak, samples)
+      Progress.ended(figures.every(({ holds }) => holds) ? "holds" : "does not hold", duration)
+      return { name: soak.name, samples, figures }
     })
   )
 }
