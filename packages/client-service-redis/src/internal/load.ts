@@ -51,14 +51,20 @@ export class Call extends Unsent {
 /** Has a client tell each call of what it is asked for on its behalf. */
 export const measure = (client: RedisClientType): void => {
   const { _executeMulti: multi, _executePipeline: pipeline, sendCommand: send } = client
+  const base = baseOf(client)
+  const complete = client.withAbortSignal(new Unsent())
 
   function sendCommand<T>(
     this: RedisClientType,
     args: ReadonlyArray<RedisArgument>,
     options?: Parameters<typeof send>[1]
   ): Promise<T> {
-    callOf(this, options)?.count(args)
-    return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(this, args, options)
+    const call = callOf(this, options)
+    if (call === undefined) return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(this, args, options)
+    call.count(args)
+    // The client lays the options over its own, which costs more than all else of a call where those lack a key.
+    const all = this === base ? options : { ...optionsOf(this), ...options }
+    return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(complete, args, all)
   }
   function _executePipeline(this: RedisClientType, ...rest: Parameters<typeof pipeline>) {
     const call = callOf(this)
@@ -71,7 +77,7 @@ export const measure = (client: RedisClientType): void => {
     return multi.apply(this, rest)
   }
 
-  Object.assign(baseOf(client), { sendCommand, _executePipeline, _executeMulti })
+  Object.assign(base, { sendCommand, _executePipeline, _executeMulti })
 }
 
 const callOf = (client: RedisClientType, options?: Parameters<RedisClientType["sendCommand"]>[1]): Call | undefined => {
