@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, Runtime, RuntimeFlags, Stream, TestClock } from "effect"
 import { ConnectionError, type ConnectionState } from "effect-client-service"
 import type { Established } from "../src/internal/connection/phase.js"
-import { fromPromise, Users } from "../src/internal/connection/use.js"
+import { type AsyncUse, fromPromise, Users } from "../src/internal/connection/use.js"
 import { makeFork } from "../src/internal/fork.js"
 import { Current } from "../src/internal/service/current.js"
 import { Changes } from "../src/internal/time/changes.js"
@@ -212,110 +212,95 @@ describe("whoever asks a service at its end", () => {
   )
 })
 
+const use = <A, E>(users: Users, f: () => Effect.Effect<A, E>, runtime = Runtime.defaultRuntime) =>
+  Effect.uninterruptibleMask((restore) => users.run(runtime, f, restore))
+
+const useAsync = <A, E>(users: Users, begin: AsyncUse<string, A, E>) =>
+  Effect.uninterruptibleMask((restore) => users.runAsync("protocol", begin, restore))
+
 describe("users", () => {
   it.effect("end with their connection, and say why", () =>
     Effect.gen(function* () {
       const users = new Users("test", new Changes(), undefined)
-      const runtime = yield* Effect.runtime<never>()
-      const results: Array<Effect.Effect<unknown, unknown>> = []
-      users.run(
-        runtime,
-        () => Effect.never,
-        (result) => results.push(result)
+      const uninterruptible = Runtime.disableRuntimeFlag(yield* Effect.runtime<never>(), RuntimeFlags.Interruption)
+      const callers = yield* Effect.forEach(
+        [
+          use(users, () => Effect.never),
+          use(users, () => Effect.never, uninterruptible),
+          useAsync(users, fromPromise({ try: () => new Promise<string>(() => {}), catch: String }))
+        ],
+        Effect.fork
       )
-      users.run(
-        Runtime.disableRuntimeFlag(runtime, RuntimeFlags.Interruption),
-        () => Effect.never,
-        (result) => results.push(result)
-      )
-      users.runAsync("protocol", fromPromise({ try: () => new Promise<string>(() => {}), catch: String }), (result) =>
-        results.push(result)
-      )
+      yield* settle
       expect(users.size).toBe(3)
       users.end("why")
       yield* settle
       expect(users.size).toBe(0)
       const lost = new ConnectionError.ConnectionLost({ service: "test", cause: "why" })
-      expect(yield* Effect.forEach(results, Effect.exit)).toEqual([lost, lost, lost].map(Exit.fail))
+      expect(yield* Effect.forEach(callers, Fiber.await)).toEqual([lost, lost, lost].map(Exit.fail))
     })
   )
 
   it.effect("that end in the step that they begin in are none any more", () =>
     Effect.gen(function* () {
       const users = new Users("test", new Changes(), undefined)
-      const runtime = yield* Effect.runtime<never>()
-      const results: Array<Effect.Effect<unknown, unknown>> = []
-      users.run(
-        runtime,
-        () => Effect.succeed(1),
-        (result) => results.push(result)
-      )
-      users.run(
-        runtime,
-        () => Effect.fail("no"),
-        (result) => results.push(result)
-      )
-      users.run(
-        runtime,
-        () => {
-          throw "thrown"
-        },
-        (result) => results.push(result)
+      const thrown = (): Effect.Effect<never> => {
+        throw "thrown"
+      }
+      const exits = yield* Effect.forEach(
+        [use(users, () => Effect.succeed(1)), use(users, () => Effect.fail("no")), use(users, thrown)],
+        Effect.exit
       )
       expect(users.size).toBe(0)
-      expect(yield* Effect.forEach(results, Effect.exit)).toEqual([
-        Exit.succeed(1),
-        Exit.fail("no"),
-        Exit.failCause(Cause.die("thrown"))
-      ])
+      expect(exits).toEqual([Exit.succeed(1), Exit.fail("no"), Exit.failCause(Cause.die("thrown"))])
     })
   )
 
   it.effect("that have ended hold none of those that came after them", () =>
     Effect.gen(function* () {
       const users = new Users("test", new Changes(), undefined)
-      const runtime = yield* Effect.runtime<never>()
+      const cleanups: Array<WeakRef<() => void>> = []
       const begin = (finish: Array<() => void>) =>
-        users.runAsync<string, number, never>(
-          "protocol",
-          (_, resume) => {
+        Effect.fork(
+          useAsync<number, never>(users, (_, resume) => {
             finish.push(() => resume(Effect.succeed(1)))
-          },
-          () => {}
+            const cleanup = () => void finish.length
+            cleanups.push(new WeakRef(cleanup))
+            return cleanup
+          })
         )
       // One that is never resumed, and whose caller is gone.
       const kept: Array<() => void> = []
-      const first = begin(kept)
-      yield* first.cancel
+      const first = yield* begin(kept)
+      yield* settle
+      yield* Fiber.interrupt(first)
       const later: Array<() => void> = []
-      const refs = Array.from({ length: 100 }, () => new WeakRef(begin(later)))
+      yield* Effect.replicateEffect(begin(later), 100, { discard: true })
+      yield* settle
       for (const finish of later.splice(0)) finish()
-      users.run(
-        runtime,
-        () => Effect.void,
-        () => {}
-      )
+      yield* settle
+      yield* use(users, () => Effect.void)
+      expect(cleanups).toHaveLength(101)
       // The engine may have the last in hand.
-      expect(yield* held(refs)).toBeLessThan(5)
+      expect(yield* held(cleanups)).toBeLessThan(5)
       expect(kept).toHaveLength(1)
       expect(users.size).toBe(0)
     })
   )
 
   it.effect("call the cleanup of what loses its connection before it has given it", () =>
-    Effect.sync(() => {
+    Effect.gen(function* () {
       const users = new Users("test", new Changes(), undefined)
       const cleaned: Array<string> = []
-      users.runAsync<string, number, never>(
-        "protocol",
-        () => {
+      const lost = yield* Effect.flip(
+        useAsync<number, never>(users, () => {
           users.end("why")
           return () => {
             cleaned.push("cleaned")
           }
-        },
-        () => {}
+        })
       )
+      expect(lost._tag).toBe("ConnectionLost")
       expect(cleaned).toEqual(["cleaned"])
     })
   )
@@ -323,16 +308,16 @@ describe("users", () => {
   it.effect("that lose their connection in their first step fail with that", () =>
     Effect.gen(function* () {
       const users = new Users("test", new Changes(), undefined)
-      const runtime = yield* Effect.runtime<never>()
-      const results: Array<Effect.Effect<unknown, unknown>> = []
       const lose = Effect.sync(() => users.end("why"))
-      users.run(
-        runtime,
-        () => Effect.zipRight(lose, Effect.never),
-        (result) => results.push(result)
-      )
-      yield* settle
-      expect(yield* Effect.forEach(results, Effect.flip)).toMatchObject([{ _tag: "ConnectionLost" }])
+      const lost = yield* Effect.flip(use(users, () => Effect.zipRight(lose, Effect.never)))
+      expect(lost).toMatchObject({ _tag: "ConnectionLost" })
+    })
+  )
+
+  it.effect("that succeed with what a failure looks like have succeeded", () =>
+    Effect.gen(function* () {
+      const users = new Users("test", new Changes(), undefined)
+      expect(yield* use(users, () => Effect.succeed(Exit.fail("no")))).toEqual(Exit.fail("no"))
     })
   )
 })

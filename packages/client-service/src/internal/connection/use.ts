@@ -3,15 +3,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import type * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { ConnectionLost } from "../../ConnectionError.js"
 import type { Changes } from "../time/changes.js"
-import type { Pending } from "../time/wait.js"
+import { type Restore, Suspension } from "../time/wait.js"
 import { withoutStack } from "../withoutStack.js"
-
-type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
 
 /** Is told of each use, and what it gave at the beginning at the end. */
 interface UseMetrics {
@@ -27,7 +26,7 @@ export class Users {
   readonly #changes: Changes
   readonly #metrics: UseMetrics | undefined
   // Linked, since a Set copies itself over and over while calls come and go.
-  #last: User | undefined
+  #last: AnyUser | undefined
   #size = 0
 
   /** `changes` tells of every user that ends. */
@@ -45,37 +44,36 @@ export class Users {
   end(reason: unknown): void {
     if (this.#last === undefined) return
     const end = Exit.fail(withoutStack(() => new ConnectionLost({ service: this.#service, cause: reason })))
-    const users: Array<User> = []
-    for (let user: User | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
+    const users: Array<AnyUser> = []
+    for (let user: AnyUser | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
     for (const user of users.reverse()) user.lose(end)
   }
 
   /**
-   * Runs an Effect for a caller whose runtime it is, and gives what interrupts it. It runs in a fiber that begins at once,
-   * so that what needs not wait costs no more than that; and a fiber of its own, so that only the Effect ends with the
-   * connection.
+   * Runs an Effect for a caller whose runtime it is. It runs in a fiber that begins at once, so that what needs not wait costs
+   * no more than that; and a fiber of its own, so that only the Effect ends with the connection.
    */
   run<A, E, R>(
     runtime: Runtime.Runtime<R>,
     f: () => Effect.Effect<A, E, R>,
-    resume: Resume<A, E | ConnectionLost, R>
-  ): Pending {
-    return new FiberUser(this, runtime, f, resume)
+    restore: Restore
+  ): Effect.Effect<A, E | ConnectionLost, R> {
+    return new FiberUser(this, runtime, f).outcome(restore)
   }
 
-  /** Waits until a function resumes its caller, which takes no fiber, and gives what takes that back. */
-  runAsync<P, A, E>(protocol: P, begin: AsyncUse<P, A, E>, resume: Resume<A, E | ConnectionLost, never>): Pending {
-    const user = new AsyncUser(this, resume)
+  /** Waits until a function resumes its caller, which takes no fiber. */
+  runAsync<P, A, E>(protocol: P, begin: AsyncUse<P, A, E>, restore: Restore): Effect.Effect<A, E | ConnectionLost> {
+    const user = new AsyncUser<A, E>(this)
     try {
       const cleanup = begin(protocol, (effect) => user.done(effect))
       if (typeof cleanup === "function") user.begun(cleanup)
     } catch (defect) {
       user.done(Effect.die(defect))
     }
-    return user
+    return user.outcome(restore)
   }
 
-  add(user: User): void {
+  add(user: AnyUser): void {
     user.previous = this.#last
     if (this.#last !== undefined) this.#last.next = user
     this.#last = user
@@ -84,7 +82,7 @@ export class Users {
   }
 
   /** Tells whether the user was still one. */
-  remove(user: User): boolean {
+  remove(user: AnyUser): boolean {
     if (user.isDone) return false
     user.isDone = true
     const { next, previous } = user
@@ -101,15 +99,22 @@ export class Users {
   }
 }
 
-abstract class User implements Pending {
+/** What all know of each, whatever it is to give. */
+interface AnyUser {
+  isDone: boolean
+  since: number | undefined
+  previous: AnyUser | undefined
+  next: AnyUser | undefined
+  /** The connection has ended. */
+  lose(end: Exit.Exit<never, ConnectionLost>): void
+}
+
+abstract class User<A, E, R> extends Suspension<A, E | ConnectionLost, R> implements AnyUser {
   isDone = false
   since: number | undefined
-  previous: User | undefined
-  next: User | undefined
+  previous: AnyUser | undefined
+  next: AnyUser | undefined
 
-  abstract readonly cancel: Effect.Effect<unknown>
-
-  /** The connection has ended. */
   abstract lose(end: Exit.Exit<never, ConnectionLost>): void
 }
 
@@ -117,16 +122,11 @@ abstract class User implements Pending {
 let depth = 0
 const deep = 32
 
-class FiberUser<A, E, R> extends User {
+class FiberUser<A, E, R> extends User<A, E, R> {
   readonly #running: Fiber.RuntimeFiber<Exit.Exit<A, E>> | undefined
   #end: Exit.Exit<never, ConnectionLost> | undefined
 
-  constructor(
-    users: Users,
-    runtime: Runtime.Runtime<R>,
-    f: () => Effect.Effect<A, E, R>,
-    resume: Resume<A, E | ConnectionLost, R>
-  ) {
+  constructor(users: Users, runtime: Runtime.Runtime<R>, f: () => Effect.Effect<A, E, R>) {
     super()
     users.add(this)
     let before: FiberRefs.FiberRefs | undefined
@@ -135,22 +135,23 @@ class FiberUser<A, E, R> extends User {
       // The caller may be in an uninterruptible region, and the connection would end without it.
       Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption),
       // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
-      Effect.exit(
-        Effect.withFiberRuntime<A, E, R>((fiber) => {
-          before = fiber.getFiberRefs()
-          return f()
-        })
-      ),
-      { immediate: depth < deep }
+      Effect.exit(Effect.suspend(f)),
+      {
+        immediate: depth < deep,
+        updateRefs: (refs) => {
+          before = refs
+          return refs
+        }
+      }
     )
     depth -= 1
     this.#running = running
     const ended = (ended: Exit.Exit<Exit.Exit<A, E>>) => {
       const exit = Exit.flatten(ended)
       users.remove(this)
-      if (this.#end !== undefined) resume(this.#end)
+      if (this.#end !== undefined) this.resume(this.#end)
       // To inherit costs as much as the rest, and most Effects change nothing.
-      else resume(running.getFiberRefs() === before ? exit : Effect.zipRight(running.inheritAll, exit))
+      else this.resume(areAlike(before, running.getFiberRefs()) ? exit : Effect.zipRight(running.inheritAll, exit))
     }
     const exit = running.unsafePoll()
     if (exit !== null) ended(exit)
@@ -160,7 +161,7 @@ class FiberUser<A, E, R> extends User {
     }
   }
 
-  get cancel(): Effect.Effect<unknown> {
+  override get cancel(): Effect.Effect<unknown> {
     return this.#running === undefined ? Effect.void : Fiber.interrupt(this.#running)
   }
 
@@ -170,16 +171,24 @@ class FiberUser<A, E, R> extends User {
   }
 }
 
-class AsyncUser<A, E> extends User {
+// A fiber has a new object of them each time that it is asked, and its end is in its flags.
+const areAlike = (before: FiberRefs.FiberRefs | undefined, after: FiberRefs.FiberRefs): boolean => {
+  if (before?.locals.size !== after.locals.size) return false
+  for (const [ref, [[, value]]] of after.locals) {
+    const now = ref === FiberRef.currentRuntimeFlags ? RuntimeFlags.disable(value, RuntimeFlags.WindDown) : value
+    if (before.locals.get(ref)?.[0][1] !== now) return false
+  }
+  return true
+}
+
+class AsyncUser<A, E> extends User<A, E, never> {
   #cleanup: (() => void) | undefined
   #isLost = false
   readonly #users: Users
-  readonly #resume: Resume<A, E | ConnectionLost, never>
 
-  constructor(users: Users, resume: Resume<A, E | ConnectionLost, never>) {
+  constructor(users: Users) {
     super()
     this.#users = users
-    this.#resume = resume
     users.add(this)
   }
 
@@ -190,10 +199,10 @@ class AsyncUser<A, E> extends User {
   }
 
   done(effect: Effect.Effect<A, E>): void {
-    if (this.#users.remove(this)) this.#resume(effect)
+    if (this.#users.remove(this)) this.resume(effect)
   }
 
-  get cancel(): Effect.Effect<unknown> {
+  override get cancel(): Effect.Effect<unknown> {
     return Effect.sync(() => {
       if (this.#users.remove(this)) this.#cleanup?.()
     })
@@ -204,9 +213,9 @@ class AsyncUser<A, E> extends User {
     this.#isLost = true
     try {
       this.#cleanup?.()
-      this.#resume(end)
+      this.resume(end)
     } catch (defect) {
-      this.#resume(Effect.die(defect))
+      this.resume(Effect.die(defect))
     }
   }
 }

@@ -18,7 +18,7 @@ import type { AsyncUse } from "../connection/use.js"
 import type { Fork } from "../fork.js"
 import type { Instruments } from "../telemetry/instruments.js"
 import { monotonic } from "../time/monotonic.js"
-import { type Pending, wait } from "../time/wait.js"
+import { type Restore, Suspension } from "../time/wait.js"
 import { after } from "../time/within.js"
 
 /** What those fail with who ask a service that is at its end. */
@@ -34,15 +34,16 @@ export interface Settings<P, E> {
   readonly metrics: Instruments | undefined
 }
 
-type Resume<A, E, R> = (effect: Effect.Effect<A, E, R>) => void
-
 /** Somebody who wants a connection later than a generation, for as long as the limit allows. */
 interface Demand<P, A, E, R> {
   readonly generation: number
-  readonly begin: (established: Established<P>, resume: Resume<A, E, R>) => Pending | undefined
+  readonly begin: Begin<P, A, E, R>
   /** From the moment at which the wait begins. */
   readonly limit: () => Limit<E>
 }
+
+/** Goes on with a connection, in the step in which it is found. */
+type Begin<P, A, E, R> = (established: Established<P>, restore: Restore) => Effect.Effect<A, E, R>
 
 interface Limit<out E> {
   /** What to fail with, if the limit is reached. */
@@ -104,7 +105,7 @@ export class Current<P, E> {
     return Stream.unfoldEffect(0, (generation) =>
       this.#demand<Option.Option<readonly [P, number]>, never, never>({
         generation,
-        begin: (next, resume) => answer(resume, Exit.succeed(Option.some([next.protocol, next.generation] as const))),
+        begin: (next) => Exit.succeed(Option.some([next.protocol, next.generation] as const)),
         limit: () => this.#endless
       })
     )
@@ -116,7 +117,7 @@ export class Current<P, E> {
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R> {
     return Effect.flatMap(Effect.runtime<R>(), (runtime) =>
-      this.#user<A, E2, R>(({ protocol, users }, resume) => users.run(runtime, () => f(protocol), resume), maxWait)
+      this.#user<A, E2, R>(({ protocol, users }, restore) => users.run(runtime, () => f(protocol), restore), maxWait)
     )
   }
 
@@ -125,7 +126,7 @@ export class Current<P, E> {
     begin: AsyncUse<P, A, E2>,
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>> {
-    return this.#user<A, E2, never>(({ protocol, users }, resume) => users.runAsync(protocol, begin, resume), maxWait)
+    return this.#user<A, E2, never>(({ protocol, users }, restore) => users.runAsync(protocol, begin, restore), maxWait)
   }
 
   /** The service has a connection. */
@@ -169,20 +170,19 @@ export class Current<P, E> {
 
   // Who finds a connection at once, as most do, needs no demand.
   #user<A, E2, R>(
-    begin: Demand<P, A, E2 | ConnectionLost | NotConnected<E>, R>["begin"],
+    begin: Begin<P, A, E2 | ConnectionLost | NotConnected<E>, R>,
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R> {
-    return wait((resume: Resume<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R>) =>
+    return Effect.uninterruptibleMask((restore) =>
       this.#established === undefined
-        ? answer(
-            resume,
+        ? restore(
             this.#demand<A, E2 | ConnectionLost | NotConnected<E>, R>({
               generation: 0,
               begin,
               limit: () => this.#untilLate(maxWait)
             })
           )
-        : begin(this.#established, resume)
+        : begin(this.#established, restore)
     )
   }
 
@@ -195,38 +195,34 @@ export class Current<P, E> {
     end = this.#end,
     since?: number
   ): Effect.Effect<A, E2 | EndError<E>, R> {
-    return wait((resume: Resume<A, E2 | EndError<E>, R>) => {
+    return Effect.uninterruptibleMask((restore) => {
       const established = this.#established
       if (established !== undefined && established.generation > demand.generation) {
         // Who wants a later one waits for the loss of the present one as well.
         if (since !== undefined && demand.generation === 0) this.#settings.metrics?.waited(since)
-        return demand.begin(established, resume)
+        return demand.begin(established, restore)
       }
       const last = this.#end
-      if (last !== undefined && (this.#isAtEnd || (limit !== undefined && last !== end))) {
-        return this.#refuse(resume, last)
-      }
+      if (last !== undefined && (this.#isAtEnd || (limit !== undefined && last !== end))) return this.#refuse(last)
       if (limit === undefined) {
         const again = this.#demand(demand, demand.limit(), last, this.#settings.metrics?.now())
         const before = this.#settings.beforeWait()
-        return answer(resume, before === undefined ? again : Effect.zipRight(before, again))
+        return restore(before === undefined ? again : Effect.zipRight(before, again))
       }
       const failure = limit.reached()
-      if (failure !== undefined) return this.#refuse(resume, failure)
-      const delist = limit.enlist((failure) => {
-        if (failure === undefined) resume(this.#demand(demand, limit, end, since))
-        else this.#refuse(resume, failure)
-      })
-      return { cancel: Effect.sync(delist) }
+      if (failure !== undefined) return this.#refuse(failure)
+      const waiting = new Suspension<A, E2 | EndError<E>, R>()
+      const delist = limit.enlist((failure) =>
+        waiting.resume(failure === undefined ? this.#demand(demand, limit, end, since) : this.#refuse(failure))
+      )
+      waiting.pending = { cancel: Effect.sync(delist) }
+      return waiting.outcome(restore)
     })
   }
 
-  #refuse<E2>(
-    resume: Resume<never, E2 | EndError<E>, never>,
-    failure: Effect.Effect<never, E2 | EndError<E>>
-  ): undefined {
+  #refuse<E2>(failure: Effect.Effect<never, E2 | EndError<E>>): Effect.Effect<never, E2 | EndError<E>> {
     this.#settings.metrics?.waitFailed(failure, failure === this.#end)
-    return answer(resume, failure)
+    return failure
   }
 
   get #endless(): Limit<EndError<E>> {
@@ -311,10 +307,5 @@ export class Current<P, E> {
 
 const protocolOf = <P>(): Pick<Demand<P, P, never, never>, "begin" | "generation"> => ({
   generation: 0,
-  begin: ({ succeed }, resume) => answer(resume, succeed)
+  begin: ({ succeed }) => succeed
 })
-
-const answer = <A, E, R>(resume: Resume<A, E, R>, effect: Effect.Effect<A, E, R>): undefined => {
-  resume(effect)
-  return undefined
-}
