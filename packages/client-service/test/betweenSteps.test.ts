@@ -22,8 +22,11 @@ import {
   ConnectionError,
   Endpoint,
   EndpointsFailed,
+  Exchange,
+  Framing,
   RetryPolicy,
-  TestEndpoint
+  TestEndpoint,
+  type Transport
 } from "effect-client-service"
 import { withoutRealTimers } from "./properties/realTimers.js"
 import { Bench } from "./support/bench.js"
@@ -1034,4 +1037,34 @@ describe("the very error that was failed with", () => {
       })
     )
   }
+})
+
+describe("an exchange, at any step", () => {
+  it("a call beside the sending of the one before it is sent", async () => {
+    const problems = await atEveryStep({
+      make: (bench) => {
+        const written: Array<string> = []
+        const transport: Transport.Transport = {
+          incoming: Stream.never,
+          write: (chunk) => Effect.sync(() => written.push(String(chunk))),
+          end: Effect.void,
+          remote: "peer"
+        }
+        const made = bench.run(
+          Effect.flatMap(Scope.make(), (scope) =>
+            Scope.extend(Exchange.inOrder(Framing.lines().over(transport)), scope)
+          )
+        )
+        if (made?._tag !== "Success") throw new Error("not made")
+        return { exchange: made.value, written }
+      },
+      first: ({ exchange }) => exchange.ask("first"),
+      between: ({ exchange }) => [exchange.ask("second")],
+      problem: ({ written }) => {
+        const lines = written.join("").split("\n").sort().join()
+        return lines === ",first,second" ? undefined : `sent is ${lines}`
+      }
+    })
+    expect(problems).toEqual([])
+  })
 })

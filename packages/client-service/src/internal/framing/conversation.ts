@@ -61,6 +61,8 @@ export class Conversation<in out In, in out Out, in Request> {
   /** What is being written, whose callers nobody else tells that the writing is cut short. */
   #sendingNow: ReadonlyArray<Outgoing<In>> = []
   #sender: Fiber.RuntimeFiber<void> | undefined
+  /** Has sending go on. */
+  #posted: (() => void) | undefined
   #reader: Fiber.RuntimeFiber<void> | undefined
   /** Whether nothing more is read. */
   #isReadOut = false
@@ -135,18 +137,17 @@ export class Conversation<in out In, in out Out, in Request> {
       }
     })
 
-  // A fiber that begins once those have run that are ready now: what they send goes out together.
+  // A fiber that goes on once those have run that are ready now: what they send goes out together. To fork one for each time
+  // would cost several times as much.
   #post(outgoing: Outgoing<In>): void {
     this.#outbox.push(outgoing)
     this.#sender ??= this.#fork.soon(this.#sending)
+    this.#posted?.()
   }
 
   readonly #sending: Effect.Effect<void> = Effect.suspend(() => {
     const outgoing = this.#take()
-    if (outgoing.length === 0) {
-      this.#sender = undefined
-      return Effect.void
-    }
+    if (outgoing.length === 0) return Effect.zipRight(this.#more, this.#sending)
     let writing: Effect.Effect<void, TransportError>
     try {
       writing = this.#link.send(outgoing.map(({ encoded }) => encoded))
@@ -165,6 +166,14 @@ export class Conversation<in out In, in out Out, in Request> {
       }),
       this.#sending
     )
+  })
+
+  readonly #more: Effect.Effect<void> = Effect.async((resume) => {
+    this.#posted = () => {
+      this.#posted = undefined
+      resume(Effect.void)
+    }
+    if (this.#taken < this.#outbox.length) this.#posted()
   })
 
   #take(): ReadonlyArray<Outgoing<In>> {
