@@ -18,6 +18,7 @@ import { Caller } from "./caller.js"
 import { Channels, isChannelLimit, within } from "./channels.js"
 import { Gate } from "./gate.js"
 import { Handshake } from "./handshake.js"
+import { joinWrites } from "./joinWrites.js"
 import { keep } from "./kept.js"
 import { type Publication, Publisher } from "./publisher.js"
 import { Publishing } from "./publishing.js"
@@ -45,7 +46,9 @@ export const connect = (
     }
     // At once, since the client throws what nobody listens to.
     const listen = (model: ChannelModel): Opened => {
-      const gate = new Gate(socketOf(model))
+      const socket = socketOf(model)
+      if (socket !== undefined) joinWrites(socket)
+      const gate = new Gate(socket)
       model.on("error", end)
       model.on("close", end)
       for (const event of ["blocked", "unblocked"] as const) {
