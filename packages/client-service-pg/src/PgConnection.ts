@@ -41,8 +41,14 @@ export interface PgConnection {
    * and the client refuses all that it is asked afterwards, as it does when the promise has settled.
    *
    * Of a `PgService`, what it has done to the session is undone before the next turn, as the server tells it: settings, roles,
-   * temporary tables, prepared statements, cursors. After `DISCARD ALL`, `DEALLOCATE ALL` or `UNLISTEN`, the connection is
-   * lost. Not so advisory locks, and settings of a name of one's own such as `app.user`.
+   * temporary tables, prepared statements, cursors, channels, and how the client reads types, be it that a function or a `DO`
+   * block has done it. For that, the server is asked at the end, and at the beginning if another has changed the session since.
+   * The connection is lost if what is gone can't be brought back, such as a temporary table of `prepare`, or a channel that is
+   * listened to, and after `DISCARD ALL` and `DEALLOCATE ALL`. Advisory locks, settings of a name of one's own such as
+   * `app.user`, `DISCARD SEQUENCES`, and what `LOAD` has loaded are not told, and stay.
+   *
+   * A cursor or a `COPY` that is left in the middle has the connection be lost some seconds later, since the server waits for
+   * its client then.
    */
   readonly withClient: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
   /** Has a function called with each notification, from now on and for as long as the connection lives. */
@@ -55,6 +61,8 @@ export interface PgConnection {
    * @internal
    */
   readonly prepared: () => void
+  /** @internal The channels that its owner has it listen to. */
+  readonly listening: Set<string>
   /** @internal */
   readonly isOnOneSession: (client: Client) => Promise<boolean>
   /** @internal */

@@ -37,6 +37,12 @@ export interface Pg {
    * Waits for a connection and runs a statement on it, once. If the connection is lost before the answer, fails with
    * `ConnectionLost`, and whether the server ran it is not known: it is never run again.
    *
+   * What it changes of the session, such as by `SET`, is so for all who use the connection, until that is lost; it is not
+   * looked at, as after a `withClient`. One that has a name, and that somebody has deallocated or whose table has changed
+   * meanwhile, is prepared anew. After `DISCARD ALL`, `DEALLOCATE ALL`, or an `UNLISTEN` of what is listened to, the
+   * connection is lost; if a function that it calls has done so, the next heartbeat finds what is not listened to any more,
+   * and nothing else.
+   *
    * With `maxWait`, fails with `NotConnected` if there is no connection within that time; the statement may take as long as
    * it takes.
    *
@@ -260,7 +266,11 @@ export const make = <R1 = never, R3 = never, R4 = never>(
     heartbeat:
       heartbeat === false
         ? undefined
-        : { probe, interval: heartbeat?.interval ?? "15 seconds", timeout: heartbeat?.timeout ?? "15 seconds" }
+        : {
+            probe: probeOf(channels),
+            interval: heartbeat?.interval ?? "15 seconds",
+            timeout: heartbeat?.timeout ?? "15 seconds"
+          }
   })
   return Effect.zipWith(
     Effect.context<R3>(),
@@ -327,9 +337,9 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
 > => DriverLayer.config(server, PgEndpoint.make<never>, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint }))
 
 // A server that refuses a statement is alive.
-const probe = (connection: PgConnection): Effect.Effect<unknown, PgError> =>
+const probeOf = (channels: Channels) => (connection: PgConnection) =>
   Effect.catchIf(
-    connection.query("-- heartbeat"),
+    channels.probe(connection),
     ({ reason }) => reason === "Query",
     () => Effect.void
   )

@@ -297,7 +297,8 @@ describe("the heartbeat", () => {
             Effect.fail(new PgError.PgError({ reason: "Query", address: "here", code: "57014" }))
           ),
         onNotification: () => {},
-        prepared: () => {}
+        prepared: () => {},
+        listening: new Set()
       }
       const pg = yield* PgService.make({ endpoint })
       // @ts-expect-error: all that the service asks of it.

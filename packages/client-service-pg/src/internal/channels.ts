@@ -6,6 +6,7 @@ import { escapeIdentifier } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { Gap, Notification, type PgEvent } from "../PgEvent.js"
+import { look } from "./sessionState.js"
 
 /** Somebody who listens to a channel, on one connection after the other. */
 export interface Listener {
@@ -50,6 +51,13 @@ export class Channels {
       )
     )
 
+  /**
+   * Has a connection answer, and hear what is listened to: what a statement has called may have ended that, which the server
+   * does not tell.
+   */
+  readonly probe = (connection: PgConnection): Effect.Effect<unknown, PgError> =>
+    Effect.suspend(() => this.#subscriptions.get(connection)?.probe ?? connection.query("-- heartbeat"))
+
   /** What a listener hears on a connection, after a beginning that comes as soon as it can hear. */
   readonly events = (
     connection: PgConnection,
@@ -63,7 +71,6 @@ export class Channels {
 class Subscriptions {
   readonly #connection: PgConnection
   readonly #inboxes = new Map<Listener, Inbox>()
-  readonly #listening = new Set<string>()
   /** Whether this connection hears, once somebody has listened. */
   #isHeard: boolean | undefined
 
@@ -100,6 +107,11 @@ class Subscriptions {
     return Stream.unwrap(Effect.map(arriving, (arriving) => Stream.concat(beginning, arriving)))
   }
 
+  get probe(): Effect.Effect<unknown, PgError> {
+    const { asOwner, listening, query } = this.#connection
+    return listening.size === 0 ? query("-- heartbeat") : asOwner((client) => look(client, listening))
+  }
+
   #notHeard(): PgError {
     return new PgError({ reason: "NotHeard", address: this.#connection.address })
   }
@@ -108,8 +120,8 @@ class Subscriptions {
   readonly #reconcile: Effect.Effect<void, PgError> = Effect.suspend(() =>
     this.#connection.asOwner(async (client) => {
       const wanted = new Set([...this.#inboxes.keys()].map(({ channel }) => channel))
-      const added = [...wanted].filter((channel) => !this.#listening.has(channel))
-      const removed = [...this.#listening].filter((channel) => !wanted.has(channel))
+      const added = [...wanted].filter((channel) => !this.#connection.listening.has(channel))
+      const removed = [...this.#connection.listening].filter((channel) => !wanted.has(channel))
       const statements = [
         ...added.map((channel) => `LISTEN ${escapeIdentifier(channel)}`),
         ...removed.map((channel) => `UNLISTEN ${escapeIdentifier(channel)}`)
@@ -119,8 +131,8 @@ class Subscriptions {
       await client.query(statements.join("; "))
       if (added.length > 0) this.#isHeard ??= await this.#connection.isOnOneSession(client)
       if (added.length > 0 && !this.#isHeard) throw this.#notHeard()
-      for (const channel of added) this.#listening.add(channel)
-      for (const channel of removed) this.#listening.delete(channel)
+      for (const channel of added) this.#connection.listening.add(channel)
+      for (const channel of removed) this.#connection.listening.delete(channel)
     })
   )
 }

@@ -8,7 +8,9 @@ import {
   Client,
   type ClientConfig,
   DatabaseError,
+  escapeIdentifier,
   type Notification,
+  Query,
   type QueryConfig,
   type QueryResult,
   type QueryResultRow
@@ -16,9 +18,9 @@ import {
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { type Cancel, cancel } from "./cancel.js"
-import { lend } from "./lentClient.js"
+import { type LentClient, lend } from "./lentClient.js"
 import { pgFailure } from "./pgFailure.js"
-import { type Change, observe, read, restore, type SessionState } from "./sessionState.js"
+import { forget, look, Observer, read, restore, type SessionState } from "./sessionState.js"
 
 type Resume<A> = (exit: Exit.Exit<A, PgError>) => void
 
@@ -40,11 +42,14 @@ export class ClientConnection implements PgConnection {
   #isOpen = false
   #isBusy = false
   #isAdmitting = false
-  #isPrepared = false
-  /** What the session has of its own when it has been prepared, and before anybody has had its client. */
+  /** What its owner has it listen to. */
+  readonly listening = new Set<string>()
+  /** What the session has of its own before somebody has its client, unless a statement of others has changed it since. */
   #state: SessionState | undefined
-  /** Tells what this turn has done to the session. */
-  #observed: (() => Change) | undefined
+  /** Sees what is done to the session, once it is prepared. */
+  #observer: Observer | undefined
+  /** Of a turn that has the client: how it has it. */
+  #lent: LentClient | undefined
   /** Is told when the server refuses to write. */
   #onReadOnly: (() => void) | undefined
   #cancelling: Cancel | undefined
@@ -129,16 +134,31 @@ export class ClientConnection implements PgConnection {
     Effect.suspend(() => {
       const lent = lend(this.#client)
       const turn = async (client: Client): Promise<A> => {
-        if (this.#isPrepared) {
+        if (this.#observer !== undefined) {
           this.#state ??= await read(client)
-          this.#observed = observe(client)
+          if (lent.isRevoked()) throw new Error("The turn of this caller is over")
+          this.#observer.reset()
+          this.#lent = lent
+          lent.keepTypes()
         }
         return f(lent.client)
       }
       return Effect.ensuring(this.#inTurn(turn, lent.revoke), Effect.sync(lent.revoke))
     })
 
-  readonly asOwner = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> => this.#inTurn(f, () => {})
+  readonly asOwner = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> =>
+    this.#inTurn(
+      async (client) => {
+        try {
+          return await f(client)
+        } finally {
+          // It knows what it has changed.
+          if (this.#observer?.seen.hasChanged) this.#state = undefined
+          this.#observer?.reset()
+        }
+      },
+      () => {}
+    )
 
   /** Whether all statements are run by one process of the server, as they are not behind a pooler of transactions. */
   readonly isOnOneSession = async (client: Client): Promise<boolean> => {
@@ -158,7 +178,7 @@ export class ClientConnection implements PgConnection {
   }
 
   readonly prepared = (): void => {
-    this.#isPrepared = true
+    this.#observer ??= new Observer(this.#client)
   }
 
   /** Has a function called when the server refuses to write: it may be one that others write to no more. */
@@ -210,12 +230,13 @@ export class ClientConnection implements PgConnection {
   }
 
   #end<A>(exit: Exit.Exit<A, PgError>, resume: Resume<A>): void {
-    if (this.#loss !== undefined || (this.#isReady && !this.#hasOpenTransaction && this.#observed === undefined)) {
+    if (this.#loss !== undefined || (this.#isReady && !this.#hasOpenTransaction && !this.#hasLeftSomething)) {
       resume(exit)
       this.#done()
       return
     }
-    const clearing = Exit.isFailure(exit) && !this.#isReady ? this.#cancel(patience) : this.#clear()
+    const isStuck = !this.#isReady && (Exit.isFailure(exit) || this.#isReading)
+    const clearing = isStuck ? this.#cancel(patience) : this.#clear()
     void clearing.then((left) => {
       resume(left === undefined ? exit : Exit.zipRight(exit, Exit.fail(left)))
       this.#done()
@@ -250,18 +271,36 @@ export class ClientConnection implements PgConnection {
     return !this.#isOwn && this.#client.getTransactionStatus() !== "I"
   }
 
+  /** Whether a turn may have left something of it in the session. */
+  get #hasLeftSomething(): boolean {
+    return this.#lent !== undefined || this.#observer?.seen.hasChanged === true
+  }
+
+  // What somebody else than `pg` has made, such as a cursor, may wait for its user to go on.
+  get #isReading(): boolean {
+    const active: unknown = Reflect.get(this.#client, "_activeQuery")
+    return active instanceof Object && !(active instanceof Query)
+  }
+
   /** Rolls back the transaction that a turn has left open, if any, and tells of it; and has the session be as it was. */
   async #clear(): Promise<PgError | undefined> {
     try {
       // What was asked without waiting for the answer is answered before.
       if (!this.#isReady) await this.#run("-- ready")
-      const change = this.#observed?.()
-      this.#observed = undefined
+      const lent = this.#lent
+      this.#lent = undefined
+      lent?.giveBackTypes()
+      const seen = this.#observer?.seen
       const isOpen = this.#hasOpenTransaction
       if (isOpen) await this.#run("ROLLBACK")
       if (this.#hasOpenTransaction) throw new Error("A transaction can't be rolled back")
-      if (change === "spent") throw new Error("A turn has ended what others have of the session")
-      if (change === "changed" && this.#state !== undefined) await restore(this.#client, this.#state)
+      if (seen?.hasSpent) throw new Error("A turn has ended what others have of the session")
+      if (lent === undefined) {
+        // What a statement alone has changed is so for all.
+        if (seen?.hasChanged) this.#state = undefined
+        if (seen?.hasTaken) await look(this.#client, this.listening)
+      } else if (seen?.mayHaveChanged && this.#state !== undefined) await restore(this.#client, this.#state)
+      this.#observer?.reset()
       return isOpen ? new PgError({ reason: "OpenTransaction", address: this.address }) : undefined
     } catch (error) {
       return this.#lost(error)
@@ -276,9 +315,13 @@ export class ClientConnection implements PgConnection {
       isAnswered = true
     }
     const answered = isAnswered ? undefined : this.#run("-- ready").then(done, done)
+    const mostRequests = this.#isReading ? 2 : 10
+    let requests = 0
     for (let wait = patience; !isAnswered && this.#loss === undefined; wait = patienceBetween) {
       await within(wait, answered)
       if (isAnswered) break
+      // A server that waits for its client, as in the middle of a cursor or of COPY, does not look at them.
+      if (++requests > mostRequests) return this.#lost(new Error("What a turn has left running can't be cancelled"))
       this.#cancelling = cancel(this.#client, this.#config)
       await this.#cancelling.done
     }
@@ -319,9 +362,26 @@ export const queryOf =
     query: string | QueryConfig<Array<unknown>>,
     values: ReadonlyArray<unknown> | undefined
   ) =>
-  (client: Client): Promise<QueryResult<Row>> =>
-    values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
+  (client: Client): Promise<QueryResult<Row>> => {
+    const run = () =>
+      values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
+    const name = typeof query === "string" ? undefined : query.name
+    return name === undefined ? run() : run().catch((error) => preparedAnew(client, name, error).then(run))
+  }
 
+/** Fails with an error that is not for that what is prepared by a name is not there any more, or of no use. */
+const preparedAnew = async (client: Client, name: string, error: unknown): Promise<void> => {
+  if (!(error instanceof DatabaseError)) throw error
+  // A table has other columns meanwhile.
+  const isOutdated = error.routine === "RevalidateCachedQuery"
+  if (!isOutdated && error.code !== noSuchStatement) throw error
+  if (client.getTransactionStatus() !== "I") throw error
+  // None of it has been run.
+  if (isOutdated) await client.query(`DEALLOCATE ${escapeIdentifier(name)}`)
+  forget(client, name)
+}
+
+const noSuchStatement = "26000"
 const queryCanceled = "57014"
 const readOnly = "25006"
 

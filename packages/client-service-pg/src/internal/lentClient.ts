@@ -1,14 +1,19 @@
-import type { Client } from "pg"
+import { type Client, TypeOverrides } from "pg"
 
 export interface LentClient {
   readonly client: Client
   /** Has it refuse all that it is asked from now on. */
   readonly revoke: () => void
+  readonly isRevoked: () => boolean
+  /** Has its types be its own: how values are read is not for one caller to say to all. */
+  readonly keepTypes: () => void
+  readonly giveBackTypes: () => void
 }
 
 /** A client as somebody has it whose turn it is, and who is not to have it any longer. */
 export const lend = (client: Client): LentClient => {
   let isRevoked = false
+  let types: unknown
   const query = (...args: ReadonlyArray<unknown>): unknown => {
     if (!isRevoked) return Reflect.apply(client.query, client, args)
     const error = new Error("The turn of this caller is over")
@@ -26,6 +31,12 @@ export const lend = (client: Client): LentClient => {
     }),
     revoke: () => {
       isRevoked = true
-    }
+    },
+    isRevoked: () => isRevoked,
+    keepTypes: () => {
+      types = Reflect.get(client, "_types")
+      if (types instanceof TypeOverrides) Reflect.set(client, "_types", new TypeOverrides(types))
+    },
+    giveBackTypes: () => void Reflect.set(client, "_types", types)
   }
 }

@@ -1,36 +1,62 @@
 import { type Client, escapeIdentifier, escapeLiteral } from "pg"
 
-/**
- * What somebody whose turn it was has done to the session.
- *
- * - `changed`: maybe something that stays, such as a setting or a temporary table.
- * - `spent`: it has ended what others rely on, such as what is listened to.
- */
-export type Change = "changed" | "spent" | undefined
+/** What the statements of a turn may have done to the session. */
+export interface Observed {
+  /** Something that stays may have been changed, such as a setting, by a statement or in a function that it has called. */
+  readonly mayHaveChanged: boolean
+  /** A statement has changed it, and not only what it has called. */
+  readonly hasChanged: boolean
+  /** What others listen to, or have prepared, may be gone. */
+  readonly hasTaken: boolean
+  /** All that others have of the session is gone. */
+  readonly hasSpent: boolean
+}
 
-/** Looks at what is done to a session, as the server tells it, until it is asked for the result. */
-export const observe = ({ connection }: Client): (() => Change) => {
-  let change: Change
-  const completed = ({ text }: { readonly text: string }) => {
-    if (spending.has(text)) change = "spent"
-    else if (!changesNothing.test(text)) change ??= "changed"
+const nothing: Observed = { mayHaveChanged: false, hasChanged: false, hasTaken: false, hasSpent: false }
+
+/** Looks at what is done to a session, as the server tells it. */
+export class Observer {
+  #seen = nothing
+
+  constructor({ connection }: Client) {
+    connection.on("commandComplete", ({ text }: { readonly text: string }) => {
+      if (!leavesAlone.test(text)) {
+        this.#seen = {
+          mayHaveChanged: true,
+          hasChanged: true,
+          hasTaken: this.#seen.hasTaken || takes.test(text),
+          hasSpent: this.#seen.hasSpent || spending.has(text)
+        }
+      } else if (this.#seen === nothing && !changesNothing.test(text)) this.#seen = { ...nothing, mayHaveChanged: true }
+    })
   }
-  connection.on("commandComplete", completed)
-  return () => {
-    connection.off("commandComplete", completed)
-    return change
+
+  /** What it has seen in this turn. */
+  get seen(): Observed {
+    return this.#seen
+  }
+
+  /** Another turn begins. */
+  reset(): void {
+    this.#seen = nothing
   }
 }
 
-const spending: ReadonlySet<string> = new Set(["UNLISTEN", "DISCARD ALL", "DEALLOCATE ALL"])
+const spending: ReadonlySet<string> = new Set(["DISCARD ALL", "DEALLOCATE ALL"])
+
+const takes = /^(UNLISTEN|DISCARD|DEALLOCATE)\b/
 
 // All else may: a SELECT or a trigger may call a function, such as `set_config`, and a DO block do anything.
-const changesNothing = /^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|LISTEN|NOTIFY|SHOW|LOCK TABLE)\b/
+const changesNothing = /^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|NOTIFY|SHOW|LOCK TABLE)\b/
+
+// A statement as such, that is. What it calls may be anything.
+const leavesAlone =
+  /^(SELECT|INSERT|UPDATE|DELETE|MERGE|FETCH|COPY|BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|NOTIFY|SHOW|LOCK TABLE)\b/
 
 /** What a session has of its own: by kind, names and what they stand for. */
 export type SessionState = ReadonlyMap<Kind, ReadonlyMap<string, string>>
 
-type Kind = "user" | "cursor" | "statement" | "view" | "table" | "sequence" | "setting"
+type Kind = "user" | "channel" | "cursor" | "statement" | "named" | "view" | "table" | "sequence" | "setting"
 
 interface Row {
   readonly kind: Kind
@@ -38,8 +64,8 @@ interface Row {
   readonly value: string
 }
 
-export const read = async (client: Client): Promise<SessionState> => {
-  const { rows } = await client.query<Row>(everything)
+export const read = async (client: Client, question = everything): Promise<SessionState> => {
+  const { rows } = await client.query<Row>(question)
   const state = new Map<Kind, Map<string, string>>()
   for (const { kind, name, value } of rows) {
     const names = state.get(kind) ?? new Map<string, string>()
@@ -52,6 +78,7 @@ export const read = async (client: Client): Promise<SessionState> => {
 export const restore = async (client: Client, before: SessionState): Promise<void> => {
   const after = await read(client)
   const statements: Array<string> = []
+  forgetMissing(client, new Set(after.get("named")?.keys()))
   for (const kind of kinds) {
     const old = before.get(kind)
     const now = after.get(kind)
@@ -62,28 +89,58 @@ export const restore = async (client: Client, before: SessionState): Promise<voi
     }
     for (const [name, value] of old ?? []) {
       if (now?.has(name)) continue
-      if (kind !== "setting") throw new Error(`The ${kind} ${name} is gone, which others rely on`)
+      if (kind !== "setting") throw goneOf(kind, name)
       statements.push(setting(name, value))
     }
   }
   if (statements.length > 0) await client.query(statements.join("; "))
 }
 
+/** Fails if what is listened to is not heard any more. What was prepared by name and is gone is prepared anew when it is used. */
+export const look = async (client: Client, channels: ReadonlySet<string>): Promise<void> => {
+  const state = await read(client, taken)
+  forgetMissing(client, new Set(state.get("named")?.keys()))
+  const heard = state.get("channel")
+  for (const name of channels) if (heard?.has(name) !== true) throw goneOf("channel", name)
+}
+
+/** Has a statement that has a name be prepared anew when it is used next. */
+export const forget = (client: Client, name: string): void => {
+  Reflect.deleteProperty(parsedBy(client), name)
+}
+
+const forgetMissing = (client: Client, names: ReadonlySet<string>): void => {
+  for (const name of Object.keys(parsedBy(client))) if (!names.has(name)) forget(client, name)
+}
+
+// What the client has prepared already, which it sends no second time.
+const parsedBy = ({ connection }: Client): object => {
+  const parsed: unknown = Reflect.get(connection, "parsedStatements")
+  return parsed instanceof Object || (typeof parsed === "object" && parsed !== null) ? parsed : {}
+}
+
+const goneOf = (kind: Kind, name: string) => new Error(`The ${kind} ${name} is gone, which others rely on`)
+
 const setting = (name: string, value: string) =>
   `SELECT pg_catalog.set_config(${escapeLiteral(name)}, ${escapeLiteral(value)}, false)`
 
 const remove = (kind: Kind, name: string): string => {
   if (kind === "setting") return `RESET ${name.split(".").map(escapeIdentifier).join(".")}`
+  if (kind === "channel") return `UNLISTEN ${escapeIdentifier(name)}`
   if (kind === "cursor") return `CLOSE ${escapeIdentifier(name)}`
   if (kind === "statement") return `DEALLOCATE ${escapeIdentifier(name)}`
   return `DROP ${kind} IF EXISTS pg_temp.${escapeIdentifier(name)} CASCADE`
 }
 
 // It may be by another's rights that the rest is there, so who the user is comes first.
-const kinds: ReadonlyArray<Kind> = ["user", "cursor", "statement", "view", "table", "sequence", "setting"]
+const kinds: ReadonlyArray<Kind> = ["user", "channel", "cursor", "statement", "view", "table", "sequence", "setting"]
 
-const everything = `
-  SELECT 'user' AS kind, 'role' AS name, current_setting('role') AS value
+// What `pg` has prepared is not among those to remove.
+const taken = `SELECT 'named' AS kind, name, '' AS value FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql
+  UNION ALL SELECT 'channel', name, '' FROM pg_catalog.pg_listening_channels() AS name`
+
+const everything = `${taken} UNION ALL
+  SELECT 'user', 'role', current_setting('role')
   UNION ALL SELECT 'user', 'session_authorization', current_setting('session_authorization')
   UNION ALL SELECT 'cursor', name, '' FROM pg_catalog.pg_cursors WHERE is_holdable
   UNION ALL SELECT 'statement', name, '' FROM pg_catalog.pg_prepared_statements WHERE from_sql

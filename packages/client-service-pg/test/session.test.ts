@@ -1,0 +1,267 @@
+import { describe, expect } from "@effect/vitest"
+import { Effect, Exit } from "effect"
+import type { PgService } from "effect-client-service-pg"
+import type { Client, Connection, QueryConfig } from "pg"
+import { hear, isGap, isPayload, start } from "./support/pg.js"
+import { describeWithServer } from "./support/server.js"
+
+const withClient = <A>(pg: PgService.Pg, f: (client: Client) => PromiseLike<A>) =>
+  pg.service.use((connection) => connection.withClient(f))
+
+const generation = (pg: PgService.Pg) =>
+  Effect.map(pg.service.state.get, (state) => (state._tag === "Connected" ? state.generation : state._tag))
+
+/** Has functions that do what the server does not tell of. */
+const makeFunctions = (pg: PgService.Pg) =>
+  Effect.forEach(["UNLISTEN *", "DEALLOCATE ALL", "RESET ALL", "SET ROLE pg_monitor", "DISCARD TEMP"], (statement) =>
+    pg.query(
+      `CREATE OR REPLACE FUNCTION "${statement}"() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE '${statement}'; END $$`
+    )
+  )
+
+/** What `pg` takes for a query of its own, and which does not come to its end. */
+const unending = (begin: (connection: Connection) => void) => ({
+  submit: begin,
+  handleError: () => {},
+  handleReadyForQuery: () => {},
+  handleRowDescription: () => {},
+  handleDataRow: () => {},
+  handlePortalSuspended: () => {},
+  handleCommandComplete: () => {},
+  handleCopyInResponse: () => {}
+})
+
+const call = (connection: Connection, method: string, ...args: ReadonlyArray<unknown>) => {
+  const f: unknown = Reflect.get(connection, method)
+  if (typeof f === "function") f.apply(connection, args)
+}
+
+describeWithServer("the session", (test) => {
+  describe("of a turn that has ended what others listen to", () => {
+    for (const [name, end] of [
+      ["in a function", `SELECT "UNLISTEN *"()`],
+      ["in a DO block", "DO $$ BEGIN UNLISTEN *; END $$"],
+      ["in the middle of a text", "SELECT 1; UNLISTEN quiet; SELECT 2"],
+      ["in a function within a transaction", `BEGIN; SELECT "UNLISTEN *"(); COMMIT`]
+    ] as const) {
+      test(`${name} is lost, and they are told of the gap`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server, { heartbeat: false })
+          yield* makeFunctions(pg)
+          const heard = yield* hear(pg, "quiet")
+          yield* Effect.exit(withClient(pg, (client) => client.query(end)))
+          yield* heard.until(isGap("Reconnected"))
+          yield* pg.query("NOTIFY quiet, 'still there'")
+          yield* heard.until(isPayload("still there"))
+          expect(yield* generation(pg)).toBe(2)
+        }))
+    }
+
+    test("and has it rolled back is kept", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, { heartbeat: false })
+        yield* makeFunctions(pg)
+        const heard = yield* hear(pg, "quiet")
+        yield* withClient(pg, (client) => client.query(`BEGIN; SELECT "UNLISTEN *"(); ROLLBACK`))
+        yield* pg.query("NOTIFY quiet, 'still there'")
+        yield* heard.until(isPayload("still there"))
+        expect(yield* generation(pg)).toBe(1)
+      }))
+  })
+
+  describe("of a statement that ends what others have", () => {
+    for (const [statement, isListening] of [
+      ["UNLISTEN *", true],
+      ["SELECT 1; UNLISTEN quiet", true],
+      ["DISCARD ALL", false],
+      ["DEALLOCATE ALL", false]
+    ] as const) {
+      test(`as ${statement} is lost`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server, { heartbeat: false })
+          if (isListening) {
+            const heard = yield* hear(pg, "quiet")
+            yield* Effect.exit(pg.query(statement))
+            yield* heard.until(isGap("Reconnected"))
+          } else yield* Effect.exit(pg.query(statement))
+          yield* pg.query("SELECT 1")
+          expect(yield* generation(pg)).toBe(2)
+        }))
+    }
+
+    test("as UNLISTEN of what nobody listens to is kept", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, { heartbeat: false })
+        yield* hear(pg, "quiet")
+        yield* pg.query("LISTEN own; UNLISTEN own")
+        yield* pg.query("SELECT 1")
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
+    test("in a function is lost at the next heartbeat", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, { heartbeat: { interval: "20 millis" } })
+        yield* makeFunctions(pg)
+        const heard = yield* hear(pg, "quiet")
+        yield* pg.query(`SELECT "UNLISTEN *"()`)
+        yield* heard.until(isGap("Reconnected"))
+        yield* pg.query("NOTIFY quiet, 'still there'")
+        yield* heard.until(isPayload("still there"))
+      }))
+  })
+
+  describe("of a turn that changes it in a function is as it was", () => {
+    for (const [statement, look] of [
+      ["RESET ALL", "SELECT current_setting('work_mem')"],
+      ["SET ROLE pg_monitor", "SELECT current_user::text"]
+    ] as const) {
+      test(`after ${statement}`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server, { prepare: (connection) => connection.query("SET work_mem = '1MB'") })
+          yield* makeFunctions(pg)
+          const before = yield* pg.query(look)
+          yield* withClient(pg, (client) => client.query(`SELECT "${statement}"()`))
+          expect((yield* pg.query(look)).rows).toEqual(before.rows)
+          expect(yield* generation(pg)).toBe(1)
+        }))
+    }
+
+    test("but what a statement alone has set before stays", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* withClient(pg, (client) => client.query("SELECT 1"))
+        yield* pg.query("SET work_mem = '2MB'")
+        yield* pg.query("CREATE TEMP TABLE of_all ()")
+        yield* withClient(pg, (client) => client.query("SET work_mem = '3MB'; CREATE TEMP TABLE mine ()"))
+        const { rows } = yield* pg.query("SELECT current_setting('work_mem') AS mem, to_regclass('mine') AS mine")
+        expect(rows).toEqual([{ mem: "2MB", mine: null }])
+        yield* pg.query("SELECT FROM of_all")
+      }))
+
+    test("and listens to nothing of its own", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* hear(pg, "of_all")
+        yield* withClient(pg, (client) => client.query("LISTEN mine"))
+        const { rows } = yield* pg.query("SELECT pg_listening_channels() AS channel")
+        expect(rows).toEqual([{ channel: "of_all" }])
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
+    test("and reads types as before", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, {
+          prepare: (connection) =>
+            connection.withClient(async (client) => {
+              client.setTypeParser(20, Number)
+            })
+        })
+        const mine = yield* withClient(pg, async (client) => {
+          client.setTypeParser(23, (text) => `mine ${text}`)
+          return client.query("SELECT 1 AS int, 2::int8 AS long")
+        })
+        expect(mine.rows).toEqual([{ int: "mine 1", long: 2 }])
+        expect((yield* pg.query("SELECT 1 AS int, 2::int8 AS long")).rows).toEqual([{ int: 1, long: 2 }])
+      }))
+  })
+
+  describe("has what is prepared by a name", () => {
+    const named = (text: string): QueryConfig<Array<unknown>> => ({ name: "of all", text })
+
+    for (const [name, end] of [
+      ["by a turn", (pg: PgService.Pg) => withClient(pg, (client) => client.query(`SELECT "DEALLOCATE ALL"()`))],
+      ["by a statement", (pg: PgService.Pg) => pg.query(`SELECT "DEALLOCATE ALL"()`)],
+      ["by its name", (pg: PgService.Pg) => pg.query(`DEALLOCATE "of all"`)]
+    ] as const) {
+      test(`prepared anew when it was deallocated ${name}`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server)
+          yield* makeFunctions(pg)
+          yield* pg.query(named("SELECT $1::int AS n"), [1])
+          yield* end(pg)
+          expect((yield* pg.query(named("SELECT $1::int AS n"), [2])).rows).toEqual([{ n: 2 }])
+          expect(yield* generation(pg)).toBe(1)
+        }))
+    }
+
+    test("prepared anew when its table has changed", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* pg.query("CREATE TABLE altered (a int)")
+        yield* pg.query(named("SELECT * FROM altered"))
+        yield* pg.query("ALTER TABLE altered ADD b int")
+        yield* pg.query("INSERT INTO altered VALUES (1, 2)")
+        for (const _ of [1, 2]) {
+          expect((yield* pg.query(named("SELECT * FROM altered"))).rows).toEqual([{ a: 1, b: 2 }])
+        }
+        expect(yield* Effect.flip(pg.query(named("SELECT 2")))).toMatchObject({ _tag: "PgError", reason: "Other" })
+      }))
+  })
+
+  describe("whose server waits for a caller who has left is lost", () => {
+    for (const [name, begin] of [
+      [
+        "in the middle of a cursor",
+        (connection: Connection) => {
+          call(connection, "parse", { text: "SELECT generate_series(1, 100)" })
+          call(connection, "bind", { values: [] })
+          call(connection, "execute", { rows: 1 })
+          call(connection, "flush")
+        }
+      ],
+      ["in the middle of COPY", (connection: Connection) => call(connection, "query", "COPY copied FROM STDIN")]
+    ] as const) {
+      test(name, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server, { heartbeat: false })
+          yield* pg.query("CREATE TABLE copied (n int)")
+          const exit = yield* Effect.exit(
+            withClient(pg, async (client) => {
+              client.query(unending(begin))
+            })
+          )
+          expect(Exit.isFailure(exit)).toBe(true)
+          expect((yield* pg.query("SELECT 1 AS one")).rows).toEqual([{ one: 1 }])
+          expect(yield* generation(pg)).toBe(2)
+          yield* pg.query("DROP TABLE copied")
+        })
+      )
+    }
+  })
+
+  test("goes on after what the protocol does not take", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE limits (n text)")
+      const parameters = (count: number) => Array.from({ length: count }, (_, index) => index)
+      const ints = (count: number) => `SELECT ${parameters(count).map((n) => `$${n + 1}::int`)[count - 1]} AS n`
+      expect((yield* pg.query("SELECT $1 = ANY($2) AS is_there", [1, parameters(100_000)])).rowCount).toBe(1)
+      for (const [text, values] of [
+        ["SELECT 'a\0b'", undefined],
+        ["SELECT $1::text", ["a\0b"]],
+        ["SELECT $1::int", parameters(65_536)],
+        ["SELECT $1::int", parameters(65_537)],
+        ["SELECT $1::int", parameters(131_072)],
+        [ints(65_536), parameters(65_536)],
+        [
+          "SELECT $1::text",
+          [
+            {
+              toPostgres: () => {
+                throw new Error("not today")
+              }
+            }
+          ]
+        ],
+        ["COPY limits FROM STDIN", undefined],
+        ["SELECT $1::int", []],
+        ["SELECT 1; SELECT 2", [1]]
+      ] as const) {
+        const exit = yield* Effect.exit(pg.query(text, values))
+        expect([text, values?.length, exit._tag]).toEqual([text, values?.length, "Failure"])
+        expect((yield* pg.query("SELECT $1::text AS n", [""])).rows).toEqual([{ n: "" }])
+      }
+      expect((yield* pg.query("")).rows).toEqual([])
+      expect(yield* generation(pg)).toBe(1)
+    }))
+})
