@@ -527,8 +527,7 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
       streamOf("pSubscribe", patterns, (pattern, channel, message) => ({ pattern, channel, message }), options),
     ssubscribe: (channels, options) =>
       streamOf("sSubscribe", channels, (_, channel, message) => ({ channel, message }), options),
-    readGroup: (options) =>
-      groupReader.entries(service, ([name = "", ...args]) => command(name, args), groupSettingsOf(options))
+    readGroup: (options) => groupReader.entries(service, groupSettingsOf(options))
   }
 }
 

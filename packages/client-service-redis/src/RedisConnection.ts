@@ -50,6 +50,12 @@ export interface RedisConnection extends Session {
    * @internal
    */
   readonly reads: Calls
+  /**
+   * What consumers of groups ask for besides, of which there is no more than they were given: a queue that is full for others
+   * neither keeps it waiting nor fails it.
+   * @internal
+   */
+  readonly ofGroups: Calls
   /** @internal */
   readonly subscriptions: Subscriptions
   /** @internal */
@@ -71,7 +77,7 @@ export interface Session {
   readonly client: Client
   /**
    * Runs commands on this connection, as `Redis.use` does on that of the moment. When the connection is lost, fails with
-   * a `RedisError` of reason `Lost`.
+   * a `RedisError` of reason `Lost`. A command of a session that blocks ends on the server with its caller.
    */
   readonly run: <A>(f: (client: Client) => Promise<A>) => Effect.Effect<A, RedisError>
 }

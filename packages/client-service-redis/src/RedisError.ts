@@ -33,7 +33,9 @@ import * as Refusal from "effect-client-service-driver/Refusal"
  * - `Session`: the command is for a connection of its own, since it changes or ends the one that callers share.
  * - `Conflict`: what `Redis.watch` watched has changed. Nothing was written.
  * - `Overloaded`: too many calls wait already. Nothing was sent.
- * - `Other`: the client did not take the command, such as for an argument that is no string.
+ * - `Invalid`: what was asked can't be sent, such as an argument that is no string, or is larger than the server takes. Nothing
+ *   was sent.
+ * - `Other`: a function that was to use a client has failed for a reason of its own.
  *
  * @since 0.1.0
  * @category models
@@ -52,6 +54,7 @@ export type Reason =
   | "Session"
   | "Conflict"
   | "Overloaded"
+  | "Invalid"
   | "Other"
 
 /**
@@ -151,7 +154,8 @@ const meanings: Record<Reason, string> = {
   Session: "the command is not for a connection that is shared",
   Conflict: "what was watched has changed, and nothing was written",
   Overloaded: "too many calls wait for those before them",
-  Other: "the client did not take the command"
+  Invalid: "what was asked can't be sent",
+  Other: "it failed"
 }
 
 const replyReasons: ReadonlyMap<string, Reason> = new Map([
@@ -203,7 +207,7 @@ const reasonOf = (error: Error, code: string | undefined, syscall: string | unde
   if (code === undefined) return "Other"
   if (codesOfLoss.includes(code) || syscall === "read" || syscall === "write") return "Lost"
   if (codesOfRefusal.includes(code)) return "Refused"
-  return code === "ERR_INVALID_ARG_TYPE" ? "Other" : "Unreachable"
+  return code === "ERR_INVALID_ARG_TYPE" ? "Invalid" : "Unreachable"
 }
 
 const nodeErrorOf = (error: Error): { readonly code: string | undefined; readonly syscall: string | undefined } => ({

@@ -51,7 +51,7 @@ describe.skipIf(isMissing)("commands", () => {
       expect(yield* Effect.flip(transaction)).toMatchObject(command)
       expect(yield* redis.use((client) => client.get("count"))).toBe("2")
       // @ts-expect-error: a number is no argument.
-      expect(yield* Effect.flip(redis.command("SET", ["text", 1]))).toMatchObject({ reason: "Other" })
+      expect(yield* Effect.flip(redis.command("SET", ["text", 1]))).toMatchObject({ reason: "Invalid" })
       const thrown = redis.use(() => {
         throw new Error("no command at all")
       })

@@ -185,4 +185,115 @@ describe.skipIf(isMissing)("what has a connection of its own", () => {
       expect((yield* Fiber.join(two)).fields).toEqual({ number: "2" })
     })
   )
+
+  it.scopedLive("readGroup: has its group made and acknowledges while no other call has a place", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings })
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port, { maxInFlight: 1, maxWaiting: 0 })
+      yield* control.use((client) => client.xAdd("orders", "*", { number: "1" }))
+      const gate = yield* Deferred.make<void>()
+      const isHeld = yield* Deferred.make<void>()
+      const holder = yield* Effect.fork(
+        redis.use(() => Effect.runPromise(Effect.zipRight(Deferred.succeed(isHeld, undefined), Deferred.await(gate))))
+      )
+      yield* Deferred.await(isHeld)
+      const overloaded = redis.use((client) => client.get("key"))
+      const options = { stream: "orders", group: "billing", consumer: "1", startId: "0" }
+      yield* redis.readGroup(options).pipe(
+        Stream.take(1),
+        Stream.runForEach(({ ack }) => ack)
+      )
+      expect(yield* control.use((client) => client.xPending("orders", "billing"))).toMatchObject({ pending: 0 })
+      expect(yield* Effect.flip(overloaded)).toMatchObject({ reason: "Overloaded" })
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(holder)
+    })
+  )
+})
+
+describe.skipIf(isMissing)("an argument", () => {
+  it.scopedLive("that the server would close the connection for is not sent, and the others go on", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { ...settings, "proto-max-bulk-len": "1mb" } })
+      const redis = yield* connectTo(server.port)
+      const large = "x".repeat(mebibyte + 1)
+      yield* redis.use((client) => client.set("key", large.slice(1)))
+      const calls: ReadonlyArray<Effect.Effect<unknown, Redis.CommandError>> = [
+        redis.use((client) => client.set("key", large)),
+        redis.use((client) => client.set("key", Buffer.from(large))),
+        redis.use((client) => client.get("é".repeat(mebibyte / 2 + 1))),
+        redis.command("SET", ["key", large]),
+        redis.pipeline((client) => client.multi().incr("count").set("key", large)),
+        redis.transaction((client) => client.multi().incr("count").set("key", large)),
+        redis.use((client) => client.blPop(large, 0)),
+        redis.watch(
+          "key",
+          (client) => client.get("key"),
+          (client) => client.multi().incr("count").set("key", large)
+        ),
+        redis.session(({ run }) => run((client) => client.set("key", large)))
+      ]
+      for (const call of calls) {
+        const others = Array.from({ length: 10 }, () => redis.use((client) => client.incr("others")))
+        const [refused] = yield* Effect.all([Effect.flip(call), ...others], { concurrency: "unbounded" })
+        expect(refused).toMatchObject({ _tag: "RedisError", reason: "Invalid" })
+      }
+      expect(yield* redis.use((client) => client.mGet(["others", "count"]))).toEqual([`${10 * calls.length}`, null])
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
+  it.scopedLive("that is empty, binary, one of very many or none is no trouble to those that come after it", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings })
+      const redis = yield* connectTo(server.port)
+      yield* redis.use((client) => client.set("", ""))
+      yield* redis.use((client) => client.set("a\0b", Buffer.from([0, 255, 13, 10])))
+      const many = Array.from({ length: 300_000 }, (_, index) => `${index}`)
+      for (const [call, answer] of [
+        [redis.use((client) => client.get("")), ""],
+        [redis.use((client) => client.strLen("a\0b")), 4],
+        [redis.use((client) => client.del(many)), 0],
+        [redis.transaction((client) => client.multi()), []],
+        [redis.pipeline((client) => client.multi()), []]
+      ] as const) {
+        const [own, ping] = yield* Effect.all([call, redis.command("ECHO", ["after"])], { concurrency: "unbounded" })
+        expect([own, ping]).toEqual([answer, "after"])
+      }
+      for (const call of [
+        redis.use((client) => client.sendCommand([])),
+        redis.pipeline((client) => client.multi().get("key").addCommand([])),
+        redis.transaction((client) => client.multi().get("key").addCommand([])),
+        redis.command("")
+      ]) {
+        const [own, ping] = yield* Effect.all([Effect.flip(call), redis.command("ECHO", ["after"])], {
+          concurrency: "unbounded"
+        })
+        expect([own, ping]).toMatchObject([{ reason: expect.stringMatching("Invalid|Command") }, "after"])
+      }
+    })
+  )
+})
+
+describe.skipIf(isMissing)("a server", () => {
+  // It limits what is not yet sent to a client that has subscribed, by default to 32 MB.
+  it.scopedLive("closes a connection that has subscribed for a reply that is too large, as the documents say", () =>
+    Effect.gen(function* () {
+      const limit = "normal 0 0 0 replica 0 0 0 pubsub 4mb 0 0"
+      const server = yield* startServer({ settings: { ...settings, "client-output-buffer-limit": limit } })
+      const redis = yield* connectTo(server.port)
+      yield* redis.use((client) => client.set("large", "x".repeat(8 * mebibyte)))
+      const get = redis.use((client) => client.strLen("large").then(() => client.get("large")))
+      expect((yield* get)?.length).toBe(8 * mebibyte)
+      const subscribed = yield* Deferred.make<void>()
+      yield* redis.subscribe("news", { subscribed: () => "subscribed" }).pipe(
+        Stream.runForEach(() => Deferred.succeed(subscribed, undefined)),
+        Effect.forkScoped
+      )
+      yield* Deferred.await(subscribed)
+      expect(yield* Effect.flip(get)).toMatchObject({ _tag: "ConnectionLost" })
+      expect((yield* redis.session(({ run }) => run((client) => client.get("large"))))?.length).toBe(8 * mebibyte)
+    })
+  )
 })

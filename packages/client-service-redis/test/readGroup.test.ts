@@ -222,6 +222,22 @@ describe.skipIf(isMissing)("a consumer of a group", () => {
     })
   )
 
+  it.scopedLive("waits for a server that makes no group for now", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      yield* control.command("CONFIG", ["SET", "maxmemory", "1"])
+      const consumer = yield* Effect.fork(first(redis, 1))
+      yield* Effect.repeat(control.command("INFO", ["errorstats"]), {
+        until: (info) => Number(/errorstat_OOM:count=(\d+)/.exec(String(info))?.[1]) > 1
+      })
+      yield* control.command("CONFIG", ["SET", "maxmemory", "0"])
+      yield* add(control, 1)
+      expect((yield* Fiber.join(consumer)).map(numberOf)).toEqual(["1"])
+    })
+  )
+
   it.scopedLive("fails with what the server refuses to read by, and the connection stays", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

@@ -53,6 +53,9 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
         "CLIENT NO-TOUCH ON",
         "SCRIPT DEBUG YES",
         "READONLY",
+        "REPLCONF ACK 1",
+        "DEBUG PROTOCOL PUSH",
+        "CLIENT CAPA redirect",
         "WAIT 1 0",
         "PSYNC ? -1"
       ].map((text) => text.split(" "))) {
@@ -77,6 +80,11 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
       }
       const refused = yield* Effect.flip(redis.command("CLIENT", ["REPLY", "OFF"]))
       expect(refused.message).toContain("CLIENT REPLY is for a connection of its own")
+      // What a script does to its connection is undone by the server, or refused.
+      for (const command of ["'SELECT', 1", "'WATCH', 'key'", "'CLIENT', 'REPLY', 'OFF'", "'SUBSCRIBE', 'news'"]) {
+        yield* Effect.ignore(redis.use((client) => client.eval(`redis.call(${command})`)))
+        yield* Effect.ignore(redis.transaction((client) => client.multi().eval(`redis.call(${command})`)))
+      }
       expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ db=0 sub=0 psub=0 .* multi=-1 .* resp=3\b/)
       expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
     })
@@ -287,6 +295,33 @@ describe.skipIf(isMissing)("a session", () => {
       expect(yield* Effect.flip(Fiber.join(other))).toMatchObject({ _tag: "ConnectionLost" })
     })
   )
+})
+
+describe.skipIf(isMissing)("a session whose caller leaves what blocks", () => {
+  for (const [name, block] of [
+    ["a command", (client: Client) => client.blPop("jobs", 0)],
+    ["a pipeline", (client: Client) => client.multi().get("key").blPop("jobs", 0).execAsPipeline()]
+  ] as const) {
+    it.scopedLive(`as ${name} has it end on the server, and goes on`, () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const control = yield* connectTo(server.port)
+        const redis = yield* connectTo(server.port)
+        yield* redis.session(({ run }) =>
+          Effect.gen(function* () {
+            for (let i = 0; i < 3; i++) {
+              const waiting = yield* Effect.fork(run<unknown>(block))
+              yield* isBlocked(control, 1)
+              yield* Fiber.interrupt(waiting)
+              yield* control.use((client) => client.rPush("jobs", "a job"))
+              expect(yield* run((client) => client.lLen("jobs"))).toBe(1)
+              yield* run((client) => client.del("jobs"))
+            }
+          })
+        )
+      })
+    )
+  }
 })
 
 describe.skipIf(isMissing)("watch", () => {

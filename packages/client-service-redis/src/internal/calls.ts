@@ -69,7 +69,7 @@ export class Calls {
   }
 
   /** Waits for the answer of a call. */
-  readonly run = <A>(f: (client: RedisClientType) => Promise<A>): Effect.Effect<A, RedisError> =>
+  readonly run = <A>(f: Ask<A>): Effect.Effect<A, RedisError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Deferred.make<A, RedisError>(), (answer) => {
         const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, Exit.mapError(exit, this.#asRedisError)))

@@ -3,7 +3,7 @@ import type { RedisArgument } from "@redis/client"
 /**
  * How a command goes with a connection that several callers share.
  *
- * - `session`: it changes what the connection is for all of them, takes what others say for its own, or ends it.
+ * - `session`: it changes what the connection is for all of them, takes what others say for its own, has no answer, or ends it.
  * - `blocking`: it keeps back its answer, and so those of all that come after it.
  */
 export type Rule = "session" | "blocking" | "shared"
@@ -38,7 +38,13 @@ const rules: ReadonlyMap<string, RuleOrTest> = new Map<string, RuleOrTest>([
   ...named("WAIT WAITAOF", "session"),
   ...named("SELECT AUTH HELLO RESET QUIT MONITOR SYNC PSYNC READONLY READWRITE ASKING", "session"),
   ...named("SUBSCRIBE UNSUBSCRIBE PSUBSCRIBE PUNSUBSCRIBE SSUBSCRIBE SUNSUBSCRIBE", "session"),
-  ...named("CLIENT", changes(["REPLY", "TRACKING", "CACHING", "SETNAME", "SETINFO", "NO-EVICT", "NO-TOUCH"])),
+  ...named(
+    "CLIENT",
+    changes(["REPLY", "TRACKING", "CACHING", "SETNAME", "SETINFO", "NO-EVICT", "NO-TOUCH", "CAPA", "IMPORT-SOURCE"])
+  ),
+  // They have no answer, or none that is an answer, so that the next command would get its place.
+  ...named("REPLCONF", "session"),
+  ...named("DEBUG", changes(["PROTOCOL"])),
   ...named("SCRIPT", changes(["DEBUG"]))
 ])
 

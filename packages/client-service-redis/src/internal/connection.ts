@@ -9,7 +9,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls, type Limits } from "./calls.js"
-import { measure } from "./load.js"
+import { type Call, maxArgument, measure } from "./load.js"
 import { type Opening, type OwnClient, OwnClients } from "./ownClients.js"
 import { notReady, ping } from "./ping.js"
 import { share } from "./sharedClient.js"
@@ -39,11 +39,16 @@ export const connect = (
     const runtime = yield* Effect.runtime()
     const passwordNow = () => Runtime.runPromise(runtime)(Effect.either(password))
     const { client, end } = yield* opened(settings, password, signal)
-    const role = yield* Effect.tryPromise({
+    const [role, max] = yield* Effect.tryPromise({
       // One after the other without waiting. A user may not be permitted to ask.
-      try: () => Promise.all([client.sendCommand(["ROLE"]).catch((error) => error), ping(client, notReady)]),
+      try: () =>
+        Promise.all([
+          client.sendCommand(["ROLE"]).catch((error) => error),
+          client.configGet("proto-max-bulk-len").catch(() => undefined),
+          ping(client, notReady)
+        ]),
       catch: errorOf(settings)
-    }).pipe(Effect.map(([role]) => roleOf(role)))
+    }).pipe(Effect.map(([role, config]) => [roleOf(role), maxOf(config)] as const))
     const failure = checkRole(role)
     if (failure !== undefined) return yield* failure
     const failureOf = (error: unknown) => {
@@ -52,18 +57,18 @@ export const connect = (
       if (failure.code === "READONLY" && role !== "slave") queueMicrotask(() => end(failure))
       return failure
     }
+    const unblock: Unblock = (id) =>
+      owner.sendCommand<number>(["CLIENT", "UNBLOCK", String(id)]).then((count) => count === 1)
     const own = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const open = (): Opening => openOwn(settings, passwordNow, own)
-        const unblock = (id: number) =>
-          owner.sendCommand<number>(["CLIENT", "UNBLOCK", String(id)]).then((count) => count === 1)
+        const open = (): Opening => openOwn(settings, passwordNow, own, max)
         const own: OwnClients = new OwnClients(open, unblock)
         return own
       }),
       (own) => Effect.sync(() => own.close())
     )
     const owner = share(client, own, settings.name)
-    measure(client)
+    measure(client, { endpoint: settings.name, max })
     const calls = new Calls(client, settings, failureOf, settings.name)
     return {
       [TypeId]: TypeId,
@@ -71,9 +76,10 @@ export const connect = (
       run: calls.run,
       calls,
       reads: new Calls(client, settings, failureOf, settings.name),
+      ofGroups: new Calls(client, unlimited, failureOf, settings.name),
       subscriptions: new Subscriptions(owner),
       own,
-      session: (signal) => session(settings, password, signal),
+      session: (signal) => session(settings, password, signal, unblock, max),
       errorOf: failureOf
     }
   })
@@ -83,16 +89,51 @@ const roleOf = (answer: unknown): string | ErrorReply | undefined => {
   return answer instanceof ErrorReply ? answer : undefined
 }
 
+/** Has the server answer what a connection waits for, and tells whether it waited. */
+type Unblock = (id: number) => Promise<boolean>
+
+const unlimited: Limits = {
+  maxInFlight: Number.POSITIVE_INFINITY,
+  maxInFlightBytes: Number.POSITIVE_INFINITY,
+  maxWaiting: 0
+}
+
+// A user may not be permitted to ask.
+const maxOf = (config: Readonly<Record<string, unknown>> | undefined): number => {
+  const max = Number(config?.["proto-max-bulk-len"])
+  return max > 0 ? max : maxArgument
+}
+
 /** Connects a client that is its caller's alone. */
 const session = (
   settings: Settings,
   password: Effect.Effect<string | undefined, RedisError>,
-  signal: ConnectionSignal<RedisError>
+  signal: ConnectionSignal<RedisError>,
+  unblock: Unblock,
+  max: number
 ): Effect.Effect<Session, RedisError, Scope.Scope> =>
-  Effect.map(opened(settings, password, signal), ({ client }) => {
-    measure(client)
-    return { client, run: new Calls(client, settings, errorOf(settings), settings.name).run }
+  Effect.gen(function* () {
+    const { client } = yield* opened(settings, password, signal)
+    const id = yield* Effect.promise(() => idOf(client))
+    measure(client, { endpoint: settings.name, isSession: true, max })
+    const calls = new Calls(client, settings, errorOf(settings), settings.name)
+    const run: Session["run"] = (f) =>
+      Effect.suspend(() => {
+        let call: Call | undefined
+        const answer = calls.run((client, asked) => {
+          call = asked
+          return f(client)
+        })
+        // What the session is asked next comes after that.
+        return Effect.onInterrupt(answer, () =>
+          call?.isBlocking && id !== undefined ? Effect.promise(() => unblock(id).catch(() => false)) : Effect.void
+        )
+      })
+    return { client, run }
   })
+
+const idOf = (client: Client): Promise<number | undefined> =>
+  client.sendCommand(["CLIENT", "ID"]).then(Number, () => undefined)
 
 export const errorOf =
   ({ isAskedAgain, name }: Settings) =>
@@ -141,7 +182,8 @@ export const opened = (
 const openOwn = (
   settings: Settings,
   password: () => Promise<Either.Either<string | undefined, RedisError>>,
-  own: OwnClients
+  own: OwnClients,
+  max: number
 ): Opening => {
   let made: ReturnType<typeof makeClient> | undefined
   let isOver = false
@@ -152,9 +194,9 @@ const openOwn = (
     const { client, destroy } = made
     client.on("error", () => {})
     await client.connect()
-    const id = await client.sendCommand(["CLIENT", "ID"]).then(Number, () => undefined)
+    const id = await idOf(client)
     const owner = share(client, own, settings.name)
-    measure(client)
+    measure(client, { endpoint: settings.name, max })
     return { client, owner, id, isOpen: () => client.isOpen, destroy }
   }
   const destroy = () => {

@@ -8,7 +8,7 @@ import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import type * as ClientService from "effect-client-service/ClientService"
 import type { RedisConnection } from "../RedisConnection.js"
-import { type ConnectFailure, isFatal, type RedisError } from "../RedisError.js"
+import { type ConnectFailure, isFatal, type Reason, type RedisError } from "../RedisError.js"
 
 export interface Settings<Body> {
   readonly stream: string
@@ -30,18 +30,15 @@ export interface Entry<Body> {
 
 export type Failure = RedisError | ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
 
-type Send = (args: ReadonlyArray<string>) => Effect.Effect<unknown, Failure | ClientService.ConnectionLost>
-
 /**
  * The entries of a stream that a consumer of a group is given, across connections. It reads when it is asked for more, so that
  * no more than `count` entries are the consumer's that it has not seen.
  */
 export const entries = <Body>(
   service: ClientService.ClientService<RedisConnection, ConnectFailure>,
-  send: Send,
   settings: Settings<Body>
 ): Stream.Stream<Entry<Body>, Failure> =>
-  Stream.suspend(() => Stream.repeatEffectChunk(new GroupReader(service, send, settings).next))
+  Stream.suspend(() => Stream.repeatEffectChunk(new GroupReader(service, settings).next))
 
 // What stands for a position in the stream: the first of what is pending, and what nobody has been given yet.
 const firstPending = "0"
@@ -49,7 +46,6 @@ const unread = ">"
 
 class GroupReader<Body> {
   readonly #service: ClientService.ClientService<RedisConnection, ConnectFailure>
-  readonly #send: Send
   readonly #settings: Settings<Body>
   #position: string
   #last: string | undefined
@@ -60,13 +56,8 @@ class GroupReader<Body> {
   #acknowledged: Array<string> = []
   #failures = 0
 
-  constructor(
-    service: ClientService.ClientService<RedisConnection, ConnectFailure>,
-    send: Send,
-    settings: Settings<Body>
-  ) {
+  constructor(service: ClientService.ClientService<RedisConnection, ConnectFailure>, settings: Settings<Body>) {
     this.#service = service
-    this.#send = send
     this.#settings = settings
     this.#position = this.#first
   }
@@ -148,21 +139,33 @@ class GroupReader<Body> {
       if (error.code === "NOGROUP" && startId !== undefined) return this.#create(this.#last ?? startId)
       if (isLasting(error)) return Effect.fail(error)
     }
-    const delay = this.#failures === 0 ? 0 : Math.min(50 * 2 ** this.#failures, 5000)
-    this.#failures += 1
-    return Effect.sleep(delay)
+    return this.#delay
   }
 
+  // What is refused for now is asked again, after the next read.
   #create(after: string): Effect.Effect<void, Failure> {
     const { group, stream } = this.#settings
     return this.#send(["XGROUP", "CREATE", stream, group, after, "MKSTREAM"]).pipe(
-      Effect.catchIf(
-        (error) => error._tag === "RedisError" && error.code === "BUSYGROUP",
-        () => Effect.void
-      ),
-      Effect.catchTag("ConnectionLost", () => Effect.void),
-      Effect.asVoid
+      Effect.asVoid,
+      Effect.catchAll((error): Effect.Effect<void, Failure> => {
+        if (error._tag === "ConnectionLost") return this.#delay
+        if (error._tag !== "RedisError") return Effect.fail(error)
+        if (error.code === "BUSYGROUP") return Effect.void
+        return isLasting(error) ? Effect.fail(error) : this.#delay
+      })
     )
+  }
+
+  #send(args: ReadonlyArray<string>): Effect.Effect<unknown, Failure | ClientService.ConnectionLost> {
+    return this.#service.useAsync<unknown, RedisError | ClientService.ConnectionLost>(({ ofGroups }, resume) =>
+      ofGroups.begin((client) => client.sendCommand(args), resume)
+    )
+  }
+
+  get #delay(): Effect.Effect<void> {
+    const delay = this.#failures === 0 ? 0 : Math.min(50 * 2 ** this.#failures, 5000)
+    this.#failures += 1
+    return Effect.sleep(delay)
   }
 }
 
@@ -170,8 +173,9 @@ type Reply = readonly [Buffer, ReadonlyArray<readonly [Buffer, ReadonlyArray<Buf
 
 const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.MAP]: Array }
 
-const isLasting = (error: RedisError): boolean =>
-  isFatal(error) || error.reason === "Command" || error.reason === "Session" || error.reason === "Other"
+const isLasting = (error: RedisError): boolean => isFatal(error) || lasting.includes(error.reason)
+
+const lasting: ReadonlyArray<Reason> = ["Command", "Session", "Invalid", "Other"]
 
 /** Reads on a connection of its own, which is closed if it does not answer within some time. */
 const readOn = (

@@ -1,4 +1,6 @@
 import { AbortError, type RedisArgument, type RedisClientType } from "@redis/client"
+import { RedisError } from "../RedisError.js"
+import { ruleOf } from "./commandRules.js"
 import { baseOf, optionsOf } from "./sharedClient.js"
 import { Unsent } from "./unsent.js"
 
@@ -8,6 +10,8 @@ export type WhenRoom = (go: () => void) => () => void
 /** A call, which knows how many bytes it has asked a client to send. */
 export class Call extends Unsent {
   bytes = 0
+  /** Whether it has asked for what keeps back its answer. */
+  isBlocking = false
   readonly #onBytes: (bytes: number) => void
   readonly #whenRoom: WhenRoom
 
@@ -18,8 +22,10 @@ export class Call extends Unsent {
   }
 
   count(args: ReadonlyArray<RedisArgument>): void {
-    let bytes = 0
-    for (const arg of args) bytes += sizeOf(arg)
+    this.add(sizeOfAll(args, Number.POSITIVE_INFINITY))
+  }
+
+  add(bytes: number): void {
     this.bytes += bytes
     this.#onBytes(bytes)
   }
@@ -48,11 +54,41 @@ export class Call extends Unsent {
   }
 }
 
-/** Has a client tell each call of what it is asked for on its behalf. */
-export const measure = (client: RedisClientType): void => {
+/** How large an argument may be, in bytes, unless the server says otherwise. */
+export const maxArgument = 512 * 1024 * 1024
+
+/**
+ * Has a client tell each call of what it is asked for on its behalf, and refuse what a server has no answer to, or closes the
+ * connection for: an argument that is too large, or no command at all, so that another would get the answer to the next.
+ */
+export const measure = (
+  client: RedisClientType,
+  {
+    endpoint,
+    isSession = false,
+    max
+  }: { readonly endpoint: string; readonly isSession?: boolean; readonly max: number }
+): void => {
   const { _executeMulti: multi, _executePipeline: pipeline, sendCommand: send } = client
   const base = baseOf(client)
   const complete = client.withAbortSignal(new Unsent())
+
+  const invalid = (detail: string) => new RedisError({ reason: "Invalid", endpoint, detail })
+  const take = (call: Call | undefined, args: ReadonlyArray<RedisArgument>): RedisError | undefined => {
+    if (args.length === 0) return invalid("a command has a name")
+    const bytes = sizeOfAll(args, max)
+    if (Number.isNaN(bytes)) return invalid("an argument is a text or bytes")
+    if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${max} bytes`)
+    call?.add(bytes)
+    if (isSession && call !== undefined && ruleOf(args) === "blocking") call.isBlocking = true
+    return undefined
+  }
+  const takeAll = (call: Call | undefined, commands: Parameters<typeof pipeline>[0]): void => {
+    for (const { args } of commands) {
+      const refused = take(call, args)
+      if (refused !== undefined) throw refused
+    }
+  }
 
   function sendCommand<T>(
     this: RedisClientType,
@@ -60,20 +96,19 @@ export const measure = (client: RedisClientType): void => {
     options?: Parameters<typeof send>[1]
   ): Promise<T> {
     const call = callOf(this, options)
+    const refused = take(call, args)
+    if (refused !== undefined) return Promise.reject(refused)
     if (call === undefined) return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(this, args, options)
-    call.count(args)
     // The client lays the options over its own, which costs more than all else of a call where those lack a key.
     const all = this === base ? options : { ...optionsOf(this), ...options }
     return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(complete, args, all)
   }
-  function _executePipeline(this: RedisClientType, ...rest: Parameters<typeof pipeline>) {
-    const call = callOf(this)
-    for (const { args } of rest[0]) call?.count(args)
+  async function _executePipeline(this: RedisClientType, ...rest: Parameters<typeof pipeline>) {
+    takeAll(callOf(this), rest[0])
     return pipeline.apply(this, rest)
   }
-  function _executeMulti(this: RedisClientType, ...rest: Parameters<typeof multi>) {
-    const call = callOf(this)
-    for (const { args } of rest[0]) call?.count(args)
+  async function _executeMulti(this: RedisClientType, ...rest: Parameters<typeof multi>) {
+    takeAll(callOf(this), rest[0])
     return multi.apply(this, rest)
   }
 
@@ -88,8 +123,19 @@ const callOf = (client: RedisClientType, options?: Parameters<RedisClientType["s
 // At once, and if it throws, as a promise that fails.
 const begun = async <A>(f: () => Promise<A>): Promise<A> => f()
 
+// Infinite if one is larger than it may be, and no number if one is none.
+const sizeOfAll = (args: ReadonlyArray<RedisArgument>, max: number): number => {
+  let bytes = 0
+  for (const arg of args) {
+    const size = sizeOf(arg)
+    if (size > max) return Number.POSITIVE_INFINITY
+    bytes += size
+  }
+  return bytes
+}
+
 // Of a short text, which may take up to three times as much, an estimate will do.
 const sizeOf = (arg: RedisArgument): number => {
   if (typeof arg === "string") return arg.length < 1024 ? arg.length : Buffer.byteLength(arg)
-  return arg instanceof Uint8Array ? arg.byteLength : 0
+  return arg instanceof Uint8Array ? arg.byteLength : Number.NaN
 }

@@ -100,11 +100,11 @@ const methods = [
   "quit"
 ] as const
 
+const containers = ["CLIENT", "SCRIPT", "DEBUG"]
+
 const nameOf = ([name = "", subcommand]: ReadonlyArray<RedisArgument>): string => {
   const command = name.toString().toUpperCase()
-  const parts =
-    command === "CLIENT" || command === "SCRIPT" ? [command, subcommand?.toString().toUpperCase()] : [command]
-  return parts.join(" ")
+  return containers.includes(command) ? `${command} ${subcommand?.toString().toUpperCase()}` : command
 }
 
 // What `withAbortSignal` and the like make inherits from this, as the client itself does.
