@@ -173,6 +173,7 @@ describe.skipIf(isMissing)("a server", () => {
         )
         for (const [code, queue, declare] of [
           [404, "no such queue", undefined],
+          [404, "", undefined],
           [404, "there", (channel: Channel) => channel.bindQueue("there", "no such exchange", "")],
           [403, "amq.reserved", (channel: Channel) => channel.assertQueue("amq.reserved")],
           [403, "there", (channel: Channel) => channel.bindQueue("there", "", "")],

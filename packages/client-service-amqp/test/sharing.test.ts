@@ -81,12 +81,15 @@ describe.skipIf(isMissing)("a server", () => {
       Effect.gen(function* () {
         const amqp = yield* connect()
         yield* amqp.use((channel) => channel.assertQueue("many"))
+        yield* amqp.use((channel) => channel.assertExchange("internal", "direct", { internal: true }))
         const good = Array.from({ length: 20 }, (_, index) => amqp.sendToQueue("many", `${index}`, { resend: true }))
         for (const [code, bad] of [
           [404, amqp.publish("no such exchange", "", "bad", { resend: true })],
           [406, amqp.sendToQueue("many", "bad", { resend: true, expiration: "soon" })],
           [406, amqp.sendToQueue("many", "bad", { resend: true, userId: "somebody else" })],
           [406, amqp.sendToQueue("many", "bad", { resend: true, headers: { CC: "no list" } })],
+          [406, amqp.sendToQueue("many", "bad", { resend: true, replyTo: "amq.rabbitmq.reply-to" })],
+          [403, amqp.publish("internal", "", "bad", { resend: true })],
           [406, amqp.sendToQueue("many", "x".repeat(70_000), { resend: true })]
         ] as const) {
           const all = [...good.slice(0, 10), Effect.flip(bad), ...good.slice(10)]
@@ -210,6 +213,128 @@ describe.skipIf(isMissing)("a server", () => {
           // The first was sent before the server had told that it takes none.
           expect(yield* countOf(amqp, "orders")).toBeLessThanOrEqual(2)
         })
+    )
+
+    // Kind 33
+    it.scoped("takes no messages for now: no more than maxWaiting wait, and the others fail at once", () =>
+      Effect.gen(function* () {
+        const { control } = yield* Server
+        const amqp = yield* connect({ maxWaiting: 2 })
+        yield* amqp.use((channel) => channel.assertQueue("bounded"))
+        yield* control("set_vm_memory_high_watermark", "0")
+        const order = (text: string) => amqp.sendToQueue("bounded", text)
+        // The server tells that it takes none when somebody has sent one.
+        yield* order("first").pipe(Effect.timeoutOption("300 millis"))
+        yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => Effect.runSync(amqp.blocked.get) })
+        const waiting = yield* Effect.forEach(["a", "b"], (text) => Effect.fork(order(text)))
+        yield* turns(3)
+        const overloaded = { _tag: "AmqpError", reason: "Overloaded" }
+        expect(yield* Effect.flip(order("c"))).toMatchObject(overloaded)
+        expect(yield* Effect.flip(amqp.publish("news", "d", "d", { resend: true, maxWait: "1 hour" }))).toMatchObject(
+          overloaded
+        )
+        // Calls have as many places of their own.
+        const calls = yield* Effect.forEach(["e", "f"], (text) => Effect.fork(amqp.call("", "nobody", text)))
+        yield* turns(3)
+        expect(yield* Effect.flip(amqp.call("", "nobody", "g"))).toMatchObject(overloaded)
+        // One that leaves makes room for another.
+        yield* Fiber.interruptAll(waiting.slice(1))
+        const later = yield* Effect.fork(order("later"))
+        yield* turns(3)
+        expect(yield* Effect.flip(order("h"))).toMatchObject(overloaded)
+        yield* control("set_vm_memory_high_watermark", "0.4")
+        yield* Fiber.joinAll([...waiting.slice(0, 1), later])
+        for (const call of calls) expect(yield* Effect.flip(Fiber.join(call))).toMatchObject({ reason: "Unroutable" })
+        yield* order("last")
+        const texts = yield* amqp.consume("bounded", { noAck: true }).pipe(
+          Stream.map(({ content }) => `${content}`),
+          Stream.takeUntil((text) => text === "last"),
+          Stream.runCollect
+        )
+        expect([...texts].filter((text) => text !== "first")).toEqual(["a", "later", "last"])
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+    )
+
+    // Kind 33
+    it.scoped("takes no messages for now: one whose content is gone when it does harms no other", () =>
+      Effect.gen(function* () {
+        const { control } = yield* Server
+        const amqp = yield* connect()
+        yield* amqp.use((channel) => channel.assertQueue("detached"))
+        yield* control("set_vm_memory_high_watermark", "0")
+        yield* amqp.sendToQueue("detached", "first").pipe(Effect.timeoutOption("300 millis"))
+        yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => Effect.runSync(amqp.blocked.get) })
+        const content = new Uint8Array(10)
+        const bad = yield* Effect.fork(amqp.sendToQueue("detached", content))
+        const good = yield* Effect.fork(amqp.sendToQueue("detached", "good"))
+        yield* turns(3)
+        structuredClone(content, { transfer: [content.buffer] })
+        yield* control("set_vm_memory_high_watermark", "0.4")
+        expect(yield* Effect.flip(Fiber.join(bad))).toMatchObject({ _tag: "AmqpError", reason: "Invalid" })
+        yield* Fiber.join(good)
+        yield* amqp.sendToQueue("detached", "good too")
+      })
+    )
+
+    // Kind 33
+    it.scoped("reads nothing: no more than maxWaiting wait for its socket, and all others are sent", () =>
+      Effect.gen(function* () {
+        const server = yield* Server
+        const amqp = yield* connect({ heartbeat: false, maxWaiting: 5 })
+        yield* amqp.use((channel) => channel.assertQueue("full socket"))
+        yield* server.pause
+        const content = new Uint8Array(60_000)
+        const sending = yield* Effect.fork(
+          Effect.forEach(Array.from({ length: 500 }), () => Effect.either(amqp.sendToQueue("full socket", content)), {
+            concurrency: "unbounded"
+          })
+        )
+        yield* turns(200)
+        yield* server.resume
+        const ends = yield* Fiber.join(sending)
+        const refused = ends.flatMap((end) => (end._tag === "Left" ? [end.left] : []))
+        expect(refused.length).toBeGreaterThan(0)
+        expect(refused.every((error) => error._tag === "AmqpError" && error.reason === "Overloaded")).toBe(true)
+        expect(yield* countOf(amqp, "full socket")).toBe(500 - refused.length)
+      })
+    )
+
+    // Kind 32
+    it.scoped("closes the channel of one who uses it for a message that it refuses, and who is told why", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        const refused = amqp.use(async (channel) => {
+          channel.publish("no such exchange", "", Buffer.from("a"))
+          await channel.waitForConfirms()
+        })
+        expect(yield* Effect.flip(refused)).toMatchObject({ _tag: "AmqpError", reason: "ChannelClosed", code: 404 })
+        const closed = amqp.use(async (channel) => {
+          await channel.close()
+          await channel.checkExchange("amq.direct")
+        })
+        expect(yield* Effect.flip(closed)).toMatchObject({ _tag: "AmqpError", reason: "ChannelClosed" })
+      })
+    )
+
+    // Kind 32
+    it.scoped("takes messages of every size up to its own, also where a frame ends", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        yield* amqp.use((channel) => channel.assertQueue("sizes"))
+        const payload = 8192 - 8
+        const sizes = [0, 1, payload - 1, payload, payload + 1, 3 * payload, 65_536]
+        for (const size of sizes) yield* amqp.sendToQueue("sizes", new Uint8Array(size))
+        const received = yield* amqp.consume("sizes", { noAck: true }).pipe(
+          Stream.map(({ content }) => content.length),
+          Stream.take(sizes.length),
+          Stream.runCollect
+        )
+        expect([...received]).toEqual(sizes)
+        const names = ["k".repeat(255), "a\0b", "ü".repeat(127)]
+        for (const name of names) yield* amqp.publish("amq.direct", name, "a")
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
     )
 
     // Kind 33

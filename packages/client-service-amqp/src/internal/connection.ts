@@ -326,6 +326,16 @@ const useChannel = <A>(
     const answer = Effect.tryPromise({
       try: () => f(channel),
       catch: (error) => fromChannelError(error, channels.endpoint)
-    })
+    }).pipe(
+      // Not so that to a message, which does not tell why the channel was closed.
+      Effect.catchIf(
+        ({ reason }) => reason === "ChannelClosed",
+        (error) =>
+          Effect.zipRight(
+            Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void))),
+            Effect.if(Deferred.isDone(closed), { onTrue: () => Deferred.await(closed), onFalse: () => error })
+          )
+      )
+    )
     return yield* Effect.raceFirst(answer, Deferred.await(closed))
   })

@@ -6,7 +6,7 @@ const permanent: ReadonlyArray<readonly [code: number, text: RegExp]> = [
   [530, /access to vhost '.*' refused for user '.*'(?!.*limit)/],
   // On a channel. Not 405, nor a queue "in exclusive use": that may be by a connection of ours that the server does not
   // know to be lost. Nor 404 of a queue whose "home node is down".
-  [404, /no (queue|exchange) '/],
+  [404, /no (queue|exchange) '|no previously declared queue/],
   [403, /access to (queue|exchange|topic|vhost) '.*' .*refused for user/],
   [403, /contains reserved prefix|operation not permitted on the default exchange/],
   [406, /inequivalent arg '|invalid arg '|prefetch count is not set/]

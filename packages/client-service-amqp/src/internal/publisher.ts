@@ -54,13 +54,15 @@ export class Publisher {
    * the channel closes before. Gives how many bytes it has sent, or why nothing was.
    */
   send({ content: given, exchange, properties: own, routingKey }: Publication, done: Done): number | AmqpError {
-    const content = bytesOf(given)
     const id = own.mandatory === true ? ++this.#lastId : undefined
     const properties = id === undefined ? own : { ...own, headers: withId(own.headers, id) }
     const hasCopies = properties.CC !== undefined || properties.BCC !== undefined
-    const sent: Sent = { exchange, routingKey, content, properties, size: content.length, done }
+    let sent: Sent
     let size = 0
     try {
+      const content = bytesOf(given)
+      const message: Sent = { exchange, routingKey, content, properties, size: content.length, done }
+      sent = message
       // All else together is less than the smallest frame.
       if (properties.headers !== undefined || hasCopies) size = sizeOfProperties(properties)
       if (size > this.#frameMax) {
@@ -72,7 +74,7 @@ export class Publisher {
         const isNacked = error instanceof Error && error.message === "message nacked"
         // With any other error, the channel is closed, which `closed` tells of.
         if (error !== null && !isNacked) return
-        this.#unconfirmed.delete(sent)
+        this.#unconfirmed.delete(message)
         done(isNacked ? new AmqpError({ reason: "Nacked", endpoint: this.#endpoint }) : returned)
       })
     } catch (error) {
@@ -84,7 +86,7 @@ export class Publisher {
     }
     this.#unconfirmed.add(sent)
     if (id !== undefined) this.#mandatory.set(id, undefined)
-    return content.length + size + exchange.length + routingKey.length + 100
+    return sent.size + size + exchange.length + routingKey.length + 100
   }
 
   /** The channel is closed, so nothing more will be confirmed. */
