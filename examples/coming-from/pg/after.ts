@@ -6,10 +6,8 @@ export const after = (url: string, onJob: (job: string) => void) =>
     const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ url }) })
 
     // Listens on each connection, and says where something may be missing.
-    yield* pg.listen("jobs").pipe(
-      Stream.runForEach((event) =>
-        Effect.sync(() => onJob(event._tag === "Notification" ? event.payload : "may have missed some"))
-      ),
+    yield* pg.listen("jobs", { gap: () => "may have missed some" }).pipe(
+      Stream.runForEach((event) => Effect.sync(() => onJob(typeof event === "string" ? event : event.payload))),
       Effect.forkScoped
     )
 

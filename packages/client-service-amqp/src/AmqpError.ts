@@ -6,6 +6,7 @@
 import { IllegalOperationError } from "amqplib"
 import * as Data from "effect/Data"
 import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
+import * as DriverError from "effect-client-service-driver/DriverError"
 import * as Refusal from "effect-client-service-driver/Refusal"
 import { isPermanentReply } from "./internal/permanent.js"
 
@@ -78,14 +79,11 @@ export class AmqpError extends Data.TaggedError("AmqpError")<{
   readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
-    const detail = this.detail === undefined || this.detail === "" ? "" : `: ${this.detail}`
-    return `${this.endpoint}: ${meanings[this.reason]}${detail}`
+    return DriverError.messageOf(this, meanings[this.reason])
   }
 
-  // The cause may have the certificate of the server, which has itself as its issuer and is no JSON.
   override toJSON(): unknown {
-    const { _tag, code, detail, endpoint, message, reason } = this
-    return { _tag, reason, endpoint, code, detail, message }
+    return DriverError.toJSON(this)
   }
 }
 
@@ -201,7 +199,7 @@ const reasonOnChannel = (error: unknown, code: number | string | undefined): Rea
   if (typeof code === "number") return "Rejected"
   if (error instanceof IllegalOperationError) return "ChannelClosed"
   const detail = detailOf(error)
-  if (detail.startsWith("Channel ended")) return "ChannelClosed"
+  if (detail.startsWith("Channel ended") || detail === "channel closed") return "ChannelClosed"
   if (detail === "No channels left to allocate") return "NoChannel"
   return isOfEncoder(error, detail) ? "Invalid" : "Other"
 }

@@ -6,6 +6,7 @@
 import * as Config from "effect/Config"
 import * as ConfigError from "effect/ConfigError"
 import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
@@ -30,6 +31,21 @@ import * as Validate from "./Validate.js"
 export interface Driven<P, E> {
   readonly service: ClientService<P, E>
 }
+
+/**
+ * When a driver probes its connection, by a probe of its own; or `false` for not at all.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export type Heartbeat =
+  | {
+      /** How long after the connection is up, or the last answer, the next probe is due. */
+      readonly interval?: Duration.DurationInput | undefined
+      /** How long a probe may take. */
+      readonly timeout?: Duration.DurationInput | undefined
+    }
+  | false
 
 /**
  * Makes a Layer of what a driver makes and starts, as `ClientService.layer` does of a service: with `waitForConnection` it

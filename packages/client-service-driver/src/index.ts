@@ -11,7 +11,17 @@ export * as Credential from "./Credential.js"
 /**
  * @since 0.1.0
  */
+export * as DriverError from "./DriverError.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as DriverLayer from "./DriverLayer.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as Gaps from "./Gaps.js"
 
 /**
  * @since 0.1.0

@@ -20,6 +20,8 @@ import type { PgError } from "./PgError.js"
 export interface PgConnection {
   /** Where the server is, such as `db.example.com:5432` or the path of a Unix socket. */
   readonly address: string
+  /** @internal The name of the endpoint. */
+  readonly endpoint: string
   /**
    * Runs a statement. Interrupting it before its turn has come takes it back; after that it is cancelled on the server, by a
    * request on a connection of its own, and the next turn begins when the server has ended it. What was done by then stays
@@ -41,11 +43,11 @@ export interface PgConnection {
    * and the client refuses all that it is asked afterwards, as it does when the promise has settled.
    *
    * Of a `PgService`, what it has done to the session is undone before the next turn, as the server tells it: settings, roles,
-   * temporary tables, prepared statements, cursors, channels, and how the client reads types, be it that a function or a `DO`
-   * block has done it. For that, the server is asked at the end, and at the beginning if another has changed the session since.
+   * temporary tables, prepared statements, cursors, channels, advisory locks, and how the client reads types, be it that a function or a `DO`
+   * block has done it. For that, the server is asked at the end, and at the beginning if others have asked something since.
    * The connection is lost if what is gone can't be brought back, such as a temporary table of `prepare`, or a channel that is
-   * listened to, and after `DISCARD ALL` and `DEALLOCATE ALL`. Advisory locks, settings of a name of one's own such as
-   * `app.user`, `DISCARD SEQUENCES`, and what `LOAD` has loaded are not told, and stay.
+   * listened to, and after `DISCARD ALL` and `DEALLOCATE ALL`. Settings of a name of one's own such as `app.user`,
+   * `DISCARD SEQUENCES`, and what `LOAD` has loaded are not told, and stay.
    *
    * A cursor or a `COPY` that is left in the middle has the connection be lost some seconds later, since the server waits for
    * its client then.

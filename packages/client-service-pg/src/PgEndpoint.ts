@@ -155,15 +155,16 @@ const makeFor = <R>(
   const host = isPath ? Address.path(where, "host", given) : Address.host(where, "host", given)
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
   const address = isPath ? `${host}/.s.PGSQL.${port}` : authority
+  const name = Validate.text(where, "name", options.name ?? `postgres://${authority}/${database ?? ""}`)
   return Endpoint.make({
-    name: Validate.text(where, "name", options.name ?? `postgres://${authority}/${database ?? ""}`),
+    name,
     server: isPath ? { address, transport: "unix" } : { address: host, port, transport: "tcp" },
     connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
       Effect.gen(function* () {
         const connection = yield* Effect.acquireRelease(
           Effect.map(
             askingFor(options.password),
-            (asked) => new ClientConnection({ ...config, ...asked }, host, address, signal)
+            (asked) => new ClientConnection({ ...config, ...asked }, { address, endpoint: name, host }, signal)
           ),
           (connection) => connection.close(linger)
         )

@@ -5,6 +5,7 @@
  */
 import * as Data from "effect/Data"
 import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
+import * as DriverError from "effect-client-service-driver/DriverError"
 import * as Refusal from "effect-client-service-driver/Refusal"
 import type * as ConnectError from "effect-client-service-node/ConnectError"
 
@@ -51,25 +52,23 @@ export type Reason =
  */
 export class PgError extends Data.TaggedError("PgError")<{
   readonly reason: Reason
-  /** Where the server is, such as `db.example.com:5432` or the path of a Unix socket. */
-  readonly address: string
+  /** The name of the endpoint. */
+  readonly endpoint: string
   /** The SQLSTATE that the server told, such as `28P01`, or the error code of Node.js, such as `ECONNREFUSED`. */
   readonly code?: string | undefined
+  /** What the server, `pg` or Node.js says. */
+  readonly detail?: string | undefined
   /** The error of `pg` or of Node.js, or of the Effect that was to give the password. */
   readonly cause?: unknown
   /** Whether an Effect gives the password, which the next attempt runs again. */
   readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
-    const code = this.code === undefined ? "" : ` (${this.code})`
-    const detail = this.cause instanceof Error && this.cause.message !== "" ? `: ${this.cause.message}` : ""
-    return `${this.address}: ${meanings[this.reason]}${code}${detail}`
+    return DriverError.messageOf(this, meanings[this.reason])
   }
 
-  // The cause may have the certificate of the server, which has itself as its issuer and is no JSON.
   override toJSON(): unknown {
-    const { _tag, address, code, message, reason } = this
-    return { _tag, reason, address, code, message }
+    return DriverError.toJSON(this)
   }
 }
 

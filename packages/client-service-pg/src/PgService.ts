@@ -6,23 +6,24 @@
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
 import * as DriverLayer from "effect-client-service-driver/DriverLayer"
+import type * as Gaps from "effect-client-service-driver/Gaps"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
-import { Channels } from "./internal/channels.js"
+import { Channels, Gap, type PgEvent } from "./internal/channels.js"
 import { queryOf } from "./internal/clientConnection.js"
 import * as internal from "./internal/transaction.js"
 import type { PgConnection } from "./PgConnection.js"
 import * as PgEndpoint from "./PgEndpoint.js"
 import type { ConnectFailure, PgError } from "./PgError.js"
-import { Gap, type PgEvent } from "./PgEvent.js"
+import type { Notification } from "./PgEvent.js"
 
 /**
  * A connection to PostgreSQL that is kept alive.
@@ -30,14 +31,14 @@ import { Gap, type PgEvent } from "./PgEvent.js"
  * @since 0.1.0
  * @category models
  */
-export interface Pg {
+export interface Service {
   /** The service of the connection: its state, `start` and `stop`, `whenConnected`, and `use` for transactions. */
   readonly service: ClientService.ClientService<PgConnection, ConnectFailure>
   /**
    * Waits for a connection and runs a statement on it, once. If the connection is lost before the answer, fails with
    * `ConnectionLost`, and whether the server ran it is not known: it is never run again.
    *
-   * What it changes of the session, such as by `SET`, is so for all who use the connection, until that is lost; it is not
+   * What it changes of the session, such as by `SET` or `pg_advisory_lock`, is so for all who use the connection, until that is lost; it is not
    * looked at, as after a `withClient`. One that has a name, and that somebody has deallocated or whose table has changed
    * meanwhile, is prepared anew. After `DISCARD ALL`, `DEALLOCATE ALL`, or an `UNLISTEN` of what is listened to, the
    * connection is lost; if a function that it calls has done so, the next heartbeat finds what is not listened to any more,
@@ -62,8 +63,8 @@ export interface Pg {
   readonly transaction: InTransaction
   /**
    * What is sent to a channel, for as long as the stream runs. It goes on across connections: on each, the server has
-   * acknowledged the `LISTEN` before anybody gets that connection, and a `Gap` comes before what is sent then. All streams
-   * of a channel share one `LISTEN`, and the last one that ends ends it.
+   * acknowledged the `LISTEN` before anybody gets that connection, and what `gap` gives comes before what is sent then. All
+   * streams of a channel share one `LISTEN`, and the last one that ends ends it.
    *
    * The name of the channel is taken literally: `NOTIFY Jobs` sends to `jobs`.
    *
@@ -72,10 +73,10 @@ export interface Pg {
    * @throws InvalidOption if the name of the channel is empty, has a NUL, or is longer than the 63 bytes that the server
    *   looks at, and if an option makes no sense
    */
-  readonly listen: (
+  readonly listen: <Subscribed = never, Gap = never>(
     channel: string,
-    options?: ListenOptions
-  ) => Stream.Stream<PgEvent, PgError | ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>>
+    options?: ListenOptions<Subscribed, Gap>
+  ) => Stream.Stream<Notification | Subscribed | Gap, PgError | ServiceEnd>
 }
 
 /**
@@ -143,11 +144,15 @@ export interface TransactionOptions extends ClientService.UseOptions {
  * @since 0.1.0
  * @category models
  */
-export type QueryError =
-  | PgError
-  | ClientService.ConnectionLost
-  | ClientService.ServiceStopped
-  | ClientService.RetriesExhausted<ConnectFailure>
+export type QueryError = PgError | ClientService.ConnectionLost | ServiceEnd
+
+/**
+ * What fails callers and streams when there is no connection and there will be none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ServiceEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
 
 /**
  * There was no connection within `maxWait`. Nothing was sent.
@@ -163,17 +168,12 @@ type Statement = string | QueryConfig<Array<unknown>>
  * @since 0.1.0
  * @category options
  */
-export interface ListenOptions {
+export interface ListenOptions<Subscribed, Gap> extends Gaps.Options<Subscribed, Gap> {
   /**
    * How many notifications wait for a consumer that is slow, at least 2. When they are more, all of them are dropped and a
-   * `Gap` takes their place. Default 1024.
+   * gap takes their place. Default 1024.
    */
   readonly bufferSize?: number | undefined
-  /**
-   * Begins with a `Gap` of reason `Started`, as soon as the server has acknowledged the `LISTEN`: whoever reads what the
-   * notifications are about at each `Gap` then misses nothing from the start. Default false.
-   */
-  readonly gapAtStart?: boolean | undefined
 }
 
 /**
@@ -195,8 +195,12 @@ export interface Options<R1 = never, R3 = never, R4 = never>
   > {
   /** Where to connect to, such as by `PgEndpoint.make`. */
   readonly endpoint: Endpoint.Endpoint<PgConnection, ConnectFailure, R1>
-  /** How the connection is probed, by a statement that does nothing; or `false` for not at all. */
-  readonly heartbeat?: Heartbeat | false | undefined
+  /**
+   * When the connection is probed, by a statement that does nothing, or that tells whether it still listens: 15 seconds after
+   * the last answer, for 15 seconds, by default. A probe waits for its turn, so a statement or a `withClient` that takes longer
+   * than the timeout loses the connection.
+   */
+  readonly heartbeat?: DriverLayer.Heartbeat | undefined
 }
 
 /**
@@ -211,26 +215,12 @@ export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnect
 }
 
 /**
- * When the connection is probed. A probe waits for its turn, so a statement or a `withClient` that takes longer than the
- * timeout loses the connection.
- *
- * @since 0.1.0
- * @category options
- */
-export interface Heartbeat {
-  /** How long after the connection is up, or the last answer, the next probe is due. Default 15 seconds. */
-  readonly interval?: Duration.DurationInput | undefined
-  /** How long a probe may take. Default 15 seconds. */
-  readonly timeout?: Duration.DurationInput | undefined
-}
-
-/**
  * The tag of the service.
  *
  * @since 0.1.0
  * @category tags
  */
-export class PgService extends Context.Tag("effect-client-service-pg/PgService")<PgService, Pg>() {}
+export class PgService extends Context.Tag("effect-client-service-pg/PgService")<PgService, Service>() {}
 
 /**
  * Makes a service in the Scope of the caller and starts it. It stops for good when the Scope closes.
@@ -252,7 +242,7 @@ export class PgService extends Context.Tag("effect-client-service-pg/PgService")
  */
 export const make = <R1 = never, R3 = never, R4 = never>(
   options: Options<R1, R3, R4>
-): Effect.Effect<Pg, never, Scope.Scope | R1 | R3 | R4> => {
+): Effect.Effect<Service, never, Scope.Scope | R1 | R3 | R4> => {
   const { heartbeat, prepare, ...common } = options
   const channels = new Channels()
   const service = ClientService.make({
@@ -275,7 +265,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
   return Effect.zipWith(
     Effect.context<R3>(),
     Effect.tap(service, (service) => service.start),
-    (context, service): Pg => ({
+    (context, service): Service => ({
       service,
       query: queryOn(service),
       transaction: transactionOn(service, (own) =>
@@ -344,7 +334,7 @@ const probeOf = (channels: Channels) => (connection: PgConnection) =>
     () => Effect.void
   )
 
-const queryOn = (service: Pg["service"]): Query => {
+const queryOn = (service: Service["service"]): Query => {
   type Values = ReadonlyArray<unknown> | undefined
   type Given = ClientService.UseOptions | undefined
   type Answer<Row extends QueryResultRow, E> = Effect.Effect<QueryResult<Row>, E>
@@ -366,7 +356,7 @@ const queryOn = (service: Pg["service"]): Query => {
 }
 
 const transactionOn = (
-  service: Pg["service"],
+  service: Service["service"],
   prepare: (own: PgConnection) => Effect.Effect<unknown, PgError, Scope.Scope>
 ): InTransaction => {
   type Begun<A, E, R> = (transaction: Transaction) => Effect.Effect<A, E, R>
@@ -390,28 +380,34 @@ const transactionOn = (
   return transaction
 }
 
-const listen = (
-  service: Pg["service"],
+const listen = <Subscribed = never, OnGap = never>(
+  service: Service["service"],
   channels: Channels,
   channel: string,
-  { bufferSize = 1024, gapAtStart = false }: ListenOptions = {}
-): ReturnType<Pg["listen"]> => {
+  { bufferSize = 1024, gap, subscribed }: ListenOptions<Subscribed, OnGap> = {}
+): Stream.Stream<Notification | Subscribed | OnGap, PgError | ServiceEnd> => {
   const where = "Pg.listen"
   checkChannel(where, channel)
   Validate.integer(where, "bufferSize", bufferSize, 2)
+  const elementOf = (event: PgEvent): Option.Option<Notification | Subscribed | OnGap> => {
+    if (event._tag === "Notification") return Option.some(event)
+    const { reason } = event
+    if (reason === "Started") return Option.map(Option.fromNullable(subscribed), (subscribed) => subscribed())
+    return Option.map(Option.fromNullable(gap), (gap) => gap(reason))
+  }
   return Stream.unwrapScoped(
     Effect.gen(function* () {
       const listener = { channel, bufferSize }
       yield* channels.add(listener)
-      let isStarted = !gapAtStart
+      let isStarted = false
       const started = Stream.suspend(() => {
         if (isStarted) return Stream.empty
         isStarted = true
-        return Stream.make(new Gap({ channel, reason: "Started" }))
+        return Stream.make(new Gap({ reason: "Started" }))
       })
       return ClientService.stream(service, (connection) => channels.events(connection, listener, started), {
-        gap: () => new Gap({ channel, reason: "Reconnected" })
-      })
+        gap: () => new Gap({ reason: "Reconnected" })
+      }).pipe(Stream.filterMap(elementOf))
     })
   )
 }

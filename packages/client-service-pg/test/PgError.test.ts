@@ -3,7 +3,7 @@ import { PgError } from "effect-client-service-pg"
 import { DatabaseError } from "pg"
 import { pgFailure } from "../src/internal/pgFailure.js"
 
-const address = "db.example.com:5432"
+const endpoint = "db.example.com:5432"
 
 const fromServer = (code: string) => Object.assign(new DatabaseError("as the server says", 10, "error"), { code })
 
@@ -35,29 +35,30 @@ describe("PgError", () => {
     ["not even an error", "Other", false]
   ] as const) {
     it(`takes ${cause instanceof Error && "code" in cause ? cause.code : cause} for ${reason}`, () => {
-      const error = pgFailure(cause, address)
-      expect(error).toMatchObject({ _tag: "PgError", reason, address, cause })
+      const error = pgFailure(cause, endpoint)
+      expect(error).toMatchObject({ _tag: "PgError", reason, endpoint, cause })
       expect(PgError.isFatal(error)).toBe(isFatal)
     })
   }
 
   it("tells where, what, and what the server says", () => {
-    expect(pgFailure(fromServer("57P03"), address).message).toBe(
+    expect(pgFailure(fromServer("57P03"), endpoint).message).toBe(
       "db.example.com:5432: the server takes no connection now (57P03): as the server says"
     )
-    expect(pgFailure(undefined, address).message).toBe("db.example.com:5432: it failed")
+    expect(pgFailure(undefined, endpoint).message).toBe("db.example.com:5432: it failed")
   })
 
   it("is JSON also if what Node.js tells of a certificate refers to itself", () => {
     const cert: Record<string, unknown> = {}
     cert["issuerCertificate"] = cert
-    const error = pgFailure(Object.assign(fromNode("ERR_TLS_CERT_ALTNAME_INVALID"), { cert }), address)
+    const error = pgFailure(Object.assign(fromNode("ERR_TLS_CERT_ALTNAME_INVALID"), { cert }), endpoint)
     const { message } = error
     expect(JSON.parse(JSON.stringify(error))).toEqual({
       _tag: "PgError",
       reason: "Tls",
-      address,
+      endpoint,
       code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      detail: error.detail,
       message
     })
   })

@@ -17,30 +17,41 @@ import {
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { PgError, PgService } from "effect-client-service-pg"
 import { turns } from "test-servers/turns"
-import { endpointOf, errorOf, hear, isGap, isPayload, processOf, start, stateOf, unaccounted } from "./support/pg.js"
+import {
+  endpointOf,
+  errorOf,
+  gaps,
+  hear,
+  isGap,
+  isPayload,
+  processOf,
+  start,
+  stateOf,
+  unaccounted
+} from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
 const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
 
-const notify = (pg: PgService.Pg, channel: string, payload: string | number) =>
+const notify = (pg: PgService.Service, channel: string, payload: string | number) =>
   pg.query("SELECT pg_notify($1, $2)", [channel, String(payload)])
 
-const terminate = (by: PgService.Pg, pg: PgService.Pg) =>
+const terminate = (by: PgService.Service, pg: PgService.Service) =>
   Effect.flatMap(processOf(pg), (process) => by.query("SELECT pg_terminate_backend($1)", [process]))
 
-const listeningTo = (pg: PgService.Pg) =>
+const listeningTo = (pg: PgService.Service) =>
   Effect.map(pg.query<{ readonly channel: string }>("SELECT pg_listening_channels() AS channel"), ({ rows }) =>
     rows.map(({ channel }) => channel)
   )
 
 /** How many connections the server has of an application. */
-const connectionsOf = (by: PgService.Pg, application: string) =>
+const connectionsOf = (by: PgService.Service, application: string) =>
   Effect.map(by.query("SELECT FROM pg_stat_activity WHERE application_name = $1", [application]), ({ rowCount }) =>
     Number(rowCount)
   )
 
 /** Inserts numbers one after the other, each with a notification, and never one twice. */
-const insertInto = (pg: PgService.Pg, table: string) =>
+const insertInto = (pg: PgService.Service, table: string) =>
   Effect.gen(function* () {
     yield* pg.query(`CREATE TABLE ${table} (n int)`)
     const acknowledged: Array<number> = []
@@ -82,7 +93,7 @@ describeWithServer("PgService", (test) => {
           _tag: "PgError",
           reason: "Refused",
           code: "ECONNREFUSED",
-          address: `127.0.0.1:${server.port}`
+          endpoint: `postgres://127.0.0.1:${server.port}/postgres`
         })
         yield* server.start
         expect((yield* Fiber.join(asking)).rows).toEqual([{ answer: 42 }])
@@ -419,23 +430,23 @@ describeWithServer("PgService", (test) => {
         const admin = yield* start(server)
         const pg = yield* start(server)
         const answered = yield* Deferred.make<void>()
-        let gaps = 0
+        let count = 0
         // At every gap it sends something that it has to hear.
-        const listening = yield* pg.listen("gaps", { gapAtStart: true }).pipe(
+        const listening = yield* pg.listen("gaps", gaps).pipe(
           Stream.runForEach((event) =>
             event._tag === "Gap"
-              ? notify(admin, "gaps", gaps)
+              ? notify(admin, "gaps", count)
               : Effect.gen(function* () {
-                  expect(event.payload).toBe(String(gaps))
-                  gaps += 1
-                  if (gaps === 5) yield* Deferred.succeed(answered, undefined)
+                  expect(event.payload).toBe(String(count))
+                  count += 1
+                  if (count === 5) yield* Deferred.succeed(answered, undefined)
                   else yield* terminate(admin, pg)
                 })
           ),
           Effect.forkScoped
         )
         yield* Effect.raceFirst(Deferred.await(answered), Fiber.join(listening))
-        expect(gaps).toBe(5)
+        expect(count).toBe(5)
       }))
 
     test("accounts for all that is sent while its connections are ended or replaced", (server) =>
@@ -470,7 +481,7 @@ describeWithServer("PgService", (test) => {
         yield* Fiber.interrupt(first)
         yield* notify(pg, "shared", "still there")
         yield* second.until(isPayload("still there"))
-        const last = yield* Effect.fork(Stream.runHead(Stream.drop(pg.listen("lonely", { gapAtStart: true }), 1)))
+        const last = yield* Effect.fork(Stream.runHead(Stream.drop(pg.listen("lonely", gaps), 1)))
         yield* Effect.repeat(listeningTo(pg), { until: (channels) => channels.includes("lonely") })
         yield* notify(pg, "lonely", "bye")
         expect(yield* Fiber.join(last)).toMatchObject({ value: { channel: "lonely", payload: "bye" } })
@@ -488,7 +499,7 @@ describeWithServer("PgService", (test) => {
           yield* pg.query(`NOTIFY "${channel.replaceAll('"', '""')}"`)
           yield* heard.until(isPayload(""))
           expect(heard.events).toMatchObject([
-            { _tag: "Gap", channel, reason: "Started" },
+            { _tag: "Gap", reason: "Started" },
             { _tag: "Notification", channel, processId: yield* processOf(sender) },
             { _tag: "Notification", channel, processId: yield* processOf(pg) }
           ])
@@ -500,7 +511,7 @@ describeWithServer("PgService", (test) => {
         const pg = yield* start(server)
         const isStarted = yield* Deferred.make<void>()
         const goOn = yield* Deferred.make<void>()
-        const consuming = yield* pg.listen("flood", { gapAtStart: true, bufferSize: 4 }).pipe(
+        const consuming = yield* pg.listen("flood", { ...gaps, bufferSize: 4 }).pipe(
           Stream.tap((event) =>
             isGap("Started")(event)
               ? Effect.zipRight(Deferred.succeed(isStarted, undefined), Deferred.await(goOn))

@@ -8,14 +8,14 @@ import { describeWithServer, makeServer, type Server } from "./support/server.js
 const connect = (
   options: PgEndpoint.ClusterOptions,
   retryPolicy: PgService.Options["retryPolicy"] = RetryPolicy.fromFunction(() => 20)
-): Effect.Effect<PgService.Pg, never, Scope.Scope> =>
+): Effect.Effect<PgService.Service, never, Scope.Scope> =>
   PgService.make({
     endpoint: PgEndpoint.cluster({ linger: 500, ...options }),
     retryPolicy
   }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
 
 /** The port of the server that it is connected to, or will be. */
-const portOf = (pg: PgService.Pg) =>
+const portOf = (pg: PgService.Service) =>
   pg.query<{ readonly port: string }>("SELECT current_setting('port') AS port").pipe(
     Effect.retry({ while: ({ _tag }) => _tag === "ConnectionLost" }),
     Effect.map(({ rows: [row] }) => Number(row?.port))
@@ -93,7 +93,7 @@ describeWithServer("several servers", (test) => {
     Effect.gen(function* () {
       const { host, port } = primary
       const standby = yield* errorOf(yield* start(primary, { connection: { targetSessionAttrs: "standby" } }))
-      expect(standby).toMatchObject({ reason: "SessionAttributes", address: `127.0.0.1:${port}` })
+      expect(standby).toMatchObject({ reason: "SessionAttributes", endpoint: `postgres://127.0.0.1:${port}/postgres` })
       expect(PgError.isFatal(standby)).toBe(false)
 
       const wrong = { ...loginOf(primary), password: "wrong" }

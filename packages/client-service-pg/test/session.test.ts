@@ -5,14 +5,14 @@ import type { Client, Connection, QueryConfig } from "pg"
 import { hear, isGap, isPayload, start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
-const withClient = <A>(pg: PgService.Pg, f: (client: Client) => PromiseLike<A>) =>
+const withClient = <A>(pg: PgService.Service, f: (client: Client) => PromiseLike<A>) =>
   pg.service.use((connection) => connection.withClient(f))
 
-const generation = (pg: PgService.Pg) =>
+const generation = (pg: PgService.Service) =>
   Effect.map(pg.service.state.get, (state) => (state._tag === "Connected" ? state.generation : state._tag))
 
 /** Has functions that do what the server does not tell of. */
-const makeFunctions = (pg: PgService.Pg) =>
+const makeFunctions = (pg: PgService.Service) =>
   Effect.forEach(["UNLISTEN *", "DEALLOCATE ALL", "RESET ALL", "SET ROLE pg_monitor", "DISCARD TEMP"], (statement) =>
     pg.query(
       `CREATE OR REPLACE FUNCTION "${statement}"() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE '${statement}'; END $$`
@@ -130,12 +130,35 @@ describeWithServer("the session", (test) => {
       Effect.gen(function* () {
         const pg = yield* start(server)
         yield* withClient(pg, (client) => client.query("SELECT 1"))
-        yield* pg.query("SET work_mem = '2MB'")
+        yield* pg.query("SELECT set_config('work_mem', '2MB', false), pg_advisory_lock(1)")
         yield* pg.query("CREATE TEMP TABLE of_all ()")
         yield* withClient(pg, (client) => client.query("SET work_mem = '3MB'; CREATE TEMP TABLE mine ()"))
         const { rows } = yield* pg.query("SELECT current_setting('work_mem') AS mem, to_regclass('mine') AS mine")
         expect(rows).toEqual([{ mem: "2MB", mine: null }])
         yield* pg.query("SELECT FROM of_all")
+        expect((yield* pg.query("SELECT FROM pg_locks WHERE locktype = 'advisory'")).rowCount).toBe(1)
+      }))
+
+    test("and holds no advisory lock of its own, of any kind and however often it was taken", (server) =>
+      Effect.gen(function* () {
+        const held = { text: "SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()" }
+        const pg = yield* start(server, { prepare: (connection) => connection.query("SELECT pg_advisory_lock(7)") })
+        const other = yield* start(server)
+        for (const key of ["1", "-1", "9223372036854775807", "-9223372036854775808", "1, 2", "-1, -2147483648"]) {
+          for (const shared of ["", "_shared"]) {
+            const lock = `SELECT pg_advisory_lock${shared}(${key}), pg_advisory_lock${shared}(${key})`
+            yield* withClient(pg, (client) => client.query(lock))
+            expect([key, (yield* pg.query(held)).rowCount]).toEqual([key, 1])
+            expect((yield* other.query(`SELECT pg_try_advisory_xact_lock(${key}) AS free`)).rows).toEqual([
+              { free: true }
+            ])
+          }
+        }
+        expect(yield* generation(pg)).toBe(1)
+        // What prepare has taken is gone.
+        yield* Effect.exit(withClient(pg, (client) => client.query("SELECT pg_advisory_unlock_all()")))
+        expect((yield* pg.query(held)).rowCount).toBe(1)
+        expect(yield* generation(pg)).toBe(2)
       }))
 
     test("and listens to nothing of its own", (server) =>
@@ -169,9 +192,9 @@ describeWithServer("the session", (test) => {
     const named = (text: string): QueryConfig<Array<unknown>> => ({ name: "of all", text })
 
     for (const [name, end] of [
-      ["by a turn", (pg: PgService.Pg) => withClient(pg, (client) => client.query(`SELECT "DEALLOCATE ALL"()`))],
-      ["by a statement", (pg: PgService.Pg) => pg.query(`SELECT "DEALLOCATE ALL"()`)],
-      ["by its name", (pg: PgService.Pg) => pg.query(`DEALLOCATE "of all"`)]
+      ["by a turn", (pg: PgService.Service) => withClient(pg, (client) => client.query(`SELECT "DEALLOCATE ALL"()`))],
+      ["by a statement", (pg: PgService.Service) => pg.query(`SELECT "DEALLOCATE ALL"()`)],
+      ["by its name", (pg: PgService.Service) => pg.query(`DEALLOCATE "of all"`)]
     ] as const) {
       test(`prepared anew when it was deallocated ${name}`, (server) =>
         Effect.gen(function* () {

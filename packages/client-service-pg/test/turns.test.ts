@@ -6,11 +6,11 @@ import type { Client } from "pg"
 import { hear, isGap, isPayload, start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
-const withClient = <A>(pg: PgService.Pg, f: (client: Client) => PromiseLike<A>) =>
+const withClient = <A>(pg: PgService.Service, f: (client: Client) => PromiseLike<A>) =>
   pg.service.use((connection) => connection.withClient(f))
 
 /** How many statements the server runs that match a pattern. */
-const running = (by: PgService.Pg, pattern: string) =>
+const running = (by: PgService.Service, pattern: string) =>
   Effect.map(
     by.query("SELECT FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE $1", [
       pattern
@@ -18,10 +18,10 @@ const running = (by: PgService.Pg, pattern: string) =>
     ({ rowCount }) => Number(rowCount)
   )
 
-const untilRunning = (by: PgService.Pg, pattern: string, count: number) =>
+const untilRunning = (by: PgService.Service, pattern: string, count: number) =>
   Effect.repeat(running(by, pattern), { until: (n) => n === count })
 
-const generation = (pg: PgService.Pg) => pg.service.state.get
+const generation = (pg: PgService.Service) => pg.service.state.get
 
 describeWithServer("a turn", (test) => {
   describe("that leaves a transaction open", () => {
@@ -294,7 +294,7 @@ describe("the heartbeat", () => {
         query: () =>
           Effect.zipRight(
             Queue.offer(asked, undefined),
-            Effect.fail(new PgError.PgError({ reason: "Query", address: "here", code: "57014" }))
+            Effect.fail(new PgError.PgError({ reason: "Query", endpoint: "here", code: "57014" }))
           ),
         onNotification: () => {},
         prepared: () => {},

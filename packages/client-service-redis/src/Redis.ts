@@ -15,6 +15,7 @@ import type * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
 import * as DriverLayer from "effect-client-service-driver/DriverLayer"
+import type * as Gaps from "effect-client-service-driver/Gaps"
 import * as Validate from "effect-client-service-driver/Validate"
 import * as groupReader from "./internal/groupReader.js"
 import { messages } from "./internal/messages.js"
@@ -35,7 +36,7 @@ import type { ConnectFailure, RedisError } from "./RedisError.js"
  * @since 0.1.0
  * @category models
  */
-export type CommandError = RedisError | ClientService.ConnectionLost | SubscriptionEnd
+export type CommandError = RedisError | ClientService.ConnectionLost | ServiceEnd
 
 /**
  * What can end a subscription, apart from what the server refuses it with.
@@ -43,7 +44,7 @@ export type CommandError = RedisError | ClientService.ConnectionLost | Subscript
  * @since 0.1.0
  * @category models
  */
-export type SubscriptionEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
+export type ServiceEnd = ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
 
 /**
  * What was published to a channel.
@@ -139,7 +140,7 @@ export interface Service {
   readonly subscribe: <Subscribed = never, Gap = never, Bytes extends boolean = false>(
     channels: string | ReadonlyArray<string>,
     options?: SubscribeOptions<Subscribed, Gap, Bytes>
-  ) => Stream.Stream<Message<Body<Bytes>> | Subscribed | Gap, RedisError | SubscriptionEnd>
+  ) => Stream.Stream<Message<Body<Bytes>> | Subscribed | Gap, RedisError | ServiceEnd>
   /**
    * What is published to channels whose names match patterns such as `news.*`, as `subscribe` has it.
    *
@@ -148,7 +149,7 @@ export interface Service {
   readonly psubscribe: <Subscribed = never, Gap = never, Bytes extends boolean = false>(
     patterns: string | ReadonlyArray<string>,
     options?: SubscribeOptions<Subscribed, Gap, Bytes>
-  ) => Stream.Stream<PatternMessage<Body<Bytes>> | Subscribed | Gap, RedisError | SubscriptionEnd>
+  ) => Stream.Stream<PatternMessage<Body<Bytes>> | Subscribed | Gap, RedisError | ServiceEnd>
   /**
    * What is published to sharded channels (`SPUBLISH`, of Redis 7), as `subscribe` has it.
    *
@@ -157,7 +158,7 @@ export interface Service {
   readonly ssubscribe: <Subscribed = never, Gap = never, Bytes extends boolean = false>(
     channels: string | ReadonlyArray<string>,
     options?: SubscribeOptions<Subscribed, Gap, Bytes>
-  ) => Stream.Stream<Message<Body<Bytes>> | Subscribed | Gap, RedisError | SubscriptionEnd>
+  ) => Stream.Stream<Message<Body<Bytes>> | Subscribed | Gap, RedisError | ServiceEnd>
   /**
    * The entries of a stream that a consumer of a group is given (`XREADGROUP`), on a connection of its own, across connections.
    * First come those that the consumer was given before and has not acknowledged, such as before a crash, then new ones. What
@@ -183,7 +184,7 @@ export interface Service {
    */
   readonly readGroup: <Bytes extends boolean = false>(
     options: ReadGroupOptions<Bytes>
-  ) => Stream.Stream<GroupEntry<Body<Bytes>>, RedisError | SubscriptionEnd>
+  ) => Stream.Stream<GroupEntry<Body<Bytes>>, RedisError | ServiceEnd>
 }
 
 /**
@@ -201,7 +202,7 @@ export interface GroupEntry<out Body = string> {
    * Has the server forget that the consumer has it (`XACK`), on the connection of the moment. It is sent again if the connection
    * is lost before the answer. With `noAck`, does nothing.
    */
-  readonly ack: Effect.Effect<void, RedisError | SubscriptionEnd>
+  readonly ack: Effect.Effect<void, RedisError | ServiceEnd>
 }
 
 /**
@@ -352,16 +353,10 @@ interface CanExec<Replies> {
  * @since 0.1.0
  * @category options
  */
-export interface SubscribeOptions<Subscribed, Gap, Bytes extends boolean = boolean> {
+export interface SubscribeOptions<Subscribed, Gap, Bytes extends boolean = boolean>
+  extends Gaps.Options<Subscribed, Gap> {
   /** Whether messages are given as the bytes that they are, instead of being read as UTF-8. Default false. */
   readonly bytes?: Bytes | undefined
-  /** Gives the first element, which comes once the server has confirmed: all that is published after it is seen. */
-  readonly subscribed?: (() => Subscribed) | undefined
-  /**
-   * Gives the element that tells that messages may be missing here. It comes when a later connection has subscribed anew:
-   * all that is published after it is seen. It comes too in the place of messages that `bufferSize` had no room for.
-   */
-  readonly gap?: (() => Gap) | undefined
   /**
    * How many messages wait for a consumer that is slow. When there are as many, those that come are dropped until the
    * consumer has taken all of them. Default 10,000.
@@ -401,10 +396,7 @@ export interface Options<R1, R3, R4>
    * How often a `PING` is sent, 10 seconds by default, and how long its answer may take, 5 seconds by default; or `false`
    * for none. A command that blocks, such as `BLPOP`, keeps its answer back, so it needs a connection of its own.
    */
-  readonly heartbeat?:
-    | { readonly interval?: Duration.DurationInput | undefined; readonly timeout?: Duration.DurationInput | undefined }
-    | false
-    | undefined
+  readonly heartbeat?: DriverLayer.Heartbeat | undefined
 }
 
 /**

@@ -14,6 +14,7 @@ import {
 } from "@redis/client"
 import * as Data from "effect/Data"
 import type { EndpointsFailed } from "effect-client-service/EndpointsFailed"
+import * as DriverError from "effect-client-service-driver/DriverError"
 import * as Refusal from "effect-client-service-driver/Refusal"
 
 /**
@@ -82,14 +83,11 @@ export class RedisError extends Data.TaggedError("RedisError")<{
   readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
-    const detail = this.detail === undefined || this.detail === "" ? "" : `: ${this.detail}`
-    return `${this.endpoint}: ${meanings[this.reason]}${detail}`
+    return DriverError.messageOf(this, meanings[this.reason])
   }
 
-  // The cause may have the certificate of the server, which has itself as its issuer and is no JSON.
   override toJSON(): unknown {
-    const { _tag, code, detail, endpoint, message, reason } = this
-    return { _tag, reason, endpoint, code, detail, message }
+    return DriverError.toJSON(this)
   }
 }
 

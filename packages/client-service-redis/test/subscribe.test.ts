@@ -4,7 +4,10 @@ import type { Redis } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { connectTo, isMissing, startServer } from "./support/servers.js"
 
-const marks = { subscribed: () => "subscribed" as const, gap: () => "gap" as const }
+const marks = {
+  subscribed: () => "subscribed" as const,
+  gap: (reason: "Reconnected" | "Overflow") => `gap: ${reason}` as const
+}
 
 /** Runs a stream in the Scope, and gives what it emits. */
 const elementsOf = <A, E>(stream: Stream.Stream<A, E>): Effect.Effect<Queue.Dequeue<A>, never, Scope.Scope> =>
@@ -36,7 +39,7 @@ describe.skipIf(isMissing)("a subscription", () => {
       for (const end of [server.kill, server.stop, server.kill]) {
         yield* end
         yield* server.start
-        expect(yield* Queue.take(elements)).toBe("gap")
+        expect(yield* Queue.take(elements)).toBe("gap: Reconnected")
         expect(yield* publish(redis, "sport", "third")).toBe(1)
         expect(yield* publish(redis, "news", "fourth")).toBe(1)
         expect(yield* Queue.take(elements)).toEqual(message("sport", "third"))
@@ -88,7 +91,7 @@ describe.skipIf(isMissing)("a subscription", () => {
       expect(yield* Queue.take(elements)).toEqual(message("news", "first"))
       yield* server.kill
       yield* server.start
-      expect(yield* Queue.take(elements)).toBe("gap")
+      expect(yield* Queue.take(elements)).toBe("gap: Reconnected")
       yield* spublish("second")
       expect(yield* Queue.take(elements)).toEqual(message("news", "second"))
       yield* Effect.scoped(Effect.tap(elementsOf(redis.ssubscribe("sport", marks)), Queue.take))
@@ -150,14 +153,14 @@ describe.skipIf(isMissing)("a subscription", () => {
       yield* Deferred.await(isReading)
       for (const text of ["1", "2", "3", "4"]) yield* publish(redis, "news", text)
       yield* Deferred.succeed(goOn, undefined)
-      yield* Effect.repeat(Effect.yieldNow(), { until: () => elements.includes("gap") })
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => elements.includes("gap: Overflow") })
       yield* publish(redis, "news", "last")
       yield* Fiber.join(consumer)
       expect(elements).toEqual([
         "subscribed",
         message("news", "1"),
         message("news", "2"),
-        "gap",
+        "gap: Overflow",
         message("news", "last")
       ])
     })

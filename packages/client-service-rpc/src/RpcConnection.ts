@@ -17,10 +17,12 @@ import type * as Scope from "effect/Scope"
 import * as ClientService from "effect-client-service/ClientService"
 import type { ConnectionSignal, Endpoint } from "effect-client-service/Endpoint"
 import type { Transport, TransportError } from "effect-client-service/Transport"
+import type * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
 import { callErrorOf } from "./internal/call.js"
 import { Exchange } from "./internal/exchange.js"
-import { protocolOver } from "./internal/protocol.js"
+import type { Limits } from "./internal/outbox.js"
+import { defaults, protocolOver } from "./internal/protocol.js"
 import type { RpcConnectionError } from "./RpcConnectionError.js"
 
 /**
@@ -156,6 +158,16 @@ export interface ProtocolOptions {
    * `NotConnected`, and 0 has it fail at once. It does not bound the call itself. Default: as long as it takes.
    */
   readonly maxWait?: Duration.DurationInput | undefined
+  /**
+   * How many messages may wait to be sent on a connection whose server does not read them; beyond that, a call fails at once with
+   * a `RpcClientError` whose cause is an `Overloaded`. Default 100,000.
+   */
+  readonly maxWaiting?: number | undefined
+  /**
+   * How many bytes of them may wait; of text, how many characters. A call that begins with room may be of any size. Default 64
+   * MiB.
+   */
+  readonly maxWaitingBytes?: number | undefined
 }
 
 /**
@@ -167,6 +179,7 @@ export interface ProtocolOptions {
  * - `ServiceStopped` or `RetriesExhausted`: the service is stopped or has given up. The call was not sent.
  * - `NotConnected`: there was no connection within `maxWait`; its `state` is what the service was doing. The call was not
  *   sent.
+ * - `Overloaded`: too many calls wait to be sent. The call was not sent.
  * - `CallInterrupted`: the server interrupted the call, as one does that is stopped.
  *
  * A call with `discard: true` completes when the server has answered it.
@@ -179,8 +192,12 @@ export const makeProtocol = <E>(
   service: ClientService.ClientService<RpcConnection, E>,
   options?: ProtocolOptions
 ): RpcClient.Protocol["Type"] => {
-  const bound = boundOf("RpcConnection.makeProtocol", options)
-  return protocolOver((run) => service.usePromise({ try: ({ exchange }) => run(exchange), catch: callErrorOf }, bound))
+  const where = "RpcConnection.makeProtocol"
+  const bound = boundOf(where, options)
+  return protocolOver(
+    (run) => service.usePromise({ try: ({ exchange }) => run(exchange), catch: callErrorOf }, bound),
+    limitsOf(where, options)
+  )
 }
 
 /**
@@ -195,6 +212,7 @@ export const layerProtocol = <Id, E>(
   options?: ProtocolOptions
 ): Layer.Layer<RpcClient.Protocol, never, Id> => {
   boundOf("RpcConnection.layerProtocol", options)
+  limitsOf("RpcConnection.layerProtocol", options)
   return Layer.effect(
     RpcClient.Protocol,
     Effect.map(tag, (service) => makeProtocol(service, options))
@@ -207,13 +225,24 @@ export const layerProtocol = <Id, E>(
  */
 export interface LayerOptions<E1, R1, E3, R3, R4, E4, R5, W extends ClientService.WaitForConnection>
   extends ProtocolOptions,
-    ClientService.CommonOptions<
-      RpcConnection,
-      E1 | RpcConnectionError | E3 | E4,
-      Effect.Effect<unknown, E3, R3 | Scope.Scope>,
-      Effect.Effect<unknown, E4, R5>,
-      R4
+    Omit<
+      ClientService.CommonOptions<
+        RpcConnection,
+        E1 | RpcConnectionError | E3 | E4,
+        Effect.Effect<unknown, E3, R3 | Scope.Scope>,
+        Effect.Effect<unknown, E4, R5>,
+        R4
+      >,
+      "heartbeat"
     > {
+  /**
+   * When the connection is probed by its `ping`: 10 seconds after the last answer, for 10 seconds, by default. Or by what, as
+   * of a `ClientService`; or `false` for not at all.
+   */
+  readonly heartbeat?:
+    | ClientService.Heartbeat<RpcConnection, Effect.Effect<unknown, E4, R5>>
+    | DriverLayer.Heartbeat
+    | undefined
   /** Where to connect to. */
   readonly endpoint: Endpoint<Transport, E1, R1>
   /** As `waitForConnection` of `ClientService.layer`. */
@@ -259,11 +288,7 @@ export const layer = <
 > => {
   type E = E1 | RpcConnectionError | E3 | E4
   const tag = Context.GenericTag<Service, ClientService.ClientService<RpcConnection, E>>(TypeId.toString())
-  const probed: ClientService.Heartbeat<
-    RpcConnection,
-    Effect.Effect<unknown, E4 | TransportError, R5>
-  > = options.heartbeat ?? heartbeat()
-  const service = ClientService.layer(tag, { ...options, protocol: make, heartbeat: probed })
+  const service = ClientService.layer(tag, { ...options, protocol: make, heartbeat: heartbeatOf(options.heartbeat) })
   return Layer.provide(layerProtocol(tag, options), service)
 }
 
@@ -308,9 +333,21 @@ export const layerConfig = <
 > =>
   Layer.unwrapEffect(Effect.map(endpoint, (endpoint) => layer<E1, R1, E3, R3, R4, E4, R5, W>({ ...options, endpoint })))
 
+const heartbeatOf = <E4, R5>(
+  given: ClientService.Heartbeat<RpcConnection, Effect.Effect<unknown, E4, R5>> | DriverLayer.Heartbeat | undefined
+): ClientService.Heartbeat<RpcConnection, Effect.Effect<unknown, E4 | TransportError, R5>> | undefined => {
+  if (given === false) return undefined
+  return given !== undefined && "probe" in given ? given : heartbeat(given)
+}
+
 interface Service {
   readonly _: unique symbol
 }
+
+const limitsOf = (where: string, options: ProtocolOptions | undefined): Limits => ({
+  maxWaiting: Validate.integer(where, "maxWaiting", options?.maxWaiting ?? defaults.maxWaiting, 1),
+  maxWaitingBytes: Validate.integer(where, "maxWaitingBytes", options?.maxWaitingBytes ?? defaults.maxWaitingBytes, 1)
+})
 
 const boundOf = (where: string, options: ProtocolOptions | undefined): ClientService.UseOptions | undefined =>
   options?.maxWait === undefined ? undefined : { maxWait: Validate.duration(where, "maxWait", options.maxWait) }

@@ -47,6 +47,19 @@ export class CallInterrupted extends Data.TaggedError("CallInterrupted") {
   }
 }
 
+/**
+ * Too many calls wait to be sent already, or too many bytes of them, since the server reads less than is sent. This one was not
+ * sent. The `cause` of a `RpcClientError`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Overloaded extends Data.TaggedError("Overloaded") {
+  override get message(): string {
+    return "too many calls wait to be sent already"
+  }
+}
+
 const messages: Record<MalformedResponse["reason"], string> = {
   Undecodable: "the peer sent bytes that the serialization can't decode",
   Unexpected: "the peer sent a message that is no response",

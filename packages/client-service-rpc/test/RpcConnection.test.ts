@@ -7,6 +7,7 @@ import {
   Config,
   ConfigProvider,
   Context,
+  Deferred,
   Effect,
   Exit,
   Fiber,
@@ -740,6 +741,45 @@ describe("prepare", () => {
   )
 })
 
+describe("a server that does not read", () => {
+  for (const [name, options] of [
+    ["messages than maxWaiting", { maxWaiting: 2 }],
+    ["bytes than maxWaitingBytes", { maxWaitingBytes: 200 }]
+  ] as const) {
+    it.scoped(`has no more ${name} wait: other calls fail at once, and one that leaves makes room`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
+        const context = yield* RpcConnection.layer({ endpoint: server.endpoint, heartbeat: false, ...options }).pipe(
+          Layer.provide(RpcSerialization.layerNdjson),
+          Layer.build
+        )
+        const client = yield* Effect.provide(RpcClient.make(Rpcs), context)
+        const peer = yield* makePeer
+        const reads = yield* Deferred.make<void>()
+        const write: Transport.Transport["write"] = (chunk) =>
+          Effect.zipRight(Deferred.await(reads), peer.transport.write(chunk))
+        yield* server.accept({ ...peer.transport, write })
+        yield* settle
+        const call = (n: number) => Effect.zipLeft(Effect.fork(Effect.exit(client.Double({ n }))), settle)
+        yield* call(1)
+        yield* call(2)
+        const leaving = yield* call(3)
+        const overloaded = yield* causeOf(client.Double({ n: 4 }))
+        expect(overloaded).toBeInstanceOf(RpcConnectionError.Overloaded)
+        yield* Fiber.interrupt(leaving)
+        yield* call(5)
+        expect(yield* causeOf(client.Double({ n: 6 }))).toMatchObject({ _tag: "Overloaded" })
+        yield* Deferred.succeed(reads, undefined)
+        const sent: Array<unknown> = []
+        for (let i = 0; i < 3; i++) sent.push((yield* peer.request).payload)
+        expect(sent).toEqual([{ n: 1 }, { n: 2 }, { n: 5 }])
+        yield* call(7)
+        expect(yield* peer.request).toMatchObject({ payload: { n: 7 } })
+      })
+    )
+  }
+})
+
 describe("the heartbeat", () => {
   it.scoped("pings, and keeps a connection whose server answers", () =>
     Effect.gen(function* () {
@@ -803,6 +843,29 @@ describe("the Layer of the protocol and its service", () => {
       expect(yield* connection.closed).toBe(true)
     })
   )
+
+  for (const [heartbeat, interval, next] of [
+    [{ interval: "1 minute" }, "1 minute", { _tag: "Ping" }],
+    [RpcConnection.heartbeat({ interval: "2 minutes" }), "2 minutes", { _tag: "Ping" }],
+    [false, "1 hour", { _tag: "Request" }]
+  ] as const) {
+    it.scoped(`has ${heartbeat === false ? "no heartbeat" : `one each ${interval}`} if told so`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
+        const context = yield* RpcConnection.layer({ endpoint: server.endpoint, heartbeat }).pipe(
+          Layer.provide(RpcSerialization.layerNdjson),
+          Layer.build
+        )
+        const peer = yield* makePeer
+        yield* server.accept(peer.transport)
+        yield* settle
+        yield* TestClock.adjust(interval)
+        const client = yield* Effect.provide(RpcClient.make(Rpcs), context)
+        yield* Effect.fork(client.Double({ n: 1 }))
+        expect(yield* peer.next).toMatchObject(next)
+      })
+    )
+  }
 
   it.scoped("takes its endpoint from the configuration, and refuses there what makes no sense", () =>
     Effect.gen(function* () {

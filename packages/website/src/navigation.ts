@@ -45,7 +45,13 @@ export const navigation = (pages: ReadonlyArray<Page>): Navigation => {
       ...group("Try", at("playground.md")),
       ...group("Recipes by symptom", inDirectory(pages, "recipes").map(item)),
       ...group("Coming from", inDirectory(pages, "coming-from").map(item)),
-      ...group("Packages", inDirectory(pages, "packages").map(item)),
+      ...group(
+        "Packages",
+        inDirectory(pages, "packages").map((page) => {
+          const items = pages.filter(({ path }) => dirname(path) === page.path.replace(/\.md$/, "")).map(item)
+          return items.length === 0 ? item(page) : { ...item(page), items, collapsed: true }
+        })
+      ),
       ...group("Internals", inDirectory(pages, "internals").map(item)),
       ...group("Project", [...at("reference/index.md"), ...at("changelog.md")])
     ],

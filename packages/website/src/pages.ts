@@ -38,7 +38,20 @@ const guidePages = (): ReadonlyArray<Page> =>
   markdownFiles(join(core, "docs")).map((file) => page(file, `learn/${basename(file)}`))
 
 const packagePages = (): ReadonlyArray<Page> =>
-  published().map(({ directory, name }) => page(join(directory, "README.md"), `packages/${name}.md`))
+  published().flatMap(({ directory, name }) => [
+    page(join(directory, "README.md"), `packages/${name}.md`),
+    ...(directory === core ? [] : listedIn(directory).map((file) => page(file, `packages/${name}/${basename(file)}`)))
+  ])
+
+/** The chapters in the `docs` of a package, in the order of its README, which has to list them all. */
+const listedIn = (directory: string): ReadonlyArray<string> => {
+  const readme = readFileSync(join(directory, "README.md"), "utf8")
+  const listed = [...new Set([...readme.matchAll(/\]\((docs\/[\w-]+\.md)\)/g)].map(([, path = ""]) => path))]
+  const files = listed.map((path) => join(directory, path))
+  const missing = markdownFiles(join(directory, "docs")).filter((file) => !files.includes(file))
+  if (missing.length > 0) throw new Error(`not listed in the README of its package: ${missing.join(", ")}`)
+  return files
+}
 
 const otherPages = (): ReadonlyArray<Page> => [
   page(join(core, "RELIABILITY.md"), "internals/reliability.md"),

@@ -1,12 +1,22 @@
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as Gaps from "effect-client-service-driver/Gaps"
 import { escapeIdentifier } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
-import { Gap, Notification, type PgEvent } from "../PgEvent.js"
+import { Notification } from "../PgEvent.js"
 import { look } from "./sessionState.js"
+
+/** What a listener is told. */
+export type PgEvent = Notification | Gap
+
+/**
+ * Something may have been missed here, or, if `Started`, before. The server tells of all that is sent after it.
+ */
+export class Gap extends Data.TaggedClass("Gap")<{ readonly reason: "Started" | Gaps.Reason }> {}
 
 /** Somebody who listens to a channel, on one connection after the other. */
 export interface Listener {
@@ -113,7 +123,7 @@ class Subscriptions {
   }
 
   #notHeard(): PgError {
-    return new PgError({ reason: "NotHeard", address: this.#connection.address })
+    return new PgError({ reason: "NotHeard", endpoint: this.#connection.endpoint })
   }
 
   // When its turn comes, more may want to listen, or fewer: all of them take one step.
@@ -140,10 +150,8 @@ class Subscriptions {
 /** What has arrived for a listener. */
 class Inbox {
   readonly queue: Queue.Queue<PgEvent>
-  readonly #channel: string
 
-  constructor({ bufferSize, channel }: Listener) {
-    this.#channel = channel
+  constructor({ bufferSize }: Listener) {
     this.queue = Effect.runSync(Queue.bounded<PgEvent>(bufferSize))
   }
 
@@ -151,7 +159,7 @@ class Inbox {
     if (this.queue.unsafeOffer(notification)) return
     // Whoever has missed something reads everything anew, so what waits is of no more use, and the newest is.
     Effect.runSync(Queue.takeAll(this.queue))
-    this.queue.unsafeOffer(new Gap({ channel: this.#channel, reason: "Overflow" }))
+    this.queue.unsafeOffer(new Gap({ reason: "Overflow" }))
     this.queue.unsafeOffer(notification)
   }
 }

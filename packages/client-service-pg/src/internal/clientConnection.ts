@@ -24,6 +24,14 @@ import { forget, look, Observer, read, restore, type SessionState } from "./sess
 
 type Resume<A> = (exit: Exit.Exit<A, PgError>) => void
 
+interface Place {
+  readonly host: string
+  /** Where the server is. */
+  readonly address: string
+  /** The name of the endpoint. */
+  readonly endpoint: string
+}
+
 /**
  * A client of `pg` as a connection, which one caller after the other has for a turn. What a turn leaves behind is cleared
  * away before the next: a transaction is rolled back, and what a caller who has left still runs is cancelled.
@@ -35,6 +43,7 @@ export class ClientConnection implements PgConnection {
   readonly #client: Client
   readonly #config: ClientConfig
   readonly address: string
+  readonly endpoint: string
   readonly #signal: ConnectionSignal<PgError>
   readonly #turns = new Set<() => void>()
   readonly #isOwn: boolean
@@ -56,16 +65,22 @@ export class ClientConnection implements PgConnection {
   #loss: PgError | undefined
 
   /**
-   * `host` is that of the config, as the wire takes it. Of a connection that `isOwn`, the turns belong to one caller, who has
+   * The host is that of the config, as the wire takes it. Of a connection that `isOwn`, the turns belong to one caller, who has
    * begun a transaction.
    */
-  constructor(config: ClientConfig, host: string, address: string, signal: ConnectionSignal<PgError>, isOwn = false) {
+  constructor(
+    config: ClientConfig,
+    { address, endpoint, host }: Place,
+    signal: ConnectionSignal<PgError>,
+    isOwn = false
+  ) {
     // What gives the password takes the place of the one of the URL, or of none in it.
     const { password } = config
     const client = Object.assign(new Client(config), { host }, typeof password === "function" ? { password } : {})
     this.#client = client
     this.#config = config
     this.address = address
+    this.endpoint = endpoint
     this.#isOwn = isOwn
     this.#signal = signal
     client.on("error", (error) => this.#lost(error))
@@ -104,7 +119,12 @@ export class ClientConnection implements PgConnection {
   ): Effect.Effect<PgConnection, PgError, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.sync(() => {
-        const own = new ClientConnection(this.#config, this.#client.host, this.address, signal, true)
+        const own = new ClientConnection(
+          this.#config,
+          { address: this.address, endpoint: this.endpoint, host: this.#client.host },
+          signal,
+          true
+        )
         own.onReadOnly(() => this.#onReadOnly?.())
         this.#owned.add(own)
         return own
@@ -153,8 +173,7 @@ export class ClientConnection implements PgConnection {
           return await f(client)
         } finally {
           // It knows what it has changed.
-          if (this.#observer?.seen.hasChanged) this.#state = undefined
-          this.#observer?.reset()
+          this.#observed()
         }
       },
       () => {}
@@ -231,6 +250,7 @@ export class ClientConnection implements PgConnection {
 
   #end<A>(exit: Exit.Exit<A, PgError>, resume: Resume<A>): void {
     if (this.#loss !== undefined || (this.#isReady && !this.#hasOpenTransaction && !this.#hasLeftSomething)) {
+      this.#observed()
       resume(exit)
       this.#done()
       return
@@ -273,7 +293,13 @@ export class ClientConnection implements PgConnection {
 
   /** Whether a turn may have left something of it in the session. */
   get #hasLeftSomething(): boolean {
-    return this.#lent !== undefined || this.#observer?.seen.hasChanged === true
+    return this.#lent !== undefined || this.#observer?.seen.hasTaken === true
+  }
+
+  /** What a statement alone has changed is so for all. */
+  #observed(): void {
+    if (this.#observer?.seen.mayHaveChanged) this.#state = undefined
+    this.#observer?.reset()
   }
 
   // What somebody else than `pg` has made, such as a cursor, may wait for its user to go on.
@@ -296,12 +322,11 @@ export class ClientConnection implements PgConnection {
       if (this.#hasOpenTransaction) throw new Error("A transaction can't be rolled back")
       if (seen?.hasSpent) throw new Error("A turn has ended what others have of the session")
       if (lent === undefined) {
-        // What a statement alone has changed is so for all.
-        if (seen?.hasChanged) this.#state = undefined
         if (seen?.hasTaken) await look(this.#client, this.listening)
+        this.#observed()
       } else if (seen?.mayHaveChanged && this.#state !== undefined) await restore(this.#client, this.#state)
       this.#observer?.reset()
-      return isOpen ? new PgError({ reason: "OpenTransaction", address: this.address }) : undefined
+      return isOpen ? new PgError({ reason: "OpenTransaction", endpoint: this.endpoint }) : undefined
     } catch (error) {
       return this.#lost(error)
     }
@@ -340,7 +365,7 @@ export class ClientConnection implements PgConnection {
   }
 
   #failureOf(error: unknown): PgError {
-    const failure = this.#loss ?? pgFailure(error, this.address)
+    const failure = this.#loss ?? pgFailure(error, this.endpoint)
     if (failure.code === readOnly) this.#onReadOnly?.()
     // To a statement under way `pg` tells it as the answer, and only then that the connection is lost, without a reason.
     return failure.reason === "Terminated" ? this.#lost(failure) : failure
@@ -348,7 +373,7 @@ export class ClientConnection implements PgConnection {
 
   #lost(error: unknown): PgError {
     if (this.#loss !== undefined) return this.#loss
-    const loss = pgFailure(error, this.address)
+    const loss = pgFailure(error, this.endpoint)
     const isAskedAgain = loss.reason === "Authentication" && typeof this.#config.password === "function"
     this.#loss = isAskedAgain ? askedAgain(loss) : loss
     this.#signal.lost(this.#loss)
@@ -402,8 +427,8 @@ const within = (millis: number, settled: Promise<void> | undefined): Promise<voi
   })
 }
 
-const askedAgain = ({ address, cause, code, reason }: PgError): PgError =>
-  new PgError({ address, cause, code, reason, isAskedAgain: true })
+const askedAgain = ({ cause, code, detail, endpoint, reason }: PgError): PgError =>
+  new PgError({ reason, endpoint, code, detail, cause, isAskedAgain: true })
 
 const processOf = async (client: Client): Promise<number | undefined> => {
   const { rows } = await client.query<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid")

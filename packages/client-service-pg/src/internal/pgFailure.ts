@@ -6,16 +6,21 @@ import { PgError, type Reason } from "../PgError.js"
 export class PasswordFailure extends Error {}
 
 /** Makes a `PgError` of whatever `pg` failed with. */
-export const pgFailure = (cause: unknown, address: string): PgError => {
+export const pgFailure = (cause: unknown, endpoint: string): PgError => {
   if (cause instanceof PgError) return cause
-  if (cause instanceof PasswordFailure) return new PgError({ reason: "Credentials", address, cause: cause.cause })
-  if (cause instanceof DatabaseError) {
-    return new PgError({ reason: ofSqlState(cause.code ?? ""), address, code: cause.code, cause })
+  if (cause instanceof PasswordFailure) {
+    return new PgError({ reason: "Credentials", endpoint, detail: detailOf(cause.cause), cause: cause.cause })
   }
-  const { code } = fromNodeError(cause, address)
+  const detail = detailOf(cause)
+  if (cause instanceof DatabaseError) {
+    return new PgError({ reason: ofSqlState(cause.code ?? ""), endpoint, code: cause.code, detail, cause })
+  }
+  const { code } = fromNodeError(cause, endpoint)
   const reason = code === undefined ? ofMessage(cause instanceof Error ? cause.message : "") : reasonOf(code)
-  return new PgError({ reason, address, code, cause })
+  return new PgError({ reason, endpoint, code, detail, cause })
 }
+
+const detailOf = (cause: unknown): string | undefined => (cause instanceof Error ? cause.message : undefined)
 
 const ofSqlState = (state: string): Reason => {
   const reason = states.get(state)

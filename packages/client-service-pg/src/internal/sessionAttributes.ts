@@ -18,7 +18,7 @@ export const ensure = (wanted: SessionAttributes, connection: PgConnection): Eff
   return Effect.filterOrFail(
     connection.query<Server>(question),
     ({ rows: [server] }) => server !== undefined && isWanted[wanted](server),
-    () => new PgError({ reason: "SessionAttributes", address: connection.address, cause: new Error(`not ${wanted}`) })
+    () => new PgError({ reason: "SessionAttributes", endpoint: connection.endpoint, detail: `not ${wanted}` })
   )
 }
 

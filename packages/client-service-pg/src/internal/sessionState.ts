@@ -4,15 +4,14 @@ import { type Client, escapeIdentifier, escapeLiteral } from "pg"
 export interface Observed {
   /** Something that stays may have been changed, such as a setting, by a statement or in a function that it has called. */
   readonly mayHaveChanged: boolean
-  /** A statement has changed it, and not only what it has called. */
-  readonly hasChanged: boolean
-  /** What others listen to, or have prepared, may be gone. */
+  /** A statement may have ended what others listen to, or have prepared. */
   readonly hasTaken: boolean
-  /** All that others have of the session is gone. */
+  /** A statement has ended all that others have of the session. */
   readonly hasSpent: boolean
 }
 
-const nothing: Observed = { mayHaveChanged: false, hasChanged: false, hasTaken: false, hasSpent: false }
+const nothing: Observed = { mayHaveChanged: false, hasTaken: false, hasSpent: false }
+const perhaps: Observed = { ...nothing, mayHaveChanged: true }
 
 /** Looks at what is done to a session, as the server tells it. */
 export class Observer {
@@ -20,14 +19,11 @@ export class Observer {
 
   constructor({ connection }: Client) {
     connection.on("commandComplete", ({ text }: { readonly text: string }) => {
-      if (!leavesAlone.test(text)) {
-        this.#seen = {
-          mayHaveChanged: true,
-          hasChanged: true,
-          hasTaken: this.#seen.hasTaken || takes.test(text),
-          hasSpent: this.#seen.hasSpent || spending.has(text)
-        }
-      } else if (this.#seen === nothing && !changesNothing.test(text)) this.#seen = { ...nothing, mayHaveChanged: true }
+      if (this.#seen === nothing && !changesNothing.test(text)) this.#seen = perhaps
+      if (takes.test(text)) {
+        const hasSpent = this.#seen.hasSpent || spending.has(text)
+        this.#seen = { mayHaveChanged: true, hasTaken: true, hasSpent }
+      }
     })
   }
 
@@ -49,14 +45,10 @@ const takes = /^(UNLISTEN|DISCARD|DEALLOCATE)\b/
 // All else may: a SELECT or a trigger may call a function, such as `set_config`, and a DO block do anything.
 const changesNothing = /^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|NOTIFY|SHOW|LOCK TABLE)\b/
 
-// A statement as such, that is. What it calls may be anything.
-const leavesAlone =
-  /^(SELECT|INSERT|UPDATE|DELETE|MERGE|FETCH|COPY|BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|NOTIFY|SHOW|LOCK TABLE)\b/
-
 /** What a session has of its own: by kind, names and what they stand for. */
 export type SessionState = ReadonlyMap<Kind, ReadonlyMap<string, string>>
 
-type Kind = "user" | "channel" | "cursor" | "statement" | "named" | "view" | "table" | "sequence" | "setting"
+type Kind = "user" | "channel" | "lock" | "cursor" | "statement" | "named" | "view" | "table" | "sequence" | "setting"
 
 interface Row {
   readonly kind: Kind
@@ -126,6 +118,8 @@ const setting = (name: string, value: string) =>
 
 const remove = (kind: Kind, name: string): string => {
   if (kind === "setting") return `RESET ${name.split(".").map(escapeIdentifier).join(".")}`
+  // It may have been taken several times.
+  if (kind === "lock") return `DO $$ BEGIN WHILE pg_catalog.${name} LOOP END LOOP; END $$`
   if (kind === "channel") return `UNLISTEN ${escapeIdentifier(name)}`
   if (kind === "cursor") return `CLOSE ${escapeIdentifier(name)}`
   if (kind === "statement") return `DEALLOCATE ${escapeIdentifier(name)}`
@@ -133,7 +127,17 @@ const remove = (kind: Kind, name: string): string => {
 }
 
 // It may be by another's rights that the rest is there, so who the user is comes first.
-const kinds: ReadonlyArray<Kind> = ["user", "channel", "cursor", "statement", "view", "table", "sequence", "setting"]
+const kinds: ReadonlyArray<Kind> = [
+  "user",
+  "channel",
+  "lock",
+  "cursor",
+  "statement",
+  "view",
+  "table",
+  "sequence",
+  "setting"
+]
 
 // What `pg` has prepared is not among those to remove.
 const taken = `SELECT 'named' AS kind, name, '' AS value FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql
@@ -142,6 +146,12 @@ const taken = `SELECT 'named' AS kind, name, '' AS value FROM pg_catalog.pg_prep
 const everything = `${taken} UNION ALL
   SELECT 'user', 'role', current_setting('role')
   UNION ALL SELECT 'user', 'session_authorization', current_setting('session_authorization')
+  UNION ALL SELECT 'lock', format(
+      'pg_advisory_unlock%s(' || CASE objsubid WHEN 1 THEN '''%s''::bigint)' ELSE '''%s''::int, ''%s''::int)' END,
+      CASE mode WHEN 'ShareLock' THEN '_shared' ELSE '' END,
+      CASE objsubid WHEN 1 THEN classid::bigint << 32 | objid::bigint ELSE classid::bigint::bit(32)::int END,
+      objid::bigint::bit(32)::int), ''
+    FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
   UNION ALL SELECT 'cursor', name, '' FROM pg_catalog.pg_cursors WHERE is_holdable
   UNION ALL SELECT 'statement', name, '' FROM pg_catalog.pg_prepared_statements WHERE from_sql
   UNION ALL SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END, relname, ''

@@ -40,7 +40,7 @@ export const inTransaction = <A, E, R>(
         const value = yield* f(on(own))
         const { command } = yield* own.query("COMMIT")
         // That is what the server does to one that has failed, and answers OK.
-        if (command !== "COMMIT") return yield* new PgError({ reason: "RolledBack", address: own.address })
+        if (command !== "COMMIT") return yield* new PgError({ reason: "RolledBack", endpoint: own.endpoint })
         return value
       })
     // The server rolls back what is left when the connection closes.

@@ -10,7 +10,7 @@ export const endpointOf = ({ database, host, password, port, user }: Server, opt
 export const start = (
   server: Server,
   { connection, ...options }: Partial<PgService.Options> & { readonly connection?: PgEndpoint.Options } = {}
-): Effect.Effect<PgService.Pg, never, Scope.Scope> =>
+): Effect.Effect<PgService.Service, never, Scope.Scope> =>
   PgService.make({
     retryPolicy: RetryPolicy.fromFunction(() => 20),
     endpoint: endpointOf(server, connection),
@@ -20,7 +20,7 @@ export const start = (
 type State = ConnectionState.ConnectionState<PgConnection.PgConnection, PgError.ConnectFailure>
 
 /** Waits until a service is in a state, and gives that. */
-export const stateOf = <Tag extends State["_tag"]>({ service }: PgService.Pg, tag: Tag) =>
+export const stateOf = <Tag extends State["_tag"]>({ service }: PgService.Service, tag: Tag) =>
   service.state.changes.pipe(
     Stream.filter((state): state is Extract<State, { readonly _tag: Tag }> => state._tag === tag),
     Stream.runHead,
@@ -29,25 +29,38 @@ export const stateOf = <Tag extends State["_tag"]>({ service }: PgService.Pg, ta
   )
 
 /** The first error that a service waits after. */
-export const errorOf = (pg: PgService.Pg) =>
+export const errorOf = (pg: PgService.Service) =>
   Effect.map(stateOf(pg, "Waiting"), ({ cause }) => Option.getOrThrow(Cause.failureOption(cause)))
 
 /** The id of the process of the server that a service is connected to. */
-export const processOf = (pg: PgService.Pg) =>
+export const processOf = (pg: PgService.Service) =>
   Effect.map(pg.query<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid"), ({ rows }) => rows[0]?.pid)
 
+export interface Gap {
+  readonly _tag: "Gap"
+  readonly reason: "Started" | "Reconnected" | "Overflow"
+}
+
+export type Event = PgEvent.Notification | Gap
+
+/** Has a stream tell of all of its gaps, and of its beginning. */
+export const gaps = {
+  subscribed: (): Gap => ({ _tag: "Gap", reason: "Started" }),
+  gap: (reason: "Reconnected" | "Overflow"): Gap => ({ _tag: "Gap", reason })
+}
+
 export interface Heard {
-  readonly events: ReadonlyArray<PgEvent.PgEvent>
+  readonly events: ReadonlyArray<Event>
   /** Waits for an event that was not waited for yet. */
-  readonly until: (isIt: (event: PgEvent.PgEvent) => boolean) => Effect.Effect<void>
+  readonly until: (isIt: (event: Event) => boolean) => Effect.Effect<void>
 }
 
 /** Writes down what is heard on a channel, from when the server has acknowledged that it tells. */
-export const hear = (pg: PgService.Pg, channel: string): Effect.Effect<Heard, never, Scope.Scope> =>
+export const hear = (pg: PgService.Service, channel: string): Effect.Effect<Heard, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const events: Array<PgEvent.PgEvent> = []
+    const events: Array<Event> = []
     const waiting = new Set<() => void>()
-    yield* pg.listen(channel, { gapAtStart: true }).pipe(
+    yield* pg.listen(channel, gaps).pipe(
       Stream.runForEach((event) =>
         Effect.sync(() => {
           events.push(event)
@@ -75,20 +88,20 @@ export const hear = (pg: PgService.Pg, channel: string): Effect.Effect<Heard, ne
   })
 
 export const isGap =
-  (reason: PgEvent.Gap["reason"]) =>
-  (event: PgEvent.PgEvent): boolean =>
+  (reason: Gap["reason"]) =>
+  (event: Event): boolean =>
     event._tag === "Gap" && event.reason === reason
 
 export const isPayload =
   (payload: string) =>
-  (event: PgEvent.PgEvent): boolean =>
+  (event: Event): boolean =>
     event._tag === "Notification" && event.payload === payload
 
 /**
  * Of numbers that were sent in order, those that were neither heard nor may have been missed at a gap that was told; and
  * those that were heard twice.
  */
-export const unaccounted = (sent: ReadonlyArray<number>, events: ReadonlyArray<PgEvent.PgEvent>) => {
+export const unaccounted = (sent: ReadonlyArray<number>, events: ReadonlyArray<Event>) => {
   const heard = new Set<number>()
   const twice: Array<number> = []
   const untold: Array<number> = []

@@ -3,6 +3,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import type * as Gaps from "effect-client-service-driver/Gaps"
 import type { RedisConnection } from "../RedisConnection.js"
 import type { ConnectFailure, RedisError } from "../RedisError.js"
 import { MessageBuffer } from "./messageBuffer.js"
@@ -14,7 +15,7 @@ export interface Settings<A, Subscribed, Gap> {
   readonly element: (name: string, channel: Buffer, message: Buffer) => A
   readonly capacity: number
   readonly subscribed: (() => Subscribed) | undefined
-  readonly gap: (() => Gap) | undefined
+  readonly gap: ((reason: Gaps.Reason) => Gap) | undefined
 }
 
 /** What is published to some channels or patterns, across connections. */
@@ -25,7 +26,7 @@ export const messages = <A, Subscribed, Gap>(
   Stream.unwrapScoped(
     Effect.gen(function* () {
       type Failure = RedisError | ClientService.ServiceStopped | ClientService.RetriesExhausted<ConnectFailure>
-      const buffer = new MessageBuffer<A | Subscribed | Gap, Failure>(settings.capacity, settings.gap)
+      const buffer = new MessageBuffer<A | Subscribed | Gap, Failure>(settings.capacity, gapBy(settings, "Overflow"))
       let isFirst = true
       const deliver = (elements: ReadonlyArray<A | Subscribed | Gap>): void => {
         isFirst = false
@@ -34,7 +35,7 @@ export const messages = <A, Subscribed, Gap>(
       const onConnection = (connection: RedisConnection) =>
         Stream.unwrapScoped(
           Effect.suspend(() => {
-            const mark = isFirst ? settings.subscribed : settings.gap
+            const mark = isFirst ? settings.subscribed : gapBy(settings, "Reconnected")
             const subscribed = subscribe<A, Subscribed | Gap>(connection, settings, mark, deliver)
             return Effect.as(subscribed, Stream.never)
           })
@@ -47,6 +48,9 @@ export const messages = <A, Subscribed, Gap>(
       return Stream.repeatEffectChunkOption(Effect.mapError(buffer.take, Option.some))
     })
   )
+
+const gapBy = <Gap>({ gap }: { readonly gap: ((reason: Gaps.Reason) => Gap) | undefined }, reason: Gaps.Reason) =>
+  gap === undefined ? undefined : () => gap(reason)
 
 // What comes before all of the names are confirmed waits for the mark of that, which is to come first.
 const subscribe = <A, Mark>(

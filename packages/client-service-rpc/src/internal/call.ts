@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { TransportError } from "effect-client-service/Transport"
-import { CallInterrupted } from "../RpcConnectionError.js"
+import { CallInterrupted, Overloaded } from "../RpcConnectionError.js"
 import type { Delivery, Recipient } from "./deliveries.js"
 import type { Outgoing } from "./outbox.js"
 
@@ -16,10 +16,13 @@ export class NotEncodable {
 }
 
 /** What a call that is run is rejected with. */
-export type CallError = TransportError | CallInterrupted | NotEncodable
+export type CallError = TransportError | CallInterrupted | Overloaded | NotEncodable
 
 export const callErrorOf = (error: unknown): CallError =>
-  error instanceof TransportError || error instanceof CallInterrupted || error instanceof NotEncodable
+  error instanceof TransportError ||
+  error instanceof CallInterrupted ||
+  error instanceof Overloaded ||
+  error instanceof NotEncodable
     ? error
     : new NotEncodable(error)
 

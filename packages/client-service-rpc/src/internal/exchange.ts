@@ -11,7 +11,7 @@ import { type Transport, TransportError } from "effect-client-service/Transport"
 import { CallInterrupted, MalformedResponse, type RpcConnectionError } from "../RpcConnectionError.js"
 import type { Call } from "./call.js"
 import { deliver, type Fork, type Parcel } from "./deliveries.js"
-import { Outbox, type Outgoing } from "./outbox.js"
+import { type Limits, Outbox, type Outgoing } from "./outbox.js"
 
 const ping: RpcMessage.Ping = { _tag: "Ping" }
 
@@ -113,6 +113,11 @@ export class Exchange {
   /** Takes a message back, and tells whether it had not been sent yet. */
   recall(message: Outgoing): boolean {
     return this.#outbox.recall(message)
+  }
+
+  /** Whether no call more may wait to be sent. */
+  isFull(limits: Limits): boolean {
+    return this.#outbox.isFull(limits)
   }
 
   // A transport that is closed tells no more than that the connection is lost.

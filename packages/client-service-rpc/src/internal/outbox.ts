@@ -6,6 +6,12 @@ export interface Outgoing {
   readonly encoded: Uint8Array | string
 }
 
+/** How much may wait to be sent, beyond which a call fails. */
+export interface Limits {
+  readonly maxWaiting: number
+  readonly maxWaitingBytes: number
+}
+
 /**
  * What is to be sent, in order.
  *
@@ -16,6 +22,8 @@ export class Outbox {
   readonly #transport: Transport
   readonly #isFramed: boolean
   readonly #posted = new Set<Outgoing>()
+  /** Of a text, how many characters. */
+  #bytes = 0
   #wake = () => {}
 
   constructor(transport: Transport, isFramed: boolean) {
@@ -26,12 +34,20 @@ export class Outbox {
   /** Has a message sent. It does not wait for that. */
   post(message: Outgoing): void {
     this.#posted.add(message)
+    this.#bytes += message.encoded.length
     this.#wake()
   }
 
   /** Takes a message back, and tells whether it had not been sent yet. */
   recall(message: Outgoing): boolean {
-    return this.#posted.delete(message)
+    const isPosted = this.#posted.delete(message)
+    if (isPosted) this.#bytes -= message.encoded.length
+    return isPosted
+  }
+
+  /** Whether no call more may wait: the transport takes less than is sent. */
+  isFull({ maxWaiting, maxWaitingBytes }: Limits): boolean {
+    return this.#posted.size >= maxWaiting || this.#bytes >= maxWaitingBytes
   }
 
   /** Sends what is posted, until that fails. */
@@ -50,6 +66,7 @@ export class Outbox {
   readonly #sent: Effect.Effect<void, TransportError> = Effect.suspend(() => {
     const chunks = [...this.#posted].map(({ encoded }) => encoded)
     this.#posted.clear()
+    this.#bytes = 0
     return Effect.forEach(this.#isFramed ? joined(chunks) : chunks, (chunk) => this.#transport.write(chunk), {
       discard: true
     })

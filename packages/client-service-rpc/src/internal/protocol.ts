@@ -4,16 +4,20 @@ import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { Overloaded } from "../RpcConnectionError.js"
 import { Call, type CallError, NotEncodable, type Respond } from "./call.js"
 import type { Exchange } from "./exchange.js"
+import type { Limits } from "./outbox.js"
 
 /** Runs a call on a connection, once, and fails if that connection is lost. */
 export type Use = (run: (connection: Exchange) => Promise<void>) => Effect.Effect<void, CallError | Error>
 
+export const defaults: Limits = { maxWaiting: 100_000, maxWaitingBytes: 64 * 1024 * 1024 }
+
 /**
  * The protocol of `RpcClient` on whatever connections `use` gives, for any number of clients.
  */
-export const protocolOver = (use: Use): RpcClient.Protocol["Type"] => {
+export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Protocol["Type"] => {
   const clients = new Set<Respond>()
   const calls = new Map<string, Call>()
   const respond: Respond = (response) => Effect.forEach(clients, (client) => client(response), { discard: true })
@@ -36,6 +40,7 @@ export const protocolOver = (use: Use): RpcClient.Protocol["Type"] => {
     Effect.uninterruptibleMask((restore) => {
       let call: Call | undefined
       const answered = use((connection) => {
+        if (connection.isFull(limits)) return Promise.reject(new Overloaded())
         call = new Call(connection, request, respond)
         calls.set(request.id, call)
         return call.run()
