@@ -111,6 +111,11 @@ export interface TlsSettings<out E = never, out R = never> {
   readonly key?: Pem | Effect.Effect<Pem, E, R> | undefined
   /** The passphrase of `key`. Default: none. */
   readonly passphrase?: string | Effect.Effect<string, E, R> | undefined
+  /**
+   * Gives `ca`, `cert`, `key` and `passphrase` together, in the place of those options, at every attempt: such as `read` of
+   * `TlsFiles`, or an authority that issues a certificate with its key. Default: none.
+   */
+  readonly credentials?: Effect.Effect<TlsCredentials, E, R> | undefined
   /** The name to ask the server for and to check its certificate against. Default: the host, unless it is an address. */
   readonly servername?: string | undefined
   /** The lowest version of TLS to accept. Default: that of Node.js, TLS 1.2. */
@@ -149,6 +154,23 @@ export interface TlsOptions<out E = never, out R = never> extends TcpOptions, Tl
 export interface TlsTransport extends Transport.Transport {
   /** The application protocol that the server has chosen of those that were offered, if any. */
   readonly alpnProtocol: string | undefined
+}
+
+/**
+ * What a client trusts, and who it is.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface TlsCredentials {
+  /** The certificates to trust, in PEM. */
+  readonly ca?: Pem | ReadonlyArray<Pem> | undefined
+  /** The certificate of this client, in PEM, with its chain. */
+  readonly cert?: Pem | undefined
+  /** The private key of this client, in PEM. */
+  readonly key?: Pem | undefined
+  /** The passphrase of `key`. */
+  readonly passphrase?: string | undefined
 }
 
 /**

@@ -27,3 +27,13 @@ export * as NodeEndpoint from "./NodeEndpoint.js"
  * @since 0.1.0
  */
 export * as NodeWakeups from "./NodeWakeups.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TlsFiles from "./TlsFiles.js"
+
+/**
+ * @since 0.1.0
+ */
+export * as TlsFilesError from "./TlsFilesError.js"

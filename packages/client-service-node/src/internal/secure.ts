@@ -8,6 +8,7 @@ import { watchEnd } from "./cutOff.js"
 import { asEffect, type Fresh, isFresh } from "./fresh.js"
 import { refuseItself } from "./openSocket.js"
 import type { Kind } from "./overIp.js"
+import { problemOfCertificates } from "./pem.js"
 
 type Pem = string | Uint8Array
 
@@ -17,6 +18,7 @@ export interface Options<out E = never, out R = never> {
   readonly cert?: Fresh<Pem, E, R> | undefined
   readonly key?: Fresh<Pem, E, R> | undefined
   readonly passphrase?: Fresh<string, E, R> | undefined
+  readonly credentials?: Effect.Effect<Partial<Material>, E, R> | undefined
   readonly servername?: string | undefined
   readonly minVersion?: Tls.SecureVersion | undefined
   readonly ciphers?: string | undefined
@@ -30,7 +32,7 @@ export const secureOptions = <E, R>(
   settings: Options<E, R>,
   address: string
 ): Effect.Effect<Tls.ConnectionOptions, ConnectError | E, R> => {
-  const { ca, cert, checkServerIdentity, key, passphrase, servername } = settings
+  const { ca, cert, checkServerIdentity, credentials, key, passphrase, servername } = settings
   const options: Tls.ConnectionOptions = { rejectUnauthorized: settings.rejectUnauthorized ?? true }
   if (servername !== undefined) options.servername = serverName(where, servername)
   if (checkServerIdentity !== undefined)
@@ -40,7 +42,7 @@ export const secureOptions = <E, R>(
     secureContext: secureContext(settings, material)
   })
   // Made once if it can be, so that what is not a certificate or a key is refused before the first attempt.
-  if (!isFresh(ca) && !isFresh(cert) && !isFresh(key) && !isFresh(passphrase)) {
+  if (credentials === undefined && !isFresh(ca) && !isFresh(cert) && !isFresh(key) && !isFresh(passphrase)) {
     try {
       return Effect.succeed(contextOf({ ca, cert, key, passphrase }))
     } catch (error) {
@@ -54,9 +56,16 @@ export const secureOptions = <E, R>(
     key: asEffect(key),
     passphrase: asEffect(passphrase)
   })
-  return Effect.flatMap(fresh, (material) =>
+  const together: Effect.Effect<Partial<Material>, E, R> = credentials ?? Effect.succeed({})
+  return Effect.flatMap(Effect.zip(fresh, together), ([each, all]) =>
     Effect.try({
-      try: () => contextOf(material),
+      try: () =>
+        contextOf({
+          ca: all.ca ?? each.ca,
+          cert: all.cert ?? each.cert,
+          key: all.key ?? each.key,
+          passphrase: all.passphrase ?? each.passphrase
+        }),
       // The error of Node.js leads to nothing secret, but what it was made of is not its business.
       catch: (error) =>
         new ConnectError({
@@ -99,8 +108,10 @@ const secureContext = (
   { ciphers, minVersion }: Options<unknown, unknown>,
   { ca, cert, key, passphrase }: Material
 ): Tls.SecureContext => {
+  // Node.js is silent about both: it would trust nobody, and show no certificate.
+  if ((cert === undefined) !== (key === undefined)) throw new Error("of cert and key, one is missing")
   const options: Tls.SecureContextOptions = {}
-  if (ca !== undefined) options.ca = (isSingle(ca) ? [ca] : ca).map(pem)
+  if (ca !== undefined) options.ca = (isSingle(ca) ? [ca] : ca).map(authorities)
   if (cert !== undefined) options.cert = pem(cert)
   if (key !== undefined) options.key = pem(key)
   if (passphrase !== undefined) options.passphrase = passphrase
@@ -124,6 +135,12 @@ const checked =
   }
 
 const isSingle = (ca: Pem | ReadonlyArray<Pem>): ca is Pem => typeof ca === "string" || ca instanceof Uint8Array
+
+const authorities = (ca: Pem): string | Buffer => {
+  const problem = problemOfCertificates(pem(ca).toString())
+  if (problem !== undefined) throw new Error(`of ca, ${problem}`)
+  return pem(ca)
+}
 
 const pem = (value: Pem): string | Buffer => (typeof value === "string" ? value : Buffer.from(value))
 
