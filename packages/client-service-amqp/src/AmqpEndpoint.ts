@@ -68,8 +68,12 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * three quarters of its time have passed, and the server is told the new one. Default `guest`.
    */
   readonly password?: Credential.Secret | Effect.Effect<Credential.Secret | ExpiringPassword, unknown, R> | undefined
-  /** Speaks TLS, with options of `node:tls`, or without any. Default: as the URL says, or not. */
-  readonly tls?: boolean | ConnectionOptions | undefined
+  /**
+   * Speaks TLS, with options of `node:tls`, or without any. An Effect that gives them, such as `read` of the `TlsFiles` of
+   * `effect-client-service-node`, runs at every attempt; if it fails, the attempt fails as for a password that can't be had.
+   * Default: as the URL says, or not.
+   */
+  readonly tls?: boolean | Credential.Fresh<ConnectionOptions, R> | undefined
   /**
    * How long either side may be silent before it sends a sign of life, in whole seconds; or `false` for none. The
    * connection is lost when the server is silent for two to three times as long. The server may ask for less. Default 10
@@ -130,13 +134,18 @@ export interface ExpiringPassword {
  * @throws InvalidOption
  */
 export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<AmqpConnection, AmqpError, R> => {
-  const { password, settings } = settingsOf(options)
+  const { password, settings, tls } = settingsOf(options)
   return Endpoint.make({
     name: settings.name,
     server: { address: settings.host, port: settings.port, transport: "tcp" },
     connect: (signal: Endpoint.ConnectionSignal<AmqpError>) =>
       Effect.flatMap(Effect.context<R>(), (context) =>
-        connect(settings, Effect.provide(secretOf(password, settings.name), context), signal)
+        connect(
+          settings,
+          Effect.provide(secretOf(password, settings.name), context),
+          Effect.provide(tlsOptionsOf(tls, settings.name), context),
+          signal
+        )
       )
   })
 }
@@ -159,11 +168,26 @@ const secretOf = <R>(password: Options<R>["password"], endpoint: string): Effect
   )
 }
 
+const tlsOptionsOf = <R>(
+  tls: Exclude<Options<R>["tls"], undefined>,
+  endpoint: string
+): Effect.Effect<ConnectionOptions, AmqpError, R> =>
+  typeof tls === "boolean"
+    ? Effect.succeed({})
+    : Credential.obtain(tls, (cause) => {
+        const detail = cause instanceof Error ? cause.message : undefined
+        return new AmqpError({ reason: "Credentials", endpoint, detail, cause })
+      })
+
 const lasting = (value: string): Secret => ({ value, expiresIn: Duration.infinity })
 
 const settingsOf = <R>(
   options: Options<R>
-): { readonly password: Options<R>["password"]; readonly settings: Settings } => {
+): {
+  readonly password: Options<R>["password"]
+  readonly tls: Exclude<Options<R>["tls"], undefined>
+  readonly settings: Settings
+} => {
   const url = options.url === undefined ? undefined : parsed(options.url)
   const query = url?.query
   const tls = options.tls ?? url?.isTls ?? false
@@ -178,15 +202,16 @@ const settingsOf = <R>(
   if (frameMax !== 0 || options.frameMax !== undefined) Validate.integer(where, "frameMax", frameMax, 4096, 2 ** 31 - 1)
   return {
     password: options.password ?? url?.password,
+    tls,
     settings: {
       name: Validate.text(where, "name", name),
       host,
       port,
-      tls: tls === false ? undefined : { ...tlsOf(query), ...(tls === true ? {} : tls) },
+      tls: tls === false ? undefined : tlsOf(query),
       tlsFiles: query?.tlsFiles ?? {},
       username: options.username ?? url?.username ?? "guest",
       mechanism: mechanismOf(options.mechanism ?? query?.mechanism ?? "PLAIN"),
-      isAskedAgain: Effect.isEffect(options.password),
+      isAskedAgain: Effect.isEffect(options.password) || Effect.isEffect(options.tls),
       vhost,
       heartbeat: heartbeatOf(options.heartbeat ?? heartbeatOfQuery(query) ?? "10 seconds"),
       frameMax,

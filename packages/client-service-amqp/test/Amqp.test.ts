@@ -420,6 +420,32 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
+    // Kind 13: What the socket can do can not be asked for.
+    it.scoped(
+      "has the options of TLS made at every attempt, so that a certificate that is renewed needs no restart",
+      () =>
+        Effect.gen(function* () {
+          const { password, tls, user } = yield* Server
+          const options: Array<Effect.Effect<object, Error>> = [
+            Effect.fail(new Error("ca.crt: it is missing")),
+            Effect.succeed({}),
+            Effect.succeed({ ca: tls.ca })
+          ]
+          const amqp = yield* connect({
+            url: `amqp://${user}:${encodeURIComponent(password)}@127.0.0.1:${tls.port}`,
+            tls: Effect.suspend(() => options.shift() ?? Effect.die("asked too often"))
+          })
+          const missing = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
+          expect(missing).toMatchObject({ _tag: "AmqpError", reason: "Credentials" })
+          expect(missing.message).toContain("ca.crt: it is missing")
+          expect(yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))).toMatchObject({
+            reason: "Unreachable",
+            code: "SELF_SIGNED_CERT_IN_CHAIN"
+          })
+          yield* amqp.service.whenConnected()
+        })
+    )
+
     it.scoped("keeps the rules of an endpoint", () =>
       Effect.gen(function* () {
         const { url } = yield* Server

@@ -24,6 +24,33 @@ export type Credential<R = never> = Secret | Effect.Effect<Secret, unknown, R>
 export type Secret = string | Redacted.Redacted<string>
 
 /**
+ * What is given; or an Effect that gives it, which runs at every attempt to connect, such as options of TLS whose certificate
+ * is renewed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fresh<A, R = never> = A | Effect.Effect<A, unknown, R>
+
+/**
+ * Gives what is given, or what the Effect gives now. A driver makes an error of its own of what that fails with, as of a
+ * credential.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const obtain = <A, E, R>(given: Fresh<A, R>, onFailure: (cause: unknown) => E): Effect.Effect<A, E, R> =>
+  isFresh(given) ? Effect.mapError(Effect.catchAllDefect(given, Effect.fail), onFailure) : Effect.succeed(given)
+
+/**
+ * Tells whether something is had at every attempt.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isFresh = <A, R>(given: Fresh<A, R>): given is Effect.Effect<A, unknown, R> => Effect.isEffect(given)
+
+/**
  * Gives the text of a credential. What an Effect fails with is the source's and not the server's, so a driver makes an error
  * of its own of it, after which the next attempt asks again. It is the cause of that error even if it is a defect.
  *

@@ -9,6 +9,24 @@ class Refused {
 const reveal = (credential: Credential.Credential) =>
   Effect.merge(Credential.reveal(credential, (cause) => new Refused(cause)))
 
+describe("what may be had at every attempt", () => {
+  const obtain = <A>(given: Credential.Fresh<A>) =>
+    Effect.merge(Credential.obtain(given, (cause) => new Refused(cause)))
+
+  it.effect("is what is given, or what an Effect gives each time", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const fresh = Effect.sync(() => ({ asked: ++asked }))
+      expect([yield* obtain({ asked: 7 }), yield* obtain(fresh), yield* obtain(fresh)]).toEqual(
+        [7, 1, 2].map((asked) => ({ asked }))
+      )
+      expect([Credential.isFresh({}), Credential.isFresh(fresh)]).toEqual([false, true])
+      expect(yield* obtain(Effect.fail("none"))).toEqual(new Refused("none"))
+      expect(yield* obtain(Effect.die("none"))).toEqual(new Refused("none"))
+    })
+  )
+})
+
 describe("a credential", () => {
   it.effect.each<[string, Credential.Credential]>([
     ["a text", "secret"],

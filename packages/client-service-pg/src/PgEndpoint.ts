@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { ConnectionOptions } from "node:tls"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
@@ -19,7 +20,7 @@ import { PasswordFailure } from "./internal/pgFailure.js"
 import * as internal from "./internal/sessionAttributes.js"
 import { ofEachHost, ofUrl } from "./internal/url.js"
 import type { PgConnection } from "./PgConnection.js"
-import type { PgError } from "./PgError.js"
+import { PgError } from "./PgError.js"
 
 /**
  * The options of a `pg.Client`, and a few more. What is not given is taken from `PGHOST`, `PGUSER` and so on, as `pg`
@@ -49,12 +50,18 @@ export interface ServerOptions extends Omit<ClientConfig, "connectionString" | "
  * @since 0.1.0
  * @category options
  */
-export interface Options<R = never> extends Omit<ServerOptions, "password"> {
+export interface Options<R = never> extends Omit<ServerOptions, "password" | "ssl"> {
   /**
    * The password. An Effect that gives it runs at every attempt; if it fails, the attempt fails by a `PgError` of reason
    * `Credentials`, and the next one asks again.
    */
   readonly password?: Credential.Credential<R> | undefined
+  /**
+   * TLS, with the options of `node:tls` if any. An Effect that gives them, such as `read` of the `TlsFiles` of
+   * `effect-client-service-node`, runs for each connection; if it fails, the attempt fails as for a password that can't be had.
+   * Default: as the URL says, or `PGSSLMODE`.
+   */
+  readonly ssl?: boolean | Credential.Fresh<ConnectionOptions, R> | undefined
   /**
    * How long closing waits until the server has closed as well, before the socket is destroyed. Keep it below the
    * `closeTimeout` of the service. Default 1 second.
@@ -161,11 +168,12 @@ const makeFor = <R>(
     server: isPath ? { address, transport: "unix" } : { address: host, port, transport: "tcp" },
     connect: (signal: Endpoint.ConnectionSignal<PgError>) =>
       Effect.gen(function* () {
+        const asked = yield* askingFor(options.password)
+        const now = yield* obtaining(options.ssl, { ...config, ...asked }, name)
+        const configs = { now, isAskedAgain: asked.password !== undefined || Effect.isEffect(options.ssl) }
+        const first = yield* now
         const connection = yield* Effect.acquireRelease(
-          Effect.map(
-            askingFor(options.password),
-            (asked) => new ClientConnection({ ...config, ...asked }, { address, endpoint: name, host }, signal)
-          ),
+          Effect.sync(() => new ClientConnection(first, configs, { address, endpoint: name, host }, signal)),
           (connection) => connection.close(linger)
         )
         const connected = yield* connection.connect
@@ -200,10 +208,14 @@ const attributesOf = <R>(where: string, { targetSessionAttrs, url }: Options<R>)
 
 const configOf = <R>(
   where: string,
-  { linger: _linger, name: _name, password, targetSessionAttrs: _attributes, url, ...config }: Options<R>
+  { linger: _linger, name: _name, password, ssl, targetSessionAttrs: _attributes, url, ...config }: Options<R>
 ): ClientConfig => {
   const isKnown = password !== undefined && !Credential.isAskedAgain(password)
-  const given = { ...config, ...(isKnown ? { password: Credential.textOf(password) } : {}) }
+  const given = {
+    ...config,
+    ...(isKnown ? { password: Credential.textOf(password) } : {}),
+    ...(ssl === undefined ? {} : { ssl: typeof ssl === "boolean" || !Credential.isFresh(ssl) ? ssl : true })
+  }
   return url === undefined ? given : { ...given, ...ofUrl(where, Credential.textOf(url), given).config }
 }
 
@@ -217,6 +229,22 @@ const askingFor = <R>(
         password: () =>
           run(Credential.reveal(password, (cause) => new PasswordFailure("there is no password to be had", { cause })))
       }))
+
+// A connection has others beside it, which are made later.
+const obtaining = <R>(
+  ssl: Options<R>["ssl"],
+  config: ClientConfig,
+  endpoint: string
+): Effect.Effect<Effect.Effect<ClientConfig, PgError>, never, R> =>
+  ssl === undefined || typeof ssl === "boolean" || !Credential.isFresh(ssl)
+    ? Effect.succeed(Effect.succeed(config))
+    : Effect.map(Effect.context<R>(), (context) =>
+        Credential.obtain(ssl, (cause) => new PgError({ reason: "Credentials", endpoint, cause })).pipe(
+          // `pg` changes what it is given.
+          Effect.map((options) => ({ ...config, ssl: { ...options } })),
+          Effect.provide(context)
+        )
+      )
 
 // Made once as well, so that what makes no sense is refused before the first attempt.
 const clientOf = (where: string, config: ClientConfig): Client => {

@@ -17,6 +17,7 @@ import {
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { PgError, PgService } from "effect-client-service-pg"
 import { turns } from "test-servers/turns"
+import { makeAuthority } from "../../client-service-node/test/support/certificates.js"
 import {
   endpointOf,
   errorOf,
@@ -293,6 +294,57 @@ describeWithServer("PgService", (test) => {
         expect(yield* errorOf(nowhere)).toMatchObject({ reason: "NoDatabase", code: "3D000" })
         const plain = yield* start(server, { connection: { ssl: true } })
         expect(yield* errorOf(plain)).toMatchObject({ reason: "Tls" })
+      }))
+
+    // Kind 13: What the socket can do can not be asked for.
+    test("has the options of TLS made for each connection, so that a certificate that is renewed needs no restart", (server) =>
+      Effect.gen(function* () {
+        const authority = yield* makeAuthority()
+        const admin = yield* start(server)
+        const write = (file: string, text: string) =>
+          admin.query(
+            `COPY (SELECT unnest(string_to_array('${text.trim()}', E'\\n'))) TO PROGRAM 'umask 077; cat > ${file}'`
+          )
+        const { cert, key } = yield* authority.issue("127.0.0.1")
+        yield* write("server.crt", cert)
+        yield* write("server.key", key)
+        yield* admin.query("ALTER SYSTEM SET ssl = on")
+        yield* admin.query("SELECT pg_reload_conf()")
+        yield* Effect.addFinalizer(() =>
+          Effect.orDie(Effect.zipRight(admin.query("ALTER SYSTEM RESET ssl"), admin.query("SELECT pg_reload_conf()")))
+        )
+        yield* Effect.repeat(admin.query<{ readonly ssl: string }>("SHOW ssl"), {
+          until: ({ rows }) => rows[0]?.ssl === "on"
+        })
+        let made = 0
+        const options: Array<Effect.Effect<object, Error>> = [
+          Effect.fail(new Error("ca.crt: it is missing")),
+          Effect.succeed({ ca: (yield* makeAuthority()).ca })
+        ]
+        // One object for all, which `pg` would change.
+        const renewed = Object.freeze({ ca: authority.ca, cert, key })
+        const ssl = Effect.suspend(() => {
+          made += 1
+          return options.shift() ?? Effect.succeed(renewed)
+        })
+        const pg = yield* start(server, { connection: { ssl } })
+        const missing = yield* errorOf(pg)
+        expect(missing).toMatchObject({ _tag: "PgError", reason: "Credentials" })
+        expect(missing).toHaveProperty("message", expect.stringContaining("ca.crt: it is missing"))
+        expect(yield* Effect.flip(pg.service.whenConnected({ failAfterFailures: 1 }))).toMatchObject({ reason: "Tls" })
+        const isSecure = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        expect((yield* pg.query(isSecure)).rows).toEqual([{ ssl: true }])
+        expect(made).toBe(3)
+        // A transaction has a connection of its own.
+        expect((yield* pg.transaction(({ query }) => query(isSecure))).rows).toEqual([{ ssl: true }])
+        expect(made).toBe(4)
+        const left = yield* Effect.fork(pg.query("SELECT pg_sleep(600)"))
+        yield* Effect.repeat(admin.query("SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"), {
+          until: ({ rowCount }) => rowCount === 1
+        })
+        yield* Fiber.interrupt(left)
+        yield* pg.query("SELECT 1")
+        expect(made).toBe(5)
       }))
 
     test("is closed when the service stops, at both ends", (server) =>

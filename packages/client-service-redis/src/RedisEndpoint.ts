@@ -11,7 +11,7 @@ import * as Address from "effect-client-service-driver/Address"
 import * as Credential from "effect-client-service-driver/Credential"
 import * as ServerUrl from "effect-client-service-driver/ServerUrl"
 import * as Validate from "effect-client-service-driver/Validate"
-import { connect, type Settings } from "./internal/connection.js"
+import { connect, type Login, type Settings } from "./internal/connection.js"
 import { connectToMaster } from "./internal/sentinels.js"
 import type { RedisConnection } from "./RedisConnection.js"
 import { RedisError } from "./RedisError.js"
@@ -54,8 +54,12 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * reason `Credentials`, and the next one asks again.
    */
   readonly password?: Credential.Credential<R> | undefined
-  /** TLS, with the options of `node:tls` if any. Default: as the URL says, or false. */
-  readonly tls?: boolean | ConnectionOptions | undefined
+  /**
+   * TLS, with the options of `node:tls` if any. An Effect that gives them, such as `read` of the `TlsFiles` of
+   * `effect-client-service-node`, runs for each connection; if it fails, the attempt fails as for a password that can't be had.
+   * Default: as the URL says, or false.
+   */
+  readonly tls?: boolean | Credential.Fresh<ConnectionOptions, R> | undefined
   /** How long closing waits for the answers to what was sent. Default 1 second. */
   readonly linger?: Duration.DurationInput | undefined
   /**
@@ -93,14 +97,12 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
  * @throws InvalidOption
  */
 export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<RedisConnection, RedisError, R> => {
-  const { password, server, settings } = settingsOf(options)
+  const { login, server, settings } = settingsOf(options)
   return Endpoint.make({
     name: settings.name,
     server,
     connect: (signal: Endpoint.ConnectionSignal<RedisError>) =>
-      Effect.flatMap(Effect.context<R>(), (context) =>
-        connect(settings, Effect.provide(passwordOf(password, settings.name), context), signal)
-      )
+      Effect.flatMap(Effect.context<R>(), (context) => connect(settings, Effect.provide(login, context), signal))
   })
 }
 
@@ -131,7 +133,7 @@ export interface SentinelOptions<R = never> extends Omit<Options<R>, "url" | "ho
   /** The password of the sentinels, as `password` is that of the master. */
   readonly sentinelPassword?: Credential.Credential<R> | undefined
   /** TLS to the sentinels, as `tls` is that to the master. Default false. */
-  readonly sentinelTls?: boolean | ConnectionOptions | undefined
+  readonly sentinelTls?: boolean | Credential.Fresh<ConnectionOptions, R> | undefined
   /** How long a sentinel has to answer before the next one is asked. Default 1 second. */
   readonly sentinelTimeout?: Duration.DurationInput | undefined
 }
@@ -171,7 +173,7 @@ export const sentinel = <R = never>(options: SentinelOptions<R>): Endpoint.Endpo
     host: Address.host(where, `sentinels[${index}].host`, host),
     port: Validate.integer(where, `sentinels[${index}].port`, port ?? 26_379, 1, 65_535),
     path: undefined,
-    tls: sentinelTls
+    isTls: sentinelTls !== false
   }))
   const sentinels = places.map(
     (place): Settings => ({
@@ -180,7 +182,7 @@ export const sentinel = <R = never>(options: SentinelOptions<R>): Endpoint.Endpo
       socket: socketOf(place),
       username: options.sentinelUsername,
       database: undefined,
-      isAskedAgain: isAskedAgain(sentinelPassword),
+      isAskedAgain: isAskedAgain(sentinelPassword, sentinelTls),
       linger: Duration.zero
     })
   )
@@ -192,7 +194,7 @@ export const sentinel = <R = never>(options: SentinelOptions<R>): Endpoint.Endpo
     timeout,
     settingsAt: (host, port) => ({
       ...settings,
-      socket: socketOf({ host, port, path: undefined, tls: options.tls ?? false })
+      socket: socketOf({ host, port, path: undefined, isTls: (options.tls ?? false) !== false })
     })
   })
   return Endpoint.make({
@@ -200,29 +202,40 @@ export const sentinel = <R = never>(options: SentinelOptions<R>): Endpoint.Endpo
     connect: (signal: Endpoint.ConnectionSignal<RedisError>) =>
       Effect.flatMap(Effect.context<R>(), (context) =>
         attempt(
-          Effect.provide(passwordOf(options.password, name), context),
-          Effect.provide(passwordOf(sentinelPassword, name), context),
+          Effect.provide(loginOf(options.password, options.tls, name), context),
+          Effect.provide(loginOf(sentinelPassword, sentinelTls, name), context),
           signal
         )
       )
   })
 }
 
-const passwordOf = <R>(
+const loginOf = <R>(
   password: Options<R>["password"],
+  tls: Options<R>["tls"],
   endpoint: string
-): Effect.Effect<string | undefined, RedisError, R> =>
-  password === undefined
-    ? Effect.succeed(undefined)
-    : Credential.reveal(password, (cause) => new RedisError({ reason: "Credentials", endpoint, cause }))
+): Effect.Effect<Login, RedisError, R> =>
+  Effect.all({
+    password:
+      password === undefined
+        ? Effect.succeed(undefined)
+        : Credential.reveal(password, (cause) => new RedisError({ reason: "Credentials", endpoint, cause })),
+    tls:
+      tls === undefined || typeof tls === "boolean"
+        ? Effect.succeed({})
+        : Credential.obtain(tls, (cause) => {
+            const detail = cause instanceof Error ? cause.message : undefined
+            return new RedisError({ reason: "Credentials", endpoint, detail, cause })
+          })
+  })
 
-const isAskedAgain = <R>(password: Options<R>["password"]): boolean =>
-  password !== undefined && Credential.isAskedAgain(password)
+const isAskedAgain = <R>(password: Options<R>["password"], tls: Options<R>["tls"]): boolean =>
+  (password !== undefined && Credential.isAskedAgain(password)) || Effect.isEffect(tls)
 
 const settingsOf = <R>(
   options: Options<R>
 ): {
-  readonly password: Options<R>["password"]
+  readonly login: Effect.Effect<Login, RedisError, R>
   readonly server: Endpoint.ServerAddress
   readonly settings: Settings
 } => {
@@ -234,18 +247,20 @@ const settingsOf = <R>(
   const { path } = options
   if (path !== undefined) Address.path(where, "path", path)
   const tls = options.tls ?? url?.isTls ?? false
+  const isTls = tls !== false
+  const name = options.name ?? nameOf({ host, port, path, database, isTls })
   return {
-    password: options.password ?? url?.password,
+    login: loginOf(options.password ?? url?.password, tls, name),
     server: path === undefined ? { address: host, port, transport: "tcp" } : { address: path, transport: "unix" },
     settings: {
       ...sharedSettingsOf(where, {
         ...options,
-        name: options.name ?? nameOf({ host, port, path, database, tls }),
+        name,
         username: options.username ?? url?.username,
         database,
         clientName: options.clientName ?? url?.clientName
       }),
-      socket: socketOf({ host, port, path, tls })
+      socket: socketOf({ host, port, path, isTls })
     }
   }
 }
@@ -259,7 +274,7 @@ const sharedSettingsOf = <R>(
   username: options.username,
   database: options.database === undefined ? undefined : Validate.integer(where, "database", options.database, 0),
   clientName: options.clientName,
-  isAskedAgain: isAskedAgain(options.password),
+  isAskedAgain: isAskedAgain(options.password, options.tls),
   linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
   maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1),
   maxInFlightBytes: Validate.integer(where, "maxInFlightBytes", options.maxInFlightBytes ?? 64 * 1024 * 1024, 1),
@@ -270,18 +285,18 @@ interface Place {
   readonly host: string
   readonly port: number
   readonly path: string | undefined
-  readonly tls: boolean | ConnectionOptions
+  readonly isTls: boolean
 }
 
-const nameOf = ({ database, host, path, port, tls }: Place & { readonly database: number | undefined }): string => {
+const nameOf = ({ database, host, isTls, path, port }: Place & { readonly database: number | undefined }): string => {
   if (path !== undefined) return `unix://${path}`
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
-  return `${tls === false ? "redis" : "rediss"}://${authority}${database === undefined ? "" : `/${database}`}`
+  return `${isTls ? "rediss" : "redis"}://${authority}${database === undefined ? "" : `/${database}`}`
 }
 
-const socketOf = ({ host, path, port, tls }: Place): Settings["socket"] => {
+const socketOf = ({ host, isTls, path, port }: Place): Settings["socket"] => {
   if (path !== undefined) return { path, tls: false }
-  return tls === false ? { host, port } : { ...(tls === true ? {} : tls), host, port, tls: true }
+  return isTls ? { host, port, tls: true } : { host, port }
 }
 
 const parsed = (where: string, url: Credential.Secret) => {

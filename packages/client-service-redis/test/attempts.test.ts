@@ -1,4 +1,5 @@
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import { type AddressInfo, createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
@@ -66,6 +67,53 @@ describe.skipIf(isMissing)("an attempt", () => {
         expect(JSON.parse(JSON.stringify(error))).toMatchObject(told)
       }
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
+  // Kind 13: What the socket can do can not be asked for.
+  it.scopedLive(
+    "has the options of TLS made for each connection, so that a certificate that is renewed needs no restart",
+    () =>
+      Effect.gen(function* () {
+        const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
+        const port = yield* serverProcess.freePort
+        yield* startServer({
+          port,
+          settings: {
+            port: "0",
+            "tls-port": String(port),
+            "tls-auth-clients": "yes",
+            "tls-ca-cert-file": files.ca,
+            "tls-cert-file": files.cert,
+            "tls-key-file": files.key
+          }
+        })
+        let made = 0
+        let given: Effect.Effect<object, Error> = Effect.fail(new Error("tls.key: it is missing"))
+        const tls = Effect.suspend(() => {
+          made += 1
+          return given
+        })
+        const redis = yield* Redis.make({ endpoint: RedisEndpoint.make({ host: "127.0.0.1", port, tls }), retryPolicy })
+        const error = yield* failureOf(redis)
+        expect(error).toMatchObject({
+          _tag: "RedisError",
+          reason: "Credentials",
+          endpoint: `rediss://127.0.0.1:${port}`
+        })
+        expect(error.message).toContain("tls.key: it is missing")
+        // Without a certificate of the client.
+        given = Effect.succeed({ ca })
+        const refused = yield* Effect.flip(redis.service.whenConnected({ failAfterFailures: 2 }))
+        // Its end may come before what the server says.
+        expect(["Unreachable", "Lost"]).toContain("reason" in refused ? refused.reason : refused)
+        const [cert, key] = [readFileSync(files.cert, "utf8"), readFileSync(files.key, "utf8")]
+        given = Effect.succeed({ ca, cert, key })
+        yield* redis.command("PING")
+        // One that blocks has a connection of its own.
+        const before = made
+        yield* redis.command("BLPOP", ["nothing", "0.01"])
+        expect(made).toBe(before + 1)
+      }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 
   it.scopedLive("connects to a Unix socket", () =>

@@ -28,12 +28,13 @@ import type { Secret, Settings } from "./settings.js"
 export const connect = (
   settings: Settings,
   secret: Effect.Effect<Secret, AmqpError>,
+  tlsOptions: Effect.Effect<ConnectionOptions, AmqpError>,
   signal: ConnectionSignal<AmqpError>
 ): Effect.Effect<AmqpConnection, AmqpError, Scope.Scope> =>
   Effect.gen(function* () {
     const endpoint = settings.name
     const first = yield* secret
-    const tls = yield* tlsOf(settings)
+    const tls = yield* tlsOf(settings, tlsOptions)
     const blockings = yield* Queue.unbounded<boolean>()
     const state: State = { hasEnded: false, channels: undefined }
     const end = (error: Error | undefined): void => {
@@ -144,7 +145,10 @@ interface Opened {
 const socketOf = ({ connection }: ChannelModel): Duplex | undefined =>
   "stream" in connection && connection.stream instanceof Duplex ? connection.stream : undefined
 
-const tlsOf = ({ name, tls, tlsFiles }: Settings): Effect.Effect<ConnectionOptions | undefined, AmqpError> => {
+const tlsOf = (
+  { name, tls, tlsFiles }: Settings,
+  options: Effect.Effect<ConnectionOptions, AmqpError>
+): Effect.Effect<ConnectionOptions | undefined, AmqpError> => {
   if (tls === undefined) return Effect.succeed(undefined)
   const read = (path: string | undefined) =>
     path === undefined
@@ -156,12 +160,16 @@ const tlsOf = ({ name, tls, tlsFiles }: Settings): Effect.Effect<ConnectionOptio
             return new AmqpError({ reason: "Credentials", endpoint: name, detail, cause })
           }
         })
-  return Effect.map(Effect.all([read(tlsFiles.ca), read(tlsFiles.cert), read(tlsFiles.key)]), ([ca, cert, key]) => ({
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...tls
-  }))
+  return Effect.map(
+    Effect.all([read(tlsFiles.ca), read(tlsFiles.cert), read(tlsFiles.key), options]),
+    ([ca, cert, key, given]) => ({
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+      ...tls,
+      ...given
+    })
+  )
 }
 
 const refused = ({ isAskedAgain }: Settings, error: AmqpError): AmqpError => {

@@ -9,12 +9,13 @@ export interface Settings {
   readonly name: string
   readonly host: string
   readonly port: number
+  /** What the URL says of TLS, if there is to be any. */
   readonly tls: ConnectionOptions | undefined
   /** Files that are read at every attempt. */
   readonly tlsFiles: TlsFiles
   readonly username: string
   readonly mechanism: Mechanism
-  /** Whether an Effect gives the password. */
+  /** Whether an Effect gives the password, or the options of TLS. */
   readonly isAskedAgain: boolean
   readonly vhost: string
   /** In seconds; 0 for none. */

@@ -8,16 +8,16 @@ export interface Cancel {
   readonly destroy: () => void
 }
 
-export const cancel = (client: Client, { sslnegotiation, stream }: ClientConfig): Cancel => {
+export const cancel = (client: Client, { ssl = client.ssl, sslnegotiation, stream }: ClientConfig): Cancel => {
   const made = stream?.()
   const connection = new Connection({
-    ssl: client.ssl,
+    ssl,
     ...(made === undefined ? {} : { stream: () => made }),
     ...(sslnegotiation === undefined ? {} : { sslNegotiation: sslnegotiation })
   })
   const done = new Promise<void>((resolve) => {
     const ask = () => call(connection, "cancel", Reflect.get(client, "processID"), Reflect.get(client, "secretKey"))
-    connection.once("connect", () => (client.ssl ? call(connection, "requestSsl") : ask()))
+    connection.once("connect", () => (ssl ? call(connection, "requestSsl") : ask()))
     connection.once("sslconnect", ask)
     // The server closes it once it has signalled the process of the session.
     connection.once("end", resolve)

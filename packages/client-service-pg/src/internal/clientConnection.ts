@@ -22,6 +22,13 @@ import { type LentClient, lend } from "./lentClient.js"
 import { pgFailure } from "./pgFailure.js"
 import { forget, look, Observer, read, restore, type SessionState } from "./sessionState.js"
 
+/** What gives the config of a connection that is made now. */
+export interface Configs {
+  readonly now: Effect.Effect<ClientConfig, PgError>
+  /** Whether what it logs in with is asked for each time. */
+  readonly isAskedAgain: boolean
+}
+
 type Resume<A> = (exit: Exit.Exit<A, PgError>) => void
 
 interface Place {
@@ -42,6 +49,7 @@ export class ClientConnection implements PgConnection {
   // Out of reach, so that whoever prints the connection does not print what it logs in with.
   readonly #client: Client
   readonly #config: ClientConfig
+  readonly #configs: Configs
   readonly address: string
   readonly endpoint: string
   readonly #signal: ConnectionSignal<PgError>
@@ -65,11 +73,13 @@ export class ClientConnection implements PgConnection {
   #loss: PgError | undefined
 
   /**
-   * The host is that of the config, as the wire takes it. Of a connection that `isOwn`, the turns belong to one caller, who has
+   * The host is that of the config, as the wire takes it, and `configs` give the config of another connection. Of a connection
+   * that `isOwn`, the turns belong to one caller, who has
    * begun a transaction.
    */
   constructor(
     config: ClientConfig,
+    configs: Configs,
     { address, endpoint, host }: Place,
     signal: ConnectionSignal<PgError>,
     isOwn = false
@@ -79,6 +89,7 @@ export class ClientConnection implements PgConnection {
     const client = Object.assign(new Client(config), { host }, typeof password === "function" ? { password } : {})
     this.#client = client
     this.#config = config
+    this.#configs = configs
     this.address = address
     this.endpoint = endpoint
     this.#isOwn = isOwn
@@ -117,23 +128,21 @@ export class ClientConnection implements PgConnection {
     signal: ConnectionSignal<PgError>,
     linger: Duration.Duration
   ): Effect.Effect<PgConnection, PgError, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const own = new ClientConnection(
-          this.#config,
-          { address: this.address, endpoint: this.endpoint, host: this.#client.host },
-          signal,
-          true
-        )
-        own.onReadOnly(() => this.#onReadOnly?.())
-        this.#owned.add(own)
-        return own
-      }),
-      (own) =>
-        Effect.ensuring(
-          own.close(linger),
-          Effect.sync(() => this.#owned.delete(own))
-        )
+    Effect.flatMap(this.#configs.now, (config) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const place = { address: this.address, endpoint: this.endpoint, host: this.#client.host }
+          const own = new ClientConnection(config, this.#configs, place, signal, true)
+          own.onReadOnly(() => this.#onReadOnly?.())
+          this.#owned.add(own)
+          return own
+        }),
+        (own) =>
+          Effect.ensuring(
+            own.close(linger),
+            Effect.sync(() => this.#owned.delete(own))
+          )
+      )
     ).pipe(Effect.flatMap((own) => own.connect))
 
   readonly #destroy = Effect.async<void>((resume) => {
@@ -185,7 +194,7 @@ export class ClientConnection implements PgConnection {
     // A pooler makes up what it is called.
     if (process === Reflect.get(client, "processID")) return true
     // One that lends its connections for a transaction at a time lends another the one that was free.
-    const other = new Client(this.#config)
+    const other = new Client(await this.#configNow())
     other.on("error", () => {})
     try {
       await other.connect()
@@ -347,7 +356,7 @@ export class ClientConnection implements PgConnection {
       if (isAnswered) break
       // A server that waits for its client, as in the middle of a cursor or of COPY, does not look at them.
       if (++requests > mostRequests) return this.#lost(new Error("What a turn has left running can't be cancelled"))
-      this.#cancelling = cancel(this.#client, this.#config)
+      this.#cancelling = cancel(this.#client, await this.#configNow())
       await this.#cancelling.done
     }
     this.#cancelling = undefined
@@ -364,6 +373,12 @@ export class ClientConnection implements PgConnection {
     }
   }
 
+  // That of this connection has to do if another can't be had at once.
+  #configNow(): Promise<ClientConfig> {
+    const now = Effect.timeoutOption(this.#configs.now, patience)
+    return Effect.runPromise(Effect.catchAll(Effect.flatten(now), () => Effect.succeed(this.#config)))
+  }
+
   #failureOf(error: unknown): PgError {
     const failure = this.#loss ?? pgFailure(error, this.endpoint)
     if (failure.code === readOnly) this.#onReadOnly?.()
@@ -374,7 +389,7 @@ export class ClientConnection implements PgConnection {
   #lost(error: unknown): PgError {
     if (this.#loss !== undefined) return this.#loss
     const loss = pgFailure(error, this.endpoint)
-    const isAskedAgain = loss.reason === "Authentication" && typeof this.#config.password === "function"
+    const isAskedAgain = loss.reason === "Authentication" && this.#configs.isAskedAgain
     this.#loss = isAskedAgain ? askedAgain(loss) : loss
     this.#signal.lost(this.#loss)
     return this.#loss

@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from "node:tls"
 import { ClientClosedError, createClient, ErrorReply } from "@redis/client"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,22 +24,29 @@ export interface Settings extends Limits {
   readonly username: string | undefined
   readonly database: number | undefined
   readonly clientName: string | undefined
-  /** Whether an Effect gives the password. */
+  /** Whether an Effect gives the password, or the options of TLS. */
   readonly isAskedAgain: boolean
   readonly linger: Duration.Duration
+}
+
+/** What a client connects and logs in with, which is had for each. */
+export interface Login {
+  readonly password: string | undefined
+  /** Options of TLS, if the socket is to have it. */
+  readonly tls: ConnectionOptions
 }
 
 /** Connects a client that its callers share, which the Scope closes. It may fail for the role that the server says it has. */
 export const connect = (
   settings: Settings,
-  password: Effect.Effect<string | undefined, RedisError>,
+  login: Effect.Effect<Login, RedisError>,
   signal: ConnectionSignal<RedisError>,
   checkRole: (role: string | ErrorReply | undefined) => RedisError | undefined = () => undefined
 ): Effect.Effect<RedisConnection, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime()
-    const passwordNow = () => Runtime.runPromise(runtime)(Effect.either(password))
-    const { client, end } = yield* opened(settings, password, signal)
+    const loginNow = () => Runtime.runPromise(runtime)(Effect.either(login))
+    const { client, end } = yield* opened(settings, login, signal)
     const [role, max] = yield* Effect.tryPromise({
       // One after the other without waiting. A user may not be permitted to ask.
       try: () =>
@@ -61,7 +69,7 @@ export const connect = (
       owner.sendCommand<number>(["CLIENT", "UNBLOCK", String(id)]).then((count) => count === 1)
     const own = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const open = (): Opening => openOwn(settings, passwordNow, own, max)
+        const open = (): Opening => openOwn(settings, loginNow, own, max)
         const own: OwnClients = new OwnClients(open, unblock)
         return own
       }),
@@ -79,7 +87,7 @@ export const connect = (
       ofGroups: new Calls(client, unlimited, failureOf, settings.name),
       subscriptions: new Subscriptions(owner),
       own,
-      session: (signal) => session(settings, password, signal, unblock, max),
+      session: (signal) => session(settings, login, signal, unblock, max),
       errorOf: failureOf
     }
   })
@@ -107,13 +115,13 @@ const maxOf = (config: Readonly<Record<string, unknown>> | undefined): number =>
 /** Connects a client that is its caller's alone. */
 const session = (
   settings: Settings,
-  password: Effect.Effect<string | undefined, RedisError>,
+  login: Effect.Effect<Login, RedisError>,
   signal: ConnectionSignal<RedisError>,
   unblock: Unblock,
   max: number
 ): Effect.Effect<Session, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { client } = yield* opened(settings, password, signal)
+    const { client } = yield* opened(settings, login, signal)
     const id = yield* Effect.promise(() => idOf(client))
     measure(client, { endpoint: settings.name, isSession: true, max })
     const calls = new Calls(client, settings, errorOf(settings), settings.name)
@@ -147,11 +155,11 @@ export const errorOf =
 /** Connects a client, which the Scope closes. */
 export const opened = (
   settings: Settings,
-  password: Effect.Effect<string | undefined, RedisError>,
+  login: Effect.Effect<Login, RedisError>,
   signal: ConnectionSignal<RedisError>
 ) =>
   Effect.gen(function* () {
-    const secret = yield* password
+    const given = yield* login
     const state = { hasConnected: false, hasEnded: false }
     const end = (error: RedisError): void => {
       state.hasEnded = true
@@ -160,7 +168,7 @@ export const opened = (
 
     const { client } = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const made = makeClient(settings, secret)
+        const made = makeClient(settings, given)
         // A client that has no listener of this throws.
         made.client.on("error", (error) => end(errorOf(settings)(error)))
         made.client.on("end", () => end(new RedisError({ reason: "Lost", endpoint: settings.name })))
@@ -181,16 +189,16 @@ export const opened = (
 
 const openOwn = (
   settings: Settings,
-  password: () => Promise<Either.Either<string | undefined, RedisError>>,
+  login: () => Promise<Either.Either<Login, RedisError>>,
   own: OwnClients,
   max: number
 ): Opening => {
   let made: ReturnType<typeof makeClient> | undefined
   let isOver = false
   const open = async (): Promise<OwnClient> => {
-    const secret = Either.getOrThrowWith(await password(), (error) => error)
+    const given = Either.getOrThrowWith(await login(), (error) => error)
     if (isOver) throw new ClientClosedError()
-    made = makeClient(settings, secret)
+    made = makeClient(settings, given)
     const { client, destroy } = made
     client.on("error", () => {})
     await client.connect()
@@ -206,12 +214,12 @@ const openOwn = (
   return { client: open(), destroy }
 }
 
-const makeClient = (settings: Settings, password: string | undefined) => {
+const makeClient = (settings: Settings, { password, tls }: Login) => {
   // Destroying a client leaves a socket that is not connected yet as it is; aborting it does not.
   const socket = new AbortController()
   const client: Client = createClient({
     socket: {
-      ...settings.socket,
+      ...(settings.socket.tls === true ? { ...tls, ...settings.socket } : settings.socket),
       reconnectStrategy: false,
       // The limit is the service's, which ends the attempt.
       connectTimeout: 0,

@@ -9,7 +9,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { EndpointsFailed } from "effect-client-service/EndpointsFailed"
 import type { RedisConnection } from "../RedisConnection.js"
 import { fromClientError, type Reason, RedisError } from "../RedisError.js"
-import { connect, errorOf, opened, type Settings } from "./connection.js"
+import { connect, errorOf, type Login, opened, type Settings } from "./connection.js"
 
 export interface Options {
   /** The name of the endpoint. */
@@ -24,7 +24,7 @@ export interface Options {
   readonly settingsAt: (host: string, port: number) => Settings
 }
 
-type Password = Effect.Effect<string | undefined, RedisError>
+type LoginNow = Effect.Effect<Login, RedisError>
 
 /**
  * Connects to the master that the sentinels name. What one of them says may be out of date, so an attempt that fails with that
@@ -33,21 +33,21 @@ type Password = Effect.Effect<string | undefined, RedisError>
 export const connectToMaster = (
   options: Options
 ): ((
-  password: Password,
-  sentinelPassword: Password,
+  login: LoginNow,
+  sentinelLogin: LoginNow,
   signal: ConnectionSignal<RedisError>
 ) => Effect.Effect<RedisConnection, RedisError, Scope.Scope>) => {
   let first = 0
-  return (password, sentinelPassword, signal) =>
+  return (login, sentinelLogin, signal) =>
     Effect.gen(function* () {
-      const secret = yield* sentinelPassword
-      const { host, index, port, sentinel } = yield* firstAnswer(options, secret, first)
+      const given = yield* sentinelLogin
+      const { host, index, port, sentinel } = yield* firstAnswer(options, given, first)
       // Until it is connected to. An attempt that hangs is interrupted.
       first = index + 1
       const said = `${sentinel} says that the master is ${host}:${port}`
       const settings = options.settingsAt(host, port)
       const connection = yield* Effect.mapError(
-        connect(settings, password, signal, (role) => roleFailureOf(role, settings.name)),
+        connect(settings, login, signal, (role) => roleFailureOf(role, settings.name)),
         (error) => told(error, said)
       )
       first = index
@@ -64,7 +64,7 @@ interface Answer {
 
 const firstAnswer = (
   { master, name, sentinels, timeout }: Options,
-  secret: string | undefined,
+  login: Login,
   first: number
 ): Effect.Effect<Answer, RedisError> =>
   Effect.gen(function* () {
@@ -73,7 +73,7 @@ const firstAnswer = (
       const index = (first + i) % sentinels.length
       const sentinel = sentinels[index]
       if (sentinel === undefined) continue
-      const answer = yield* Effect.either(within(timeout, sentinel.name, ask(sentinel, master, secret)))
+      const answer = yield* Effect.either(within(timeout, sentinel.name, ask(sentinel, master, login)))
       if (Either.isRight(answer)) return { index, sentinel: sentinel.name, ...answer.right }
       failures.push(answer.left)
     }
@@ -84,12 +84,12 @@ const firstAnswer = (
 const ask = (
   sentinel: Settings,
   master: string,
-  secret: string | undefined
+  login: Login
 ): Effect.Effect<{ readonly host: string; readonly port: number }, RedisError> =>
   Effect.scoped(
     Effect.gen(function* () {
       // Its loss fails what it is asked.
-      const { client } = yield* opened(sentinel, Effect.succeed(secret), { lost: () => {} })
+      const { client } = yield* opened(sentinel, Effect.succeed(login), { lost: () => {} })
       const answer = yield* Effect.tryPromise({
         try: () => client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", master]),
         catch: errorOf(sentinel)
