@@ -420,7 +420,7 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
-    // Kind 13: What the socket can do can not be asked for.
+    // Kind 13
     it.scoped(
       "has the options of TLS made at every attempt, so that a certificate that is renewed needs no restart",
       () =>

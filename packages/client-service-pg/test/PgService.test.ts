@@ -296,7 +296,6 @@ describeWithServer("PgService", (test) => {
         expect(yield* errorOf(plain)).toMatchObject({ reason: "Tls" })
       }))
 
-    // Kind 13: What the socket can do can not be asked for.
     test("has the options of TLS made for each connection, so that a certificate that is renewed needs no restart", (server) =>
       Effect.gen(function* () {
         const authority = yield* makeAuthority()

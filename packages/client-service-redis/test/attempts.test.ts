@@ -69,7 +69,7 @@ describe.skipIf(isMissing)("an attempt", () => {
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 
-  // Kind 13: What the socket can do can not be asked for.
+  // Kind 13
   it.scopedLive(
     "has the options of TLS made for each connection, so that a certificate that is renewed needs no restart",
     () =>

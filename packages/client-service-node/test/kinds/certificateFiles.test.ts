@@ -502,7 +502,7 @@ describe.runIf(onLinux)("certificates in files: changes are told", () => {
     })
   )
 
-  // Kind 4: Something outlives the close
+  // Kind 4
   it.scopedLive("nothing is watched any more when the stream has ended, however often it was renewed", () =>
     Effect.gen(function* () {
       const { first, second } = yield* started
