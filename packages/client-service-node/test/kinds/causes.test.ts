@@ -47,6 +47,12 @@ describe("the cause is told: of a WebSocket that could not be opened", () => {
       [],
       (accept) => ["HTTP/1.1 101 OK", "Connection: Upgrade", "Upgrade: h2c", `Sec-WebSocket-Accept: ${accept}`]
     ],
+    [
+      "no upgrade of the connection",
+      "Handshake",
+      [],
+      (accept) => agreeing(accept).filter((line) => !line.startsWith("Connection"))
+    ],
     ["to speak no HTTP", "Handshake", [], () => ["220 mail.example.com ready"]],
     ["extensions", "Handshake", [], (accept) => agreeing(accept, "Sec-WebSocket-Extensions: secret")]
   ] satisfies ReadonlyArray<

@@ -1,10 +1,27 @@
+import { createHash } from "node:crypto"
+import type { Socket } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Logger, LogLevel, Scope } from "effect"
+import { Effect, Exit, Fiber, Logger, LogLevel, Queue, Scope, Stream, TestClock } from "effect"
 import { ClientService } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
 import { endpointsOfWebSockets } from "../support/peers.js"
 import { clientSockets, listen as listenTcp } from "../support/server.js"
+import { turn } from "../support/turns.js"
 import { listen } from "../support/webSocketServer.js"
+
+/** Agrees to a WebSocket, sends something, and does nothing more. */
+const agree = (frames: Uint8Array) => (socket: Socket) => {
+  socket.once("data", (request) => {
+    const [, key = ""] = /sec-websocket-key: (.*)\r\n/i.exec(String(request)) ?? []
+    const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64")
+    const head = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+    socket.write(`${[...head, `Sec-WebSocket-Accept: ${accept}`].join("\r\n")}\r\n\r\n`)
+    socket.write(frames)
+    socket.resume()
+  })
+}
+
+const message = (text: string) => Buffer.from([0x81, text.length, ...Buffer.from(text)])
 
 for (const [name, endpointOf] of Object.entries(endpointsOfWebSockets)) {
   describe(`an attempt by ${name} fails at the first event that decides`, () => {
@@ -43,6 +60,46 @@ for (const [name, endpointOf] of Object.entries(endpointsOfWebSockets)) {
       })
     )
   })
+}
+
+const overWs = Object.entries(endpointsOfWebSockets).filter(([name]) => !name.includes("platform"))
+
+for (const [name, endpointOf] of overWs) {
+  for (const [what, code, body] of [
+    ["with a code", 4321, [16, 225]],
+    ["that is too large", 1009, [3, 241]],
+    ["without a code", 1005, []]
+  ] as const) {
+    // Kind 4
+    it.scoped(`${name}: a server that has said goodbye ${what} and does not close is lost after a second`, () =>
+      Effect.gen(function* () {
+        const goodbye = Buffer.from([0x88, body.length, ...body])
+        const { port } = yield* listenTcp(agree(Buffer.concat([...["one", "two"].map(message), goodbye])), {
+          allowHalfOpen: true
+        })
+        const losses = yield* Queue.unbounded<unknown>()
+        const transport = yield* endpointOf(`ws://127.0.0.1:${port}`).connect({
+          lost: (error) => losses.unsafeOffer(error)
+        })
+        const received: Array<string> = []
+        const reading = yield* Effect.fork(
+          Effect.exit(
+            Stream.runForEach(transport.incoming, (chunk) =>
+              Effect.sync(() => received.push(Buffer.from(chunk).toString()))
+            )
+          )
+        )
+        yield* Effect.repeat(Effect.zipRight(turn, TestClock.sleeps()), { until: (sleeps) => [...sleeps].length > 0 })
+        yield* TestClock.adjust("999 millis")
+        expect(yield* Queue.size(losses)).toBe(0)
+        yield* TestClock.adjust("1 millis")
+        expect(yield* Queue.take(losses)).toMatchObject({ _tag: "WebSocketClosed", code })
+        const end = yield* Fiber.join(reading)
+        expect(Exit.isSuccess(end)).toBe(code === 1005)
+        expect(received).toEqual(["one", "two"])
+      })
+    )
+  }
 }
 
 // Kind 4

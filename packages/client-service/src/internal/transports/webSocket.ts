@@ -1,6 +1,9 @@
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Incoming from "../../Incoming.js"
@@ -51,8 +54,9 @@ export const webSocketTransport = (
     const scope = yield* Effect.scope
     const { receiveBuffer: capacity, signal } = settings
     const incoming = yield* Incoming.make({ capacity, linger, lost: signal.lost })
+    const clock = yield* Effect.clock
     return yield* Effect.try({
-      try: () => new LiveWebSocket(construct(), settings, incoming),
+      try: () => new LiveWebSocket(construct(), settings, incoming, clock),
       catch: (error) => new WebSocketOpenError({ endpoint: settings.endpoint, ...refusalOf(error) })
     }).pipe(
       Effect.tap((webSocket) => Scope.addFinalizerExit(scope, (exit) => webSocket.close(exit))),
@@ -77,7 +81,10 @@ class LiveWebSocket implements WebSocketTransport {
   /** Who waits for the WebSocket to open or to close. */
   #wake: (() => void) | undefined
 
-  constructor(webSocket: globalThis.WebSocket, settings: Settings, incoming: Received) {
+  /** Waits for a peer that has said goodbye, and does not close. */
+  #parting: Fiber.RuntimeFiber<void> | undefined
+
+  constructor(webSocket: globalThis.WebSocket, settings: Settings, incoming: Received, clock: Clock.Clock) {
     this.#webSocket = webSocket
     this.#settings = settings
     this.#buffer = incoming
@@ -90,6 +97,12 @@ class LiveWebSocket implements WebSocketTransport {
       ws.binaryType = "nodebuffer"
       ws.once("upgrade", ({ socket }) => {
         this.#socket = socket
+        // Both have said goodbye, after which `ws` waits for the peer to close for half a minute.
+        socket.once("finish", () => {
+          if (this.#isClosed) return
+          const parting = Effect.map(deadline(linger), () => terminate(this.#webSocket))
+          this.#parting = Effect.runFork(Effect.withClock(parting, clock))
+        })
       })
     }
     webSocket.addEventListener("open", () => this.#opened(), { once: true })
@@ -172,6 +185,8 @@ class LiveWebSocket implements WebSocketTransport {
 
   #closed(code: number, reason: string): void {
     if (this.#isClosed) return
+    this.#parting?.unsafeInterruptAsFork(FiberId.none)
+    this.#parting = undefined
     const { endpoint } = this.#settings
     const { detail } = this.#told
     const closed = new WebSocketClosed({ endpoint, code: code || abnormal, reason, detail })
@@ -260,6 +275,7 @@ interface Ws {
 }
 
 interface Corkable {
+  readonly once: (event: "finish", listener: () => void) => unknown
   readonly cork: () => void
   readonly uncork: () => void
 }
@@ -309,6 +325,8 @@ const toldBy = (event: unknown): Told => {
   if (typeof code === "string") return { reason: /^HPE_/.test(code) ? "Handshake" : "Connection", detail: code }
   const message = String(propertyOf(event, "message"))
   const [detail, status] = /^Unexpected server response: (\d+)$/.exec(message) ?? []
+  // An answer that agrees, and does not upgrade the connection.
+  if (status === "101") return { reason: "Handshake" }
   if (detail !== undefined) return { reason: "Status", detail, status: Number(status) }
   if (/^Server sent .*subprotocol|^Protocol was not set/.test(message)) return { reason: "Subprotocol" }
   return {
