@@ -274,7 +274,9 @@ export interface WebSocketOptions<
   out RT = never
 > extends Endpoint.WebSocketOptions<EP, RP>,
     DialOptions {
-  /** The headers to send, besides those of every WebSocket. An Effect runs at every attempt. Default: none. */
+  /**
+   * The headers to send, besides those of every WebSocket, which are refused. An Effect runs at every attempt. Default: none.
+   */
   readonly headers?: Headers | Effect.Effect<Headers, EH, RH> | undefined
   /** TLS, if the URL is one of `wss:`. */
   readonly tls?: TlsSettings<ET, RT> | undefined
@@ -418,6 +420,15 @@ const overIp = <E, R>(
   const target = OverIp.targetOf(options.host, host, port)
   const name = nameOf(where, options, `${scheme}://${OverIp.addressOf(target)}`)
   const ip = ipSettings(where, options)
+  const versionOfHost = Net.isIP(host)
+  if (ip.family !== 0 && versionOfHost !== 0 && versionOfHost !== ip.family) {
+    Validate.refuse(
+      where,
+      "host",
+      options.host,
+      `a name or an address of IPv${ip.family}, as family or localAddress is`
+    )
+  }
   const connection = connectionOptions(where, options)
   const linger = lingerOf(where, options)
   const tune = tuning(where, options)
@@ -470,7 +481,10 @@ const lingerOf = (where: string, { linger = "1 second" }: SocketOptions): Durati
 /** The version of IP to look addresses up of, or 0 for either. */
 const familyOf = (where: string, { family, localAddress }: DialOptions): number => {
   if (family !== undefined && family !== 4 && family !== 6) return Validate.refuse(where, "family", family, "4 or 6")
-  return family ?? (localAddress === undefined ? 0 : Net.isIP(localAddressOf(where, localAddress)))
+  if (localAddress === undefined) return family ?? 0
+  const own = Net.isIP(localAddressOf(where, localAddress))
+  if (family !== undefined && family !== own) Validate.refuse(where, "family", family, `${own}, as localAddress is`)
+  return own
 }
 
 const tuning = (

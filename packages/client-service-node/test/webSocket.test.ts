@@ -11,6 +11,7 @@ import {
 } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
 import { clientSockets } from "./support/server.js"
+import { connectOnce } from "./support/service.js"
 import { echo, listen } from "./support/webSocketServer.js"
 
 type WebSocketEndpoint<E> = Endpoint.Endpoint<Transport.Transport, E | WebSocketError.WebSocketError>
@@ -128,6 +129,23 @@ describe("NodeEndpoint.webSocket", () => {
       }
     })
   )
+
+  for (const name of [
+    ...["Connection", "upgrade", "Sec-WebSocket-Key", "sec-websocket-protocol", "sec-websocket-extensions"],
+    ...["Content-Length", "transfer-encoding", "expect"]
+  ]) {
+    // Kind 13
+    it.scopedLive(`refuses the header ${name}, which is the handshake's own or would break it`, () =>
+      Effect.gen(function* () {
+        const headers = { [name]: "100-continue" }
+        expect(() => NodeEndpoint.webSocket("ws://a", { headers })).toThrow(
+          expect.objectContaining({ _tag: "InvalidOption", option: "headers" })
+        )
+        const connecting = connectOnce(NodeEndpoint.webSocket("ws://127.0.0.1:1", { headers: Effect.succeed(headers) }))
+        expect(yield* Effect.flip(Effect.scoped(connecting))).toMatchObject({ reason: "InvalidOption" })
+      })
+    )
+  }
 
   it("refuses headers that HTTP does not allow, without showing their values", () => {
     for (const headers of [{ "two words": "secret" }, { authorization: "sec\nret" }]) {

@@ -80,9 +80,17 @@ export const secureOptions = <E, R>(
 /** A socket that asks a host for its own name, unless it is to ask for another. */
 export const overTls = (options: Tls.ConnectionOptions, host: string): Kind => {
   const servername = Net.isIP(host) === 0 ? { servername: host } : {}
+  // The zone of an address is this system's, and in no certificate.
+  const [address] = host.split("%")
+  const { checkServerIdentity = Tls.checkServerIdentity } = options
+  const identity: Tls.ConnectionOptions =
+    address === undefined || address === host || options.servername !== undefined
+      ? {}
+      : { checkServerIdentity: (_, certificate) => checkServerIdentity(address, certificate) }
   return {
     openEvent: "secureConnect",
-    connect: (connection) => watchEnd(refuseItself(Tls.connect({ ...connection, ...servername, ...options })))
+    connect: (connection) =>
+      watchEnd(refuseItself(Tls.connect({ ...connection, ...servername, ...options, ...identity })))
   }
 }
 
@@ -92,7 +100,7 @@ const serverName = (where: string, servername: string): string => {
 }
 
 export const alpnProtocols = (where: string, names: ReadonlyArray<string>): Array<string> =>
-  names.map((name) => {
+  (Array.isArray(names) ? names : Validate.refuse(where, "ALPNProtocols", names, "an array of names")).map((name) => {
     const length = Buffer.byteLength(Validate.text(where, "ALPNProtocols", name))
     return length <= 255 ? name : Validate.refuse(where, "ALPNProtocols", name, "names of at most 255 bytes")
   })
@@ -111,6 +119,7 @@ const secureContext = (
   // Node.js is silent about both: it would trust nobody, and show no certificate.
   if ((cert === undefined) !== (key === undefined)) throw new Error("of cert and key, one is missing")
   const options: Tls.SecureContextOptions = {}
+  if (ca !== undefined && !isSingle(ca) && ca.length === 0) throw new Error("ca has no certificate")
   if (ca !== undefined) options.ca = (isSingle(ca) ? [ca] : ca).map(authorities)
   if (cert !== undefined) options.cert = pem(cert)
   if (key !== undefined) options.key = pem(key)

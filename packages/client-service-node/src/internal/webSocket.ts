@@ -158,7 +158,7 @@ interface Target extends OverIp.Target {
 const targetOf = (url: string): Target | undefined => {
   try {
     const { hash, hostname, port, protocol } = new URL(url)
-    if (!/^wss?:$/.test(protocol) || hash !== "") return undefined
+    if (!/^wss?:$/.test(protocol) || hash !== "" || port === "0") return undefined
     const isSecure = protocol === "wss:"
     const host = Address.host("NodeEndpoint.webSocket", "url", hostname)
     return { ...OverIp.targetOf(hostname, host, port === "" ? (isSecure ? 443 : 80) : Number(port)), isSecure }
@@ -167,9 +167,10 @@ const targetOf = (url: string): Target | undefined => {
   }
 }
 
-/** The name of a header that HTTP does not allow. */
+/** The name of a header that HTTP does not allow, or the handshake. */
 const invalidHeader = (headers: Headers): string | undefined =>
   Object.entries(headers).find(([name, value]) => {
+    if (ofHandshake.test(name)) return true
     try {
       Http.validateHeaderName(name)
       Http.validateHeaderValue(name, value)
@@ -178,6 +179,10 @@ const invalidHeader = (headers: Headers): string | undefined =>
       return true
     }
   })?.[0]
+
+// The handshake has its own, and the length of a body would have the server take messages for that.
+const ofHandshake =
+  /^(connection|upgrade|sec-websocket-(key|version|protocol|extensions|accept)|content-length|transfer-encoding|trailer|expect)$/i
 
 /** What an answer tells of when to come again and how to log in: the others may hold secrets. */
 const telling = (headers: Http.IncomingHttpHeaders): Readonly<Record<string, string>> =>

@@ -298,7 +298,7 @@ describe("certificates in files: what is wrong is told, with the path", () => {
   // Kind 13
   it("an authority that is none, and a certificate without its key, are refused where they are given too", () => {
     const refusal = expect.objectContaining({ _tag: "InvalidOption" })
-    for (const ca of ["", "secret", Buffer.from("secret"), ["secret"]]) {
+    for (const ca of ["", "secret", Buffer.from("secret"), ["secret"], []]) {
       expect(() => NodeEndpoint.tls({ host, port: 1, ca })).toThrow(refusal)
       expect(() => NodeEndpoint.webSocket("wss://a", { tls: { ca } })).toThrow(refusal)
     }

@@ -73,7 +73,7 @@ describe("names are checked, and normalised", () => {
     })
   }
 
-  for (const host of ["a..b", "a".repeat(64), "localhost%00.evil.example"]) {
+  for (const host of ["a..b", "a".repeat(64), "localhost%00.evil.example", "localhost:0"]) {
     it.effect(`${host} in the URL of a WebSocket is refused, at once or at the attempt`, () =>
       Effect.gen(function* () {
         expect(() => NodeEndpoint.webSocket(`ws://${host}`)).toThrow(
@@ -81,6 +81,45 @@ describe("names are checked, and normalised", () => {
         )
         const connecting = connectOnce(NodeEndpoint.webSocket(Effect.succeed(`ws://${host}`)))
         expect(yield* Effect.flip(Effect.scoped(connecting))).toMatchObject({ reason: "InvalidUrl" })
+      })
+    )
+  }
+
+  // Kind 12
+  it("an address is refused that is not of the version of IP that is asked for", () => {
+    const refusal = (option: string) => expect.objectContaining({ _tag: "InvalidOption", option })
+    const make = (options: Partial<NodeEndpoint.TcpOptions>) => () => NodeEndpoint.tcp({ host: "a", port, ...options })
+    expect(make({ host: "::1", family: 4 })).toThrow(refusal("host"))
+    expect(make({ host: "127.0.0.1", localAddress: "::1" })).toThrow(refusal("host"))
+    expect(make({ family: 4, localAddress: "::1" })).toThrow(refusal("family"))
+    expect(() => NodeEndpoint.webSocket("ws://a", { family: 6, localAddress: "127.0.0.1" })).toThrow(refusal("family"))
+    expect(make({ host: "127.0.0.1", family: 4, localAddress: "127.0.0.1" })).not.toThrow()
+  })
+
+  // Kind 12
+  it("the zone of an address in brackets may be escaped, as in a URL", () => {
+    expect(NodeEndpoint.tcp({ host: "[fe80::1%25eth0]", port }).name).toBe(`tcp://[fe80::1%eth0]:${port}`)
+    expect(NodeEndpoint.tcp({ host: "fe80::1%eth0", port }).name).toBe(`tcp://[fe80::1%eth0]:${port}`)
+  })
+
+  if (process.platform === "linux") {
+    // Kind 12
+    it.scopedLive("the zone of an address is not looked for in the certificate", () =>
+      Effect.gen(function* () {
+        const authority = yield* makeAuthority()
+        const { port } = yield* listen(echo, { host: "::1", tls: yield* authority.issue("::1") })
+        yield* connectOnce(NodeEndpoint.tls({ host: "::1", port, ca: authority.ca }))
+        yield* connectOnce(NodeEndpoint.tls({ host: "::1%lo", port, ca: authority.ca }))
+        const checked: Array<string> = []
+        const checkServerIdentity = (host: string) => {
+          checked.push(host)
+          return undefined
+        }
+        yield* connectOnce(NodeEndpoint.tls({ host: "::1%lo", port, ca: authority.ca, checkServerIdentity }))
+        expect(checked).toEqual(["::1"])
+        const other = yield* listen(echo, { host: "::1", tls: yield* authority.issue("::2") })
+        const error = yield* failureOf(NodeEndpoint.tls({ host: "::1%lo", port: other.port, ca: authority.ca }))
+        expect(error.code).toBe("ERR_TLS_CERT_ALTNAME_INVALID")
       })
     )
   }

@@ -1,6 +1,7 @@
 import "reflect-metadata"
 import { webcrypto } from "node:crypto"
 import { writeFile } from "node:fs/promises"
+import { isIP } from "node:net"
 import { join } from "node:path"
 import * as X509 from "@peculiar/x509"
 import { Effect } from "effect"
@@ -98,4 +99,4 @@ const inPem = async (certificate: X509.X509Certificate, keys: webcrypto.CryptoKe
   }
 }
 
-const isAddress = (name: string): boolean => /^[\d.]+$/.test(name)
+const isAddress = (name: string): boolean => isIP(name) !== 0
