@@ -158,12 +158,11 @@ describe("certificates in files: read at every attempt", () => {
       next()
       const { read } = TlsFiles.kubernetes(folder)
       const mounting = yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sync(next), turns(400))))
-      for (let reads = 0; reads < 30; reads++) {
+      while (mounted < 8) {
         const { ca, cert, key } = yield* read
         expect(generations).toContainEqual({ "ca.crt": ca?.[0], "tls.crt": cert, "tls.key": key })
       }
       yield* Fiber.interrupt(mounting)
-      expect(mounted).toBeGreaterThan(3)
     })
   )
 })
