@@ -32,7 +32,7 @@ import { prepared, protocolOver } from "./internal/connection/attempt.js"
 import * as Validate from "./internal/options.js"
 import { retryPolicyOf } from "./internal/service/retryOption.js"
 import { makeService, Service, TypeId as ServiceTypeId } from "./internal/service/service.js"
-import { subscribe } from "./internal/service/stream.js"
+import { sourceOf, sourceOfStub, subscribe } from "./internal/service/stream.js"
 import type * as RetryPolicy from "./RetryPolicy.js"
 
 export {
@@ -698,8 +698,12 @@ export const stream: {
     f: (protocol: P) => Stream.Stream<A, E2, R>,
     options?: StreamOptions<P, Gap>
   ): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> =>
-    subscribe(service, f, options?.gap, () => (service instanceof Service ? service.gap() : undefined))
+    subscribe(isOurs(service) ? sourceOf(service.internals) : sourceOfStub(service), f, options?.gap)
 )
+
+// A test of an application may have one of its own.
+const isOurs = <P, E>(service: ClientService<P, E>): service is ClientService<P, E> & Service<P, E, never> =>
+  service instanceof Service
 
 /**
  * @since 0.1.0

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule, TestClock } from "effect"
+import { Effect, Fiber, Schedule, Stream, TestClock } from "effect"
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 
@@ -29,6 +29,29 @@ describe("a stop that is called while the loss of the connection is being told",
       yield* settle
       expect(stop?.unsafePoll()).not.toBeNull()
       expect((yield* service.state.get)._tag).toBe("Stopped")
+    })
+  )
+})
+
+describe("a stop and a start that a subscription calls when it has only begun", () => {
+  it.scoped("end its stream, which does not keep the next attempt waiting", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<string, string>()
+      const service = yield* ClientService.make({ endpoint: server.endpoint, drainTimeout: "1 minute" })
+      yield* service.start
+      const connection = yield* server.accept("first")
+      yield* awaitState(service, "Connected")
+      const stream = ClientService.stream(service, () => {
+        // Not by the fiber of the subscription, which may hear of the stop before it calls start.
+        Effect.runFork(service.stop)
+        Effect.runFork(service.start)
+        return Stream.never
+      })
+      const streaming = yield* Effect.fork(Effect.flip(Stream.runDrain(stream)))
+      yield* settle
+      expect(yield* connection.closed).toBe(true)
+      expect(yield* server.attempts).toBe(2)
+      expect(yield* Fiber.join(streaming)).toMatchObject({ _tag: "ServiceStopped" })
     })
   )
 })

@@ -18,7 +18,13 @@ const makeFeed = (name: string): Effect.Effect<Feed> =>
 const push = ({ elements }: Feed, ...pushed: ReadonlyArray<number | "end">) => Queue.offerAll(elements, pushed)
 
 /** A started service of feeds, and the log of what is subscribed to, and no more. */
-const make = (options: { readonly maxAge?: Duration.DurationInput; readonly retryPolicy?: typeof everySecond } = {}) =>
+const make = (
+  options: {
+    readonly drainTimeout?: Duration.DurationInput
+    readonly maxAge?: Duration.DurationInput
+    readonly retryPolicy?: typeof everySecond
+  } = {}
+) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<Feed, string>()
     const log: Array<string> = []
@@ -382,6 +388,27 @@ describe("stream", () => {
         yield* settle
         expect(seen).toEqual([1, "gap", 2])
         expect(yield* service.state.get).toMatchObject({ _tag: "Connected", generation: 2 })
+      })
+    )
+  }
+
+  for (const [what, end] of [
+    ["is replaced for its age", TestClock.adjust("1 hour")],
+    ["drains", undefined]
+  ] as const) {
+    it.scoped(`lets go of a connection that ${what} while the gap waits for room`, () =>
+      Effect.gen(function* () {
+        const { connect, reconnect, service } = yield* make({ drainTimeout: "1 minute", maxAge: "1 hour" })
+        const numbers = Stream.rechunk(Stream.range(1, 100), 1)
+        yield* ClientService.stream(service, () => numbers, { gap: () => "gap" }).pipe(
+          Stream.runForEach(() => Effect.never),
+          Effect.forkScoped
+        )
+        const first = yield* connect("a")
+        const { connection } = yield* reconnect(first.connection, "b")
+        yield* end ?? Effect.fork(service.stop)
+        yield* end === undefined ? settle : connect("c")
+        expect(yield* connection.closed).toBe(true)
       })
     )
   }

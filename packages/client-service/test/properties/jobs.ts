@@ -33,8 +33,6 @@ export interface Use extends Job {
 
 /** A reader of `connections`, or of a stream over them. */
 export interface Consumer extends Job {
-  /** Whether it uses the connection. */
-  readonly isUse: boolean
   last: Protocol | undefined
 }
 

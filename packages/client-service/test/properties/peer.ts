@@ -117,8 +117,6 @@ export interface PeerSettings {
   readonly look: () => State
   /** How many use the connection of an attempt. */
   readonly usesOf: (attempt: Attempt) => number
-  /** Whether a stream may use it still. */
-  readonly mayBeStreamed: () => boolean
   /** The moment of the scheduler. */
   readonly moment: () => number
   readonly trace: (entry: string) => void
@@ -255,8 +253,8 @@ export class Peer {
   expire(): void {
     this.expireProbes()
     for (const attempt of this.attempts) {
-      const { clock, mayBeStreamed, options, usesOf } = this.settings
-      if (attempt.drainingUntil !== undefined && usesOf(attempt) === 0 && !mayBeStreamed()) this.over(attempt)
+      const { clock, options, usesOf } = this.settings
+      if (attempt.drainingUntil !== undefined && usesOf(attempt) === 0) this.over(attempt)
       const timeout = attempt.beganAt + options.connectTimeout
       if (attempt.overAt === undefined && attempt.establishedAt === undefined && timeout <= clock.now) {
         this.failed(attempt, "timeout")

@@ -77,7 +77,6 @@ class Run implements Observed {
       connected: () => (this.state._tag === "Connected" ? this.state.protocol.attempt : undefined),
       look: () => this.look(),
       usesOf: (attempt) => this.usesOf(attempt),
-      mayBeStreamed: () => this.mayBeStreamed,
       moment: () => this.scheduler.now,
       trace: (entry) => this.note(entry),
       violated: (what) => this.violated(what)
@@ -173,7 +172,7 @@ class Run implements Observed {
         this.use(event)
         break
       case "connections":
-        this.consume(this.service.connections, false)
+        this.consume(this.service.connections)
         break
       case "stream":
         this.consume(
@@ -190,8 +189,7 @@ class Run implements Observed {
                 })
               )
             )
-          ),
-          true
+          )
         )
         break
       case "observe":
@@ -302,12 +300,6 @@ class Run implements Observed {
     return isOver || attempt.lost || attempt.probeFailedAt !== undefined || attempt.probeDeadline <= this.clock.now
   }
 
-  /** Whether a stream may go on that was stopped before it could hear of the end of the service, and heard of the restart. */
-  private get mayBeStreamed(): boolean {
-    const isRestarting = this.scheduler.preemptions > 0 && this.seen._tag === "Restarting"
-    return isRestarting && this.consumers.some(({ exit, isUse }) => isUse && exit === undefined)
-  }
-
   private usesOf(attempt: Attempt): number {
     return this.uses.filter(({ protocol, running }) => running && protocol?.attempt === attempt).length
   }
@@ -400,8 +392,8 @@ class Run implements Observed {
     this.uses.push(job)
   }
 
-  private consume<E>(stream: Stream.Stream<Protocol, E>, isUse: boolean): void {
-    const consumer: Omit<Consumer, keyof Job> = { isUse, last: undefined }
+  private consume<E>(stream: Stream.Stream<Protocol, E>): void {
+    const consumer: Omit<Consumer, keyof Job> = { last: undefined }
     const consuming = Stream.runForEach(stream, (protocol) =>
       Effect.sync(() => {
         this.note(`consumer gets ${protocol.number}`)

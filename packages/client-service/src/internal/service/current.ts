@@ -103,11 +103,15 @@ export class Current<P, E> {
   /** The protocol of each connection, the newest for a consumer that is slow. */
   get connections(): Stream.Stream<P, EndError<E>> {
     return Stream.unfoldEffect(0, (generation) =>
-      this.#demand<Option.Option<readonly [P, number]>, never, never>({
-        generation,
-        begin: (next) => Exit.succeed(Option.some([next.protocol, next.generation] as const)),
-        limit: () => this.#endless
-      })
+      Effect.map(this.after(generation), (next) => Option.some([next.protocol, next.generation] as const))
+    )
+  }
+
+  /** Waits for a connection later than a generation: from the call on, if that is to be so, and otherwise as the Effect is run. */
+  after(generation: number, isNow?: true): Effect.Effect<Established<P>, EndError<E>> {
+    return this.#demand<Established<P>, never, never>(
+      { generation, begin: Exit.succeed, limit: () => this.#endless },
+      isNow && this.#endless
     )
   }
 
@@ -117,7 +121,7 @@ export class Current<P, E> {
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R> {
     return Effect.flatMap(Effect.runtime<R>(), (runtime) =>
-      this.#user<A, E2, R>(({ protocol, users }, restore) => users.run(runtime, () => f(protocol), restore), maxWait)
+      this.user<A, E2, R>(({ protocol, users }, restore) => users.run(runtime, () => f(protocol), restore), maxWait)
     )
   }
 
@@ -126,7 +130,7 @@ export class Current<P, E> {
     begin: AsyncUse<P, A, E2>,
     maxWait: number
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>> {
-    return this.#user<A, E2, never>(({ protocol, users }, restore) => users.runAsync(protocol, begin, restore), maxWait)
+    return this.user<A, E2, never>(({ protocol, users }, restore) => users.runAsync(protocol, begin, restore), maxWait)
   }
 
   /** The service has a connection. */
@@ -168,10 +172,17 @@ export class Current<P, E> {
     return SubscriptionRef.set(this.ref, this.protocol)
   }
 
-  // Who finds a connection at once, as most do, needs no demand.
-  #user<A, E2, R>(
+  user<A, E2, R>(
+    begin: Begin<P, A, E2 | ConnectionLost, R>
+  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost, R>
+  user<A, E2, R>(
     begin: Begin<P, A, E2 | ConnectionLost | NotConnected<E>, R>,
     maxWait: number
+  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R>
+  // Who finds a connection at once, as most do, needs no demand.
+  user<A, E2, R>(
+    begin: Begin<P, A, E2 | ConnectionLost | NotConnected<E>, R>,
+    maxWait = Number.POSITIVE_INFINITY
   ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost | NotConnected<E>, R> {
     return Effect.uninterruptibleMask((restore) =>
       this.#established === undefined

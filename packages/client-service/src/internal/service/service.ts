@@ -245,9 +245,9 @@ export class Service<P, E, R> extends Inspectable.Class {
     return this.#current.useAsync(f, maxWaitOf("useAsync", options))
   }
 
-  /** Takes note that a stream has begun anew, and may have missed something. */
-  gap(): void {
-    this.#metrics?.gap()
+  /** For what builds on the service, beside what it offers. */
+  get internals(): readonly [Current<P, E>, Instruments | undefined] {
+    return [this.#current, this.#metrics]
   }
 
   pipe() {

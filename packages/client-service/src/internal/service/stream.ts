@@ -7,23 +7,54 @@ import type { ConnectionLost } from "../../ConnectionError.js"
 import { firstOf } from "../time/firstOf.js"
 import { deadline } from "../time/turn.js"
 import type { EndError } from "./current.js"
+import type { Service } from "./service.js"
 
 /** What a stream needs of a service. */
 export interface Source<P, E> {
+  /**
+   * Runs an Effect with the protocol of a connection, and gives it what waits for the next one: until that is there, or those
+   * who wait have been turned away, be it before the Effect has come to wait.
+   */
+  readonly useUntilNext: <A, E2, R>(
+    f: (protocol: P, next: Effect.Effect<unknown, EndError<E>>) => Effect.Effect<A, E2, R>
+  ) => Effect.Effect<A, E2 | EndError<E> | ConnectionLost, R>
+  /** Takes note that the stream has begun anew, and may have missed something. */
+  readonly gap: () => void
+}
+
+export const sourceOf = <P, E>([current, metrics]: Service<P, E, never>["internals"]): Source<P, E> => ({
+  useUntilNext: <A, E2, R>(f: (protocol: P, next: Effect.Effect<unknown, EndError<E>>) => Effect.Effect<A, E2, R>) =>
+    Effect.flatMap(Effect.runtime<R>(), (runtime) =>
+      current.user<A, E2, R>(({ generation, protocol, users }, restore) => {
+        // It waits from this step on, since a stop and a start may come before it does.
+        const next = current.after(generation, true)
+        return users.run(runtime, () => f(protocol, next), restore)
+      })
+    ),
+  gap: () => metrics?.gap()
+})
+
+/** The same of a service that is none of this package, such as one of a test. */
+export const sourceOfStub = <P, E>(service: {
   readonly connections: Stream.Stream<P, EndError<E>>
   readonly use: <A, E2, R>(
     f: (protocol: P) => Effect.Effect<A, E2, R>
   ) => Effect.Effect<A, E2 | EndError<E> | ConnectionLost, R>
-}
+}): Source<P, E> => ({
+  useUntilNext: (f) =>
+    service.use((protocol) =>
+      f(protocol, Stream.runHead(Stream.filter(service.connections, (other) => other !== protocol)))
+    ),
+  gap: () => {}
+})
 
 /**
  * Runs a stream on each connection in turn.
  */
 export const subscribe = <P, E, A, E2, R, Gap>(
-  service: Source<P, E>,
+  source: Source<P, E>,
   f: (protocol: P) => Stream.Stream<A, E2, R>,
-  gap: ((protocol: P) => Gap) | undefined,
-  onGap: () => void
+  gap: ((protocol: P) => Gap) | undefined
 ): Stream.Stream<A | Gap, E2 | EndError<E>, R> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
@@ -31,26 +62,27 @@ export const subscribe = <P, E, A, E2, R, Gap>(
       const elements = yield* Effect.acquireRelease(Queue.bounded<Element>(16), Queue.shutdown)
       let isFirst = true
 
-      // Gives how the stream has failed, or nothing if there is a later connection.
+      // Gives how the stream has failed.
       const onConnection = Effect.fnUntraced(function* (protocol: P) {
         if (!isFirst) {
-          onGap()
+          source.gap()
           if (gap !== undefined) yield* Queue.offer(elements, Take.of(gap(protocol)))
         }
         isFirst = false
         const run = Effect.suspend(() =>
           Stream.runForEachChunk(f(protocol), (chunk) => Queue.offer(elements, Take.chunk(chunk)))
-        ).pipe(
-          Effect.exit,
-          Effect.flatMap((exit) => (Exit.isFailure(exit) ? Effect.as(deadline(patience), exit) : Effect.never))
         )
-        return yield* firstOf(run, Effect.as(otherThan(service, protocol), Exit.void))
+        const exit = yield* Effect.exit(run)
+        return yield* Exit.isFailure(exit) ? Effect.as(deadline(patience), exit) : Effect.never
       })
 
-      const next = service.use(onConnection).pipe(
-        Effect.catchTag("ConnectionLost", () => Effect.succeed(Exit.void)),
-        Effect.flatten
-      )
+      // All of it ends with the next connection, since a connection that was replaced lives on for those who use it.
+      const next = source
+        .useUntilNext((protocol, next) => firstOf(onConnection(protocol), Effect.as(next, Exit.void)))
+        .pipe(
+          Effect.catchTag("ConnectionLost", () => Effect.succeed(Exit.void)),
+          Effect.flatten
+        )
       yield* Effect.forever(next).pipe(
         Effect.catchAllCause((cause) => Queue.offer(elements, Take.failCause(cause))),
         Effect.interruptible,
@@ -63,10 +95,3 @@ export const subscribe = <P, E, A, E2, R, Gap>(
 // What fails because the connection is lost may do so before the loss is known: a reader is told of the end first, so that it
 // can act on the last bytes, and has so many milliseconds to come to it.
 const patience = 1000
-
-// A connection that was replaced lives on for those who use it, so its end comes later than its successor.
-const otherThan = <P, E>(service: Source<P, E>, protocol: P): Effect.Effect<unknown, EndError<E>> =>
-  service.connections.pipe(
-    Stream.filter((other) => other !== protocol),
-    Stream.runHead
-  )
