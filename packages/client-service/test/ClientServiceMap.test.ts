@@ -139,6 +139,26 @@ describe("ClientServiceMap", () => {
     })
   )
 
+  it.scoped(
+    "makes the next service of a key once closeTimeout has passed, though the connection before is still open",
+    () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const { counts, map } = yield* make({ close: Deferred.await(gate) })
+        const first = yield* borrow(map, "a")
+        yield* connected(first.service)
+        yield* Effect.fork(first.giveBack)
+        yield* settle
+        const asking = yield* Effect.fork(Effect.flatMap(map.get("a"), connected))
+        yield* TestClock.adjust("4999 millis")
+        expect(counts).toEqual({ lookups: 1, opens: 1, closes: 0 })
+        yield* TestClock.adjust("1 millis")
+        expect(yield* Fiber.join(asking)).toBe("a 2")
+        expect(counts).toEqual({ lookups: 2, opens: 2, closes: 0 })
+        yield* Deferred.succeed(gate, undefined)
+      })
+  )
+
   it.scoped("makes a service of its own for each key, and tells the keys", () =>
     Effect.gen(function* () {
       const { map } = yield* make()

@@ -7,6 +7,9 @@ type Event = "get" | "release" | "invalidate" | "pass" | "closeOwner"
 
 const key = "a"
 
+/** Milliseconds. */
+const closeTimeout = 5000
+
 /** A collection of services, and those who get that of one key, which connects and closes at once. */
 export const map: Game<Event> = {
   name: "map",
@@ -28,6 +31,9 @@ interface Connection {
   isOpen: boolean
   /** Whether it may go on beside the next one: it was in use when the key was invalidated. */
   isOutdated: boolean
+  service: ClientService.ClientService<void> | undefined
+  /** When the service has begun to close it, as far as time has passed since. */
+  closingSince: number
 }
 
 class MapSubject implements Subject<Event> {
@@ -50,12 +56,23 @@ class MapSubject implements Subject<Event> {
         idleTimeToLive: "1 second",
         lookup: (_: string) => {
           const isOutdated = this.users.some(({ isOutdated, service }) => isOutdated && service === undefined)
-          const connection = { isOpen: false, isOutdated }
+          const connection: Connection = {
+            isOpen: false,
+            isOutdated,
+            service: undefined,
+            closingSince: Number.POSITIVE_INFINITY
+          }
           this.connections.push(connection)
-          return ClientService.make({
-            endpoint: Endpoint.make({ name: key, connect: () => this.connect(connection) }),
-            retryPolicy: RetryPolicy.fromFunction(() => "1 second")
-          })
+          return Effect.tap(
+            ClientService.make({
+              endpoint: Endpoint.make({ name: key, connect: () => this.connect(connection) }),
+              retryPolicy: RetryPolicy.fromFunction(() => "1 second"),
+              closeTimeout
+            }),
+            (service) => {
+              connection.service = service
+            }
+          )
         }
       }).pipe(Scope.extend(this.owner))
     )
@@ -87,6 +104,7 @@ class MapSubject implements Subject<Event> {
         break
       case "pass":
         this.isHurried ||= !this.bench.scheduler.isAtRest
+        this.noteClosing()
         this.bench.clock.skip()
         break
       case "closeOwner":
@@ -179,11 +197,30 @@ class MapSubject implements Subject<Event> {
     this.bench.drain()
   }
 
+  /** Takes note, before time passes, of the connections that are being closed by now: fibers that are held up take long to. */
+  private noteClosing(): void {
+    const { clock } = this.bench
+    for (const connection of this.connections) {
+      if (!connection.isOpen || connection.service === undefined) continue
+      const { _tag } = this.bench.evaluate(connection.service.state.get)
+      if (_tag === "Connecting" || _tag === "Connected") continue
+      connection.closingSince = Math.min(connection.closingSince, clock.now)
+    }
+  }
+
+  /** Whether the next one need not wait any more for a connection to close. */
+  private isOverdue({ closingSince }: Connection): boolean {
+    return this.bench.clock.now - closingSince >= closeTimeout
+  }
+
   private connect(connection: Connection): Effect.Effect<void, never, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.sync(() => {
         connection.isOpen = true
-        const others = this.connections.filter((other) => other !== connection && other.isOpen && !other.isOutdated)
+        connection.closingSince = Number.POSITIVE_INFINITY
+        const others = this.connections.filter(
+          (other) => other !== connection && other.isOpen && !other.isOutdated && !this.isOverdue(other)
+        )
         if (others.length > 0 && !connection.isOutdated) this.wrong ??= "two connections are open"
       }),
       () =>
