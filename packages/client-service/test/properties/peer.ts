@@ -254,7 +254,7 @@ export class Peer {
     this.expireProbes()
     for (const attempt of this.attempts) {
       const { clock, options, usesOf } = this.settings
-      if (attempt.drainingUntil !== undefined && usesOf(attempt) === 0) this.over(attempt)
+      if ((attempt.drainingUntil ?? attempt.retiredAt) !== undefined && usesOf(attempt) === 0) this.over(attempt)
       const timeout = attempt.beganAt + options.connectTimeout
       if (attempt.overAt === undefined && attempt.establishedAt === undefined && timeout <= clock.now) {
         this.failed(attempt, "timeout")

@@ -177,18 +177,7 @@ class Run implements Observed {
       case "stream":
         this.consume(
           ClientService.stream(this.service, (protocol) =>
-            Stream.concat(Stream.succeed(protocol), endless).pipe(
-              Stream.onStart(
-                Effect.sync(() => {
-                  this.usingStreams += 1
-                })
-              ),
-              Stream.ensuring(
-                Effect.sync(() => {
-                  this.usingStreams -= 1
-                })
-              )
-            )
+            Stream.unwrapScoped(Effect.as(this.usingStream, Stream.concat(Stream.succeed(protocol), endless)))
           )
         )
         break
@@ -404,6 +393,19 @@ class Run implements Observed {
       })
     )
     this.consumers.push(this.follow(consumer, consuming))
+  }
+
+  /** In one step, as a fiber may be interrupted between any two. */
+  private get usingStream(): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => {
+        this.usingStreams += 1
+      }),
+      () =>
+        Effect.sync(() => {
+          this.usingStreams -= 1
+        })
+    )
   }
 
   private observe(tag: string, does: Callback | "dies" | "hangs"): void {
