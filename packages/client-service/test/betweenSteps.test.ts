@@ -62,9 +62,12 @@ const atEveryStep = async <A>(scene: {
   readonly between: (a: A) => ReadonlyArray<Effect.Effect<unknown, unknown>>
   /** Tells what is wrong in the end. */
   readonly problem: (a: A, bench: Bench) => string | undefined
+  /** How many steps are looked at. By default, all are. */
+  readonly steps?: number
 }): Promise<ReadonlyArray<string>> => {
   const problems: Array<string> = []
-  for (let held = 1, wasHeld = true; wasHeld; held++) {
+  const { steps = Number.POSITIVE_INFINITY } = scene
+  for (let held = 1, wasHeld = true; wasHeld && held <= steps; held++) {
     if (held > 3000) throw new Error("there is no end of steps")
     wasHeld = withoutRealTimers(() => {
       let step = Number.NaN
@@ -356,21 +359,29 @@ describe("at any step of the service,", { timeout: 120_000 }, () => {
     )
     const states: Array<string> = []
     const protocols: Array<Option.Option<string>> = []
+    const ended: Array<string> = []
     const waiter: { exit?: Exit.Exit<unknown, unknown> } = {}
     const wait = (options: { readonly failAfterFailures: number }) =>
       Effect.map(Effect.exit(service.whenConnected(options)), (exit) => {
         waiter.exit = exit
       })
-    return { server, service, states, protocols, waiter, wait }
+    return { scope, server, service, states, protocols, ended, waiter, wait }
   }
 
   type Made = ReturnType<typeof make>
 
   const watched = (bench: Bench): Made => {
     const made = make(bench)
-    const { protocols, service, states } = made
-    bench.watch(Stream.runForEach(service.state.changes, ({ _tag }) => Effect.sync(() => states.push(_tag))))
-    bench.watch(Stream.runForEach(service.protocol.changes, (protocol) => Effect.sync(() => protocols.push(protocol))))
+    const { ended, protocols, service, states } = made
+    const watch = <A>(what: string, changes: Stream.Stream<A>, seen: (a: A) => void) =>
+      bench.watch(
+        Effect.zipRight(
+          Stream.runForEach(changes, (a) => Effect.sync(() => seen(a))),
+          Effect.sync(() => ended.push(what))
+        )
+      )
+    watch("states", service.state.changes, ({ _tag }) => states.push(_tag))
+    watch("protocols", service.protocol.changes, (protocol) => protocols.push(protocol))
     bench.drain()
     return made
   }
@@ -448,6 +459,34 @@ describe("at any step of the service,", { timeout: 120_000 }, () => {
       expect(problems).toEqual([])
     })
   }
+
+  it("a stop beside the end of the owner Scope: the changes tell of all, and end", async () => {
+    const problems = await atEveryStep({
+      make: watched,
+      first: ({ service }) => service.stop,
+      between: ({ scope }) => [Scope.close(scope, Exit.void)],
+      problem: (made, bench) => (made.ended.length < 2 ? `only ${made.ended} ended` : disagreement(made, bench)),
+      // Those of the stop.
+      steps: 25
+    })
+    expect(problems).toEqual([])
+  })
+
+  it("whoever comes to watch beside the end of the owner Scope is told of the last state, and of the end", async () => {
+    const problems = await atEveryStep({
+      make,
+      first: ({ ended, service }) =>
+        Stream.runForEach(service.state.changes, ({ _tag }) => Effect.sync(() => ended.push(_tag))),
+      between: ({ scope }) => [Scope.close(scope, Exit.void)],
+      problem: ({ ended }, bench) => {
+        if (bench.size > 0) return "the changes go on"
+        return ended[ended.length - 1] === "Stopped" ? undefined : `the states are ${ended}`
+      },
+      // Those of whoever comes.
+      steps: 100
+    })
+    expect(problems).toEqual([])
+  })
 
   it("no attempt connects once a stop has been called", async () => {
     const problems = await atEveryStep({

@@ -20,6 +20,7 @@ export class Publisher<P, E> {
   /** Nothing in it is the end. */
   #states: SubscriptionRef.SubscriptionRef<ConnectionState<P, E> | undefined> | undefined
   #isOver = false
+  #isEnded = false
 
   constructor(state: () => ConnectionState<P, E>, current: Current<P, E>, journal: Journal) {
     this.#state = state
@@ -41,20 +42,20 @@ export class Publisher<P, E> {
     return this.#changes(Option.none<P>, Effect.succeed(this.#current.ref))
   }
 
-  /** Has those who watch come to the end. */
+  /** Has those who watch come to the end, once all that was before is published. */
   get end(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#isOver = true
-      const ended = SubscriptionRef.set(this.#current.ref, undefined)
-      return this.#states === undefined ? ended : Effect.zipRight(ended, SubscriptionRef.set(this.#states, undefined))
+      return this.publish
     })
   }
 
+  // Who comes to watch when it is over gets the last, and so does who was held up until it was.
   #changes<A>(last: () => A, ref: Effect.Effect<SubscriptionRef.SubscriptionRef<A | undefined>>): Stream.Stream<A> {
-    return Stream.suspend(() =>
-      this.#isOver
-        ? Stream.sync(last)
-        : Stream.takeWhile(Stream.unwrap(Effect.map(ref, ({ changes }) => changes)), (a): a is A => a !== undefined)
+    const changes = Stream.unwrap(Effect.map(ref, ({ changes }) => (this.#isOver ? Stream.empty : changes)))
+    return Stream.orElseIfEmpty(
+      Stream.takeWhile(changes, (a): a is A => a !== undefined),
+      last
     )
   }
 
@@ -102,7 +103,12 @@ export class Publisher<P, E> {
     const current = this.#current.publish
     if (current !== undefined) return current
     const next = this.#unpublished.shift()
-    if (next === undefined) return undefined
+    if (next === undefined) {
+      if (!this.#isOver || this.#isEnded) return undefined
+      this.#isEnded = true
+      const ended = SubscriptionRef.set(this.#current.ref, undefined)
+      return this.#states === undefined ? ended : Effect.zipRight(ended, SubscriptionRef.set(this.#states, undefined))
+    }
     const written = this.#journal.write(next.entry)
     if (this.#states === undefined || next.state === undefined) return written
     return Effect.zipRight(SubscriptionRef.set(this.#states, next.state), written)
