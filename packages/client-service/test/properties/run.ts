@@ -1,4 +1,4 @@
-import { Effect, Exit, Fiber, Option, Runtime, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, Runtime, Scope, Stream } from "effect"
 import { ClientService } from "effect-client-service"
 import { type Command, commanded } from "../support/model.js"
 import { FiberCensus } from "./fiberCensus.js"
@@ -729,8 +729,14 @@ class ScriptedPromise implements PromiseLike<undefined> {
   }
 }
 
-/** Has whoever waits for what waits for it go on, as the service tells it that by a defect. */
+/**
+ * Has whoever waits for what waits for it go on, as the service tells it that by a defect. None that is interrupted meanwhile
+ * is to die of it instead.
+ */
 const tolerant = (wait: Effect.Effect<void, unknown>): Effect.Effect<void> =>
-  Effect.catchAllDefect(Effect.ignore(wait), (defect) =>
-    defect instanceof Error && / waits for /.test(defect.message) ? Effect.void : Effect.die(defect)
+  Effect.uninterruptibleMask((restore) =>
+    Effect.catchAllCause(restore(Effect.ignore(wait)), (cause) => {
+      const defect = Cause.squash(cause)
+      return defect instanceof Error && / waits for /.test(defect.message) ? Effect.void : Effect.failCause(cause)
+    })
   )

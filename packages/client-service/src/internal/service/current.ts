@@ -172,9 +172,7 @@ export class Current<P, E> {
     return SubscriptionRef.set(this.ref, this.protocol)
   }
 
-  user<A, E2, R>(
-    begin: Begin<P, A, E2 | ConnectionLost, R>
-  ): Effect.Effect<A, E2 | EndError<E> | ConnectionLost, R>
+  user<A, E2, R>(begin: Begin<P, A, E2 | ConnectionLost, R>): Effect.Effect<A, E2 | EndError<E> | ConnectionLost, R>
   user<A, E2, R>(
     begin: Begin<P, A, E2 | ConnectionLost | NotConnected<E>, R>,
     maxWait: number
