@@ -14,7 +14,7 @@ const program = Effect.gen(function* () {
   const service = yield* ClientService.make({ endpoint: NodeEndpoint.tls({ host, port, credentials: files.read }) })
 
   // Connects anew as soon as they have changed, while the server still takes the old ones.
-  yield* Effect.forkScoped(ClientService.reconnectOn(service, files.changes))
+  yield* Effect.forkScoped(Effect.tapError(ClientService.reconnectOn(service, files.changes), Effect.logError))
   yield* service.start
 
   const greetings = ClientService.stream(service, ({ incoming }) =>

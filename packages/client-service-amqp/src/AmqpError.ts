@@ -75,7 +75,7 @@ export class AmqpError extends Data.TaggedError("AmqpError")<{
   /** What the server, the client or Node.js says. */
   readonly detail?: string | undefined
   readonly cause?: unknown
-  /** Whether an Effect gives the password, which the next attempt runs again. */
+  /** Whether an Effect gives the password, or the options of TLS, which the next attempt runs again. */
   readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
@@ -130,7 +130,7 @@ export const fromChannelError = (error: unknown, endpoint: string): AmqpError =>
 
 /**
  * Whether trying again is of no use until somebody changes the configuration, here or at the server: the reason is
- * `Authentication` or `NotAllowed`. Not so where an Effect gives the password, since the next attempt asks it
+ * `Authentication` or `NotAllowed`. Not so where an Effect gives the password or TLS, since the next attempt asks it
  * again; and of several endpoints, only if it is so of each.
  *
  * @example

@@ -278,6 +278,27 @@ describe.skipIf(isMissing)("a server", () => {
     )
 
     // Kind 33
+    it.scoped("takes no messages for now: one that can't be looked at when it does harms no other", () =>
+      Effect.gen(function* () {
+        const { control } = yield* Server
+        const amqp = yield* connect()
+        yield* amqp.use((channel) => channel.assertQueue("unreadable"))
+        yield* control("set_vm_memory_high_watermark", "0")
+        yield* amqp.sendToQueue("unreadable", "first").pipe(Effect.timeoutOption("300 millis"))
+        yield* Effect.repeat(Effect.sleep("10 millis"), { until: () => Effect.runSync(amqp.blocked.get) })
+        const { proxy: headers, revoke } = Proxy.revocable({ a: 1 }, {})
+        const bad = yield* Effect.fork(amqp.sendToQueue("unreadable", "bad", { headers, mandatory: true }))
+        const good = yield* Effect.fork(amqp.sendToQueue("unreadable", "good"))
+        yield* turns(3)
+        revoke()
+        yield* control("set_vm_memory_high_watermark", "0.4")
+        expect(yield* Effect.flip(Fiber.join(bad))).toMatchObject({ _tag: "AmqpError", reason: "Invalid" })
+        yield* Fiber.join(good)
+        yield* amqp.sendToQueue("unreadable", "good too")
+      })
+    )
+
+    // Kind 33
     it.scoped("reads nothing: no more than maxWaiting wait for its socket, and all others are sent", () =>
       Effect.gen(function* () {
         const server = yield* Server

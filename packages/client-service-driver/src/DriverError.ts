@@ -19,7 +19,7 @@ export interface Fields<Reason extends string, Code extends string | number = st
   /** What the server, the client or Node.js says. */
   readonly detail?: string | undefined
   readonly cause?: unknown
-  /** Whether an Effect gives the password, which the next attempt runs again. */
+  /** Whether an Effect gives the password, or the options of TLS, which the next attempt runs again. */
   readonly isAskedAgain?: boolean | undefined
 }
 

@@ -349,7 +349,8 @@ export type Headers = Readonly<Record<string, string>>
  *
  * @since 0.1.0
  * @category constructors
- * @throws InvalidOption as `Endpoint.webSocket`, `tcp` and `tls` do, and if HTTP does not allow a header
+ * @throws InvalidOption as `Endpoint.webSocket`, `tcp` and `tls` do, and if HTTP does not allow a header,
+ * or it is one of the handshake
  */
 export function webSocket<EH = never, RH = never, EP = never, RP = never, ET = never, RT = never>(
   url: string,

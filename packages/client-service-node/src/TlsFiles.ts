@@ -118,7 +118,7 @@ export const make = (options: Options): TlsFiles => filesOf("TlsFiles.make", opt
  *   const service = yield* ClientService.make({
  *     endpoint: NodeEndpoint.tls({ host: "broker.example.com", port: 8883, credentials: files.read })
  *   })
- *   yield* Effect.forkScoped(ClientService.reconnectOn(service, files.changes))
+ *   yield* Effect.forkScoped(Effect.tapError(ClientService.reconnectOn(service, files.changes), Effect.logError))
  *   yield* service.start
  * })
  * ```
@@ -151,7 +151,9 @@ const filesOf = (where: string, options: Options): TlsFiles => {
         // Its folders may be others now.
         yield* watch.renew
         const snapshot = yield* current
-        const changed = differences(told, snapshot)
+        // What could not be used when it was read last is told once it can be, even if it is as it was before that.
+        const unused = taken !== undefined && Either.isLeft(contentsOf(named, taken)) ? taken : undefined
+        const changed = differences(unused ?? told, snapshot)
         if (changed.length === 0 || Either.isLeft(contentsOf(named, snapshot))) return undefined
         told = snapshot
         return changed
@@ -184,8 +186,8 @@ const namesOf = (where: string, { ca, cert, folder = ".", key, passphrase }: Opt
   const pathOf = (option: string, name: string) => Path.resolve(inFolder, nameOf(where, option, name))
   const authorities = ca === undefined ? [] : typeof ca === "string" ? [ca] : ca
   if ((cert === undefined) !== (key === undefined)) {
-    const [missing, given] = cert === undefined ? ["cert", key] : ["key", cert]
-    Validate.refuse(where, missing, undefined, `the name of a file, since there is ${given}`)
+    const [missing, given] = cert === undefined ? ["cert", "key"] : ["key", "cert"]
+    Validate.refuse(where, missing, undefined, `the name of a file, since there is a ${given}`)
   }
   if (cert === undefined && authorities.length === 0) {
     Validate.refuse(where, "ca, cert and key", undefined, "the name of a file at least")
@@ -198,10 +200,13 @@ const namesOf = (where: string, { ca, cert, folder = ".", key, passphrase }: Opt
   }
 }
 
-const nameOf = (where: string, option: string, name: string): string =>
-  Validate.text(where, option, name).includes("\0")
-    ? Validate.refuse(where, option, name, "a path without a NUL")
-    : name
+const nameOf = (where: string, option: string, name: string): string => {
+  // Elsewhere it is what is in the file that is given, which is not to be shown.
+  if (Validate.text(where, option, name).includes("-----BEGIN")) {
+    return Validate.refuse(where, option, "(not shown)", "the name of a file, not what is in it")
+  }
+  return name.includes("\0") ? Validate.refuse(where, option, name, "a path without a NUL") : name
+}
 
 const contentsOf = ({ ca, cert, key, passphrase }: Named, snapshot: Snapshot): Either.Either<Contents, TlsFilesError> =>
   Either.gen(function* () {

@@ -152,7 +152,7 @@ describe("NodeEndpoint.webSocket", () => {
       const make = () => NodeEndpoint.webSocket("ws://127.0.0.1", { headers })
       expect(make).toThrow(InvalidOption.InvalidOption)
       expect(make).toThrow(
-        `NodeEndpoint.webSocket: headers must be headers of HTTP, got ["${Object.keys(headers)[0]}", "(not shown)"]`
+        `NodeEndpoint.webSocket: headers must be headers of HTTP, and none of those of the handshake, as protocols has the subprotocols, got ["${Object.keys(headers)[0]}", "(not shown)"]`
       )
     }
   })

@@ -239,7 +239,10 @@ const obtaining = <R>(
   ssl === undefined || typeof ssl === "boolean" || !Credential.isFresh(ssl)
     ? Effect.succeed(Effect.succeed(config))
     : Effect.map(Effect.context<R>(), (context) =>
-        Credential.obtain(ssl, (cause) => new PgError({ reason: "Credentials", endpoint, cause })).pipe(
+        Credential.obtain(ssl, (cause) => {
+          const detail = cause instanceof Error ? cause.message : undefined
+          return new PgError({ reason: "Credentials", endpoint, detail, cause })
+        }).pipe(
           // `pg` changes what it is given.
           Effect.map((options) => ({ ...config, ssl: { ...options } })),
           Effect.provide(context)

@@ -60,7 +60,7 @@ export class PgError extends Data.TaggedError("PgError")<{
   readonly detail?: string | undefined
   /** The error of `pg` or of Node.js, or of the Effect that was to give the password. */
   readonly cause?: unknown
-  /** Whether an Effect gives the password, which the next attempt runs again. */
+  /** Whether an Effect gives the password, or the options of TLS, which the next attempt runs again. */
   readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
@@ -83,7 +83,7 @@ export type ConnectFailure = PgError | EndpointsFailed<ConnectFailure>
 
 /**
  * Whether trying again will not help, until somebody changes the configuration here or at the server: the reason is
- * `Authentication` or `NoDatabase`. Not so where an Effect gives the password, since the next attempt asks it again; and
+ * `Authentication` or `NoDatabase`. Not so where an Effect gives the password or TLS, since the next attempt asks it again; and
  * of several endpoints, only if it is so of each. For a policy that is to end then.
  *
  * @example
@@ -107,7 +107,7 @@ export const isFatal: (error: unknown) => boolean = Refusal.isFinal(
 
 const meanings: Record<Reason, string> = {
   Authentication: "the server does not accept this login",
-  Credentials: "the password could not be had",
+  Credentials: "the password, or options of TLS, could not be had",
   NoDatabase: "there is no such database",
   SessionAttributes: "the server is not of the kind that is asked for",
   Unavailable: "the server takes no connection now",

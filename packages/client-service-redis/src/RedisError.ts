@@ -79,7 +79,7 @@ export class RedisError extends Data.TaggedError("RedisError")<{
    * `EndpointsFailed` that tells what each of them said.
    */
   readonly cause?: unknown
-  /** Whether an Effect gives the password, which the next attempt runs again. */
+  /** Whether an Effect gives the password, or the options of TLS, which the next attempt runs again. */
   readonly isAskedAgain?: boolean | undefined
 }> {
   override get message(): string {
@@ -116,7 +116,7 @@ export const fromClientError = (error: unknown, endpoint: string): RedisError =>
 
 /**
  * Whether trying again is of no use until somebody changes the configuration, here or at the server: the reason is
- * `Authentication` or `NoDatabase`. Not so where an Effect gives the password, since the next attempt asks it again; and of
+ * `Authentication` or `NoDatabase`. Not so where an Effect gives the password or TLS, since the next attempt asks it again; and of
  * several endpoints, only if it is so of each.
  *
  * @example

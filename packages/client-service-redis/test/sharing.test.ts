@@ -324,7 +324,67 @@ describe.skipIf(isMissing)("a session whose caller leaves what blocks", () => {
   }
 })
 
+describe.skipIf(isMissing)("a session that several calls use at a time", () => {
+  it.scopedLive("ends with the caller that leaves what blocks, since the server would end what another waits for", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      const first = yield* redis
+        .session(({ run }) =>
+          Effect.gen(function* () {
+            const first = yield* Effect.fork(Effect.flip(run((client) => client.blPop("first", 0))))
+            yield* isBlocked(control, 1)
+            const second = yield* Effect.fork(run((client) => client.blPop("second", 0)))
+            yield* turns(5)
+            yield* Fiber.interrupt(second)
+            return yield* Fiber.join(first)
+          })
+        )
+        .pipe(Effect.either)
+      expect(JSON.stringify(first)).toMatch(/Lost/)
+      yield* control.use((client) => client.rPush("second", "a job"))
+      expect(yield* control.use((client) => client.lLen("second"))).toBe(1)
+    })
+  )
+
+  it.scopedLive("goes on when a caller leaves what waits for replicas", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      yield* redis.session(({ run }) =>
+        Effect.gen(function* () {
+          yield* run((client) => client.set("key", "value"))
+          const waiting = yield* Effect.fork(run((client) => client.wait(1, 0)))
+          yield* isBlocked(control, 1)
+          yield* Fiber.interrupt(waiting)
+          expect(yield* run((client) => client.get("key"))).toBe("value")
+        })
+      )
+    })
+  )
+})
+
 describe.skipIf(isMissing)("watch", () => {
+  it.scopedLive("of a key that is none harms no other call", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const key: string = JSON.parse("1")
+      const error = yield* Effect.flip(
+        redis.watch(
+          key,
+          (client) => client.get("key"),
+          (client) => client.multi().set("key", "value")
+        )
+      )
+      expect(error).toMatchObject({ _tag: "RedisError" })
+      yield* redis.command("SET", ["key", "other"]).pipe(Effect.timeout("2 seconds"))
+      expect(yield* redis.command("GET", ["key"]).pipe(Effect.timeout("2 seconds"))).toBe("other")
+    })
+  )
+
   it.scopedLive("writes if nothing has changed, and tells of a conflict otherwise", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

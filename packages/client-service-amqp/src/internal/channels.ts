@@ -30,7 +30,7 @@ export class Channels {
   readonly endpoint: string
   /** How large a frame may be, in bytes. */
   readonly frameMax: number
-  /** Whether an Effect gives the password, which may be another one later. */
+  /** Whether an Effect gives the password, or the options of TLS, which may be another one later. */
   readonly isAskedAgain: boolean
   readonly #model: ChannelModel
   readonly #linger: Duration.Duration

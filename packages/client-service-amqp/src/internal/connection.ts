@@ -335,7 +335,7 @@ const useChannel = <A>(
       try: () => f(channel),
       catch: (error) => fromChannelError(error, channels.endpoint)
     }).pipe(
-      // Not so that to a message, which does not tell why the channel was closed.
+      // The one to a message says that it was closed, and not why, which the channel tells a turn later.
       Effect.catchIf(
         ({ reason }) => reason === "ChannelClosed",
         (error) =>

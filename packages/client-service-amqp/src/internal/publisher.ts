@@ -55,11 +55,12 @@ export class Publisher {
    */
   send({ content: given, exchange, properties: own, routingKey }: Publication, done: Done): number | AmqpError {
     const id = own.mandatory === true ? ++this.#lastId : undefined
-    const properties = id === undefined ? own : { ...own, headers: withId(own.headers, id) }
-    const hasCopies = properties.CC !== undefined || properties.BCC !== undefined
     let sent: Sent
     let size = 0
+    // All that looks at what was given, of which getters may throw. Nothing of it comes after it is sent.
     try {
+      const properties = id === undefined ? own : { ...own, headers: withId(own.headers, id) }
+      const hasCopies = properties.CC !== undefined || properties.BCC !== undefined
       const content = bytesOf(given)
       const message: Sent = { exchange, routingKey, content, properties, size: content.length, done }
       sent = message
@@ -69,6 +70,7 @@ export class Publisher {
         const detail = `the headers take ${size} bytes, and a frame has no more than ${this.#frameMax}`
         return new AmqpError({ reason: "Invalid", endpoint: this.#endpoint, detail })
       }
+      size += content.length + exchange.length + routingKey.length + 100
       this.#channel.publish(exchange, routingKey, content, properties, (error: unknown) => {
         const returned = id === undefined ? undefined : this.#takeReturned(id)
         const isNacked = error instanceof Error && error.message === "message nacked"
@@ -86,7 +88,7 @@ export class Publisher {
     }
     this.#unconfirmed.add(sent)
     if (id !== undefined) this.#mandatory.set(id, undefined)
-    return sent.size + size + exchange.length + routingKey.length + 100
+    return size
   }
 
   /** The channel is closed, so nothing more will be confirmed. */

@@ -48,7 +48,12 @@ export const make = (paths: ReadonlyArray<string>): Effect.Effect<FolderWatch, T
         // Not before the others watch, lest what changes in between is not told.
         close()
         watchers = opened
-        if (failure === undefined) return Effect.void
+        // A link or a folder that has changed between the look and the watch is told by nobody.
+        if (failure === undefined) {
+          return Effect.flatMap(foldersOf(paths), (now) =>
+            now.join("\0") === folders.join("\0") ? Effect.void : renew
+          )
+        }
         // It has gone meanwhile.
         return failure.code === "ENOENT" ? renew : Effect.fail(failure)
       })

@@ -64,8 +64,12 @@ export const overIp = <A>(
   dialTo: (target: { readonly host: string; readonly port: number }) => Connect<A>
 ): Connect<A> => {
   const { host, isWhole, port } = target
-  if (Net.isIP(host) !== 0) return dialTo(target)
   const address = addressOf(target)
+  const version = Net.isIP(host)
+  if (version !== 0 && family !== 0 && version !== family) {
+    return () => fromNodeError(new Error(`it is no address of IPv${family}, as family or localAddress is`), address)
+  }
+  if (version !== 0) return dialTo(target)
   const race = (ips: ReadonlyArray<string>) =>
     Endpoint.happyEyeballs(
       ips.map((ip) => Endpoint.make({ name: ip, connect: dialTo({ host: ip, port }) })),

@@ -56,7 +56,13 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
   if (!isFresh(url) && targetOf(url) === undefined) refuseUnseen(where, "url", "a URL with the name of a host")
   if (!isFresh(headers)) {
     const name = invalidHeader(headers)
-    if (name !== undefined) Validate.refuse(where, "headers", [name, "(not shown)"], "headers of HTTP")
+    if (name !== undefined)
+      Validate.refuse(
+        where,
+        "headers",
+        [name, "(not shown)"],
+        "headers of HTTP, and none of those of the handshake, as protocols has the subprotocols"
+      )
   }
   const fresh = Effect.all([asEffect(headers), asEffect(url), asEffect(protocols)])
   const secure = Secure.secureOptions(where, options.tls ?? {}, endpoint)

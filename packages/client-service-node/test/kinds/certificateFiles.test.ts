@@ -318,6 +318,20 @@ describe("certificates in files: what is wrong is told, with the path", () => {
     }
   })
 
+  it("a key in the place of its name is refused, and not shown", () => {
+    const key = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----"
+    for (const options of [
+      { key },
+      { cert: key, key },
+      { cert: "tls.crt", key },
+      { ca: key },
+      { folder: key, ca: "a" }
+    ]) {
+      expect(() => TlsFiles.make(options)).toThrow(/name of a file/)
+      expect(() => TlsFiles.make(options)).not.toThrow(/secret/)
+    }
+  })
+
   it.scopedLive("and where an Effect gives them", () =>
     Effect.gen(function* () {
       const { first } = yield* twoCertificates
@@ -377,6 +391,21 @@ describe.runIf(onLinux)("certificates in files: changes are told", () => {
       yield* Effect.forkScoped(ClientService.reconnectOn(service, files.changes))
       write(path, first)
       expect(yield* server.client).toBe("first")
+    })
+  )
+
+  // Kind 13
+  it.scopedLive("what could not be read is told when it is there again, as it was before", () =>
+    Effect.gen(function* () {
+      const { first } = yield* started
+      const path = yield* folder
+      write(path, first)
+      const files = TlsFiles.kubernetes(path, { settle: 0 })
+      const { changes } = yield* told(files)
+      Fs.rmSync(join(path, "tls.key"))
+      expect(yield* problemOf(files)).toMatchObject({ reason: "NotFound" })
+      write(path, first)
+      expect(yield* Queue.take(changes)).toEqual([join(path, "tls.key")])
     })
   )
 

@@ -74,8 +74,7 @@ export class ClientConnection implements PgConnection {
 
   /**
    * The host is that of the config, as the wire takes it, and `configs` give the config of another connection. Of a connection
-   * that `isOwn`, the turns belong to one caller, who has
-   * begun a transaction.
+   * that `isOwn`, the turns belong to one caller, who has begun a transaction.
    */
   constructor(
     config: ClientConfig,
@@ -356,7 +355,7 @@ export class ClientConnection implements PgConnection {
       if (isAnswered) break
       // A server that waits for its client, as in the middle of a cursor or of COPY, does not look at them.
       if (++requests > mostRequests) return this.#lost(new Error("What a turn has left running can't be cancelled"))
-      this.#cancelling = cancel(this.#client, await this.#configNow())
+      this.#cancelling = this.#askToCancel()
       await this.#cancelling.done
     }
     this.#cancelling = undefined
@@ -373,10 +372,26 @@ export class ClientConnection implements PgConnection {
     }
   }
 
+  // At once, though what it connects with may take a while: whoever closes this connection waits for it.
+  #askToCancel(): Cancel {
+    let asked: Cancel | undefined
+    let isGivenUp = false
+    const done = this.#configNow().then((config) => {
+      if (isGivenUp) return
+      asked = cancel(this.#client, config)
+      return asked.done
+    })
+    const destroy = () => {
+      isGivenUp = true
+      asked?.destroy()
+    }
+    return { done, destroy }
+  }
+
   // That of this connection has to do if another can't be had at once.
   #configNow(): Promise<ClientConfig> {
-    const now = Effect.timeoutOption(this.#configs.now, patience)
-    return Effect.runPromise(Effect.catchAll(Effect.flatten(now), () => Effect.succeed(this.#config)))
+    const now = Effect.timeoutOption(Effect.disconnect(this.#configs.now), patience)
+    return Effect.runPromise(Effect.catchAllCause(Effect.flatten(now), () => Effect.succeed(this.#config)))
   }
 
   #failureOf(error: unknown): PgError {

@@ -102,8 +102,11 @@ export const forget = (client: Client, name: string): void => {
 }
 
 const forgetMissing = (client: Client, names: ReadonlySet<string>): void => {
-  for (const name of Object.keys(parsedBy(client))) if (!names.has(name)) forget(client, name)
+  for (const name of Object.keys(parsedBy(client))) if (!names.has(kept(name))) forget(client, name)
 }
+
+// The server keeps no more of a name.
+const kept = (name: string): string => Buffer.from(name).subarray(0, 63).toString()
 
 // What the client has prepared already, which it sends no second time.
 const parsedBy = ({ connection }: Client): object => {

@@ -18,6 +18,12 @@ export const ruleOf = (args: Arguments): Rule => {
   return typeof rule === "string" ? rule : rule(args)
 }
 
+/** Whether a command keeps back its answer, be it one that is not for several callers. */
+export const keepsBack = (args: Arguments): boolean => {
+  const [name] = args
+  return ruleOf(args) === "blocking" || (name !== undefined && waits.has(upper(name)))
+}
+
 type RuleOrTest = Rule | ((args: Arguments) => Rule)
 
 const blocks = (option: string) => (args: Arguments) =>
@@ -29,6 +35,8 @@ const changes = (subcommands: ReadonlyArray<string>) => (args: Arguments) =>
 const upper = (arg: RedisArgument): string => arg.toString().toUpperCase()
 
 const named = (names: string, rule: RuleOrTest) => names.split(" ").map((name) => [name, rule] as const)
+
+const waits = new Set(["WAIT", "WAITAOF"])
 
 const rules: ReadonlyMap<string, RuleOrTest> = new Map<string, RuleOrTest>([
   ...named("BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP", "blocking"),

@@ -125,18 +125,35 @@ const session = (
     const id = yield* Effect.promise(() => idOf(client))
     measure(client, { endpoint: settings.name, isSession: true, max })
     const calls = new Calls(client, settings, errorOf(settings), settings.name)
+    const answers = new Map<Call, Promise<void>>()
     const run: Session["run"] = (f) =>
       Effect.suspend(() => {
         let call: Call | undefined
         const answer = calls.run((client, asked) => {
           call = asked
-          return f(client)
+          const answer = f(client)
+          const answered = () => void answers.delete(asked)
+          answers.set(asked, answer.then(answered, answered))
+          return answer
         })
         // What the session is asked next comes after that.
-        return Effect.onInterrupt(answer, () =>
-          call?.isBlocking && id !== undefined ? Effect.promise(() => unblock(id).catch(() => false)) : Effect.void
-        )
+        return Effect.onInterrupt(answer, () => (call?.isBlocking ? end(answers.get(call)) : Effect.void))
       })
+    const end = (answered: Promise<void> | undefined): Effect.Effect<void> => {
+      if (answered === undefined) return Effect.void
+      // The server is told a connection, not a command: what it answers may be what another call waits for.
+      const ended =
+        id === undefined || answers.size > 1
+          ? Effect.succeed(false)
+          : Effect.tryPromise(() => unblock(id).then(() => answered)).pipe(
+              Effect.interruptible,
+              Effect.timeout(settings.linger),
+              Effect.isSuccess
+            )
+      return Effect.map(ended, (isEnded) => {
+        if (!isEnded) client.destroy()
+      })
+    }
     return { client, run }
   })
 

@@ -1,6 +1,6 @@
 import { AbortError, type RedisArgument, type RedisClientType } from "@redis/client"
 import { RedisError } from "../RedisError.js"
-import { ruleOf } from "./commandRules.js"
+import { keepsBack } from "./commandRules.js"
 import { baseOf, optionsOf } from "./sharedClient.js"
 import { Unsent } from "./unsent.js"
 
@@ -22,7 +22,9 @@ export class Call extends Unsent {
   }
 
   count(args: ReadonlyArray<RedisArgument>): void {
-    this.add(sizeOfAll(args, Number.POSITIVE_INFINITY))
+    const bytes = sizeOfAll(args, Number.POSITIVE_INFINITY)
+    // What is no argument is refused when it is sent. Added up, it would be no number, and have all others wait.
+    if (!Number.isNaN(bytes)) this.add(bytes)
   }
 
   add(bytes: number): void {
@@ -80,7 +82,7 @@ export const measure = (
     if (Number.isNaN(bytes)) return invalid("an argument is a text or bytes")
     if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${max} bytes`)
     call?.add(bytes)
-    if (isSession && call !== undefined && ruleOf(args) === "blocking") call.isBlocking = true
+    if (isSession && call !== undefined && keepsBack(args)) call.isBlocking = true
     return undefined
   }
   const takeAll = (call: Call | undefined, commands: Parameters<typeof pipeline>[0]): void => {
@@ -137,5 +139,5 @@ const sizeOfAll = (args: ReadonlyArray<RedisArgument>, max: number): number => {
 // Of a short text, which may take up to three times as much, an estimate will do.
 const sizeOf = (arg: RedisArgument): number => {
   if (typeof arg === "string") return arg.length < 1024 ? arg.length : Buffer.byteLength(arg)
-  return arg instanceof Uint8Array ? arg.byteLength : Number.NaN
+  return arg instanceof Buffer ? arg.byteLength : Number.NaN
 }

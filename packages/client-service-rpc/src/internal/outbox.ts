@@ -24,6 +24,8 @@ export class Outbox {
   readonly #posted = new Set<Outgoing>()
   /** Of a text, how many characters. */
   #bytes = 0
+  /** Whether the transport has not taken yet what it was given last. */
+  #isWriting = false
   #wake = () => {}
 
   constructor(transport: Transport, isFramed: boolean) {
@@ -47,7 +49,8 @@ export class Outbox {
 
   /** Whether no call more may wait: the transport takes less than is sent. */
   isFull({ maxWaiting, maxWaitingBytes }: Limits): boolean {
-    return this.#posted.size >= maxWaiting || this.#bytes >= maxWaitingBytes
+    // Those who have waited for a connection come all at once, before anything is written.
+    return this.#isWriting && (this.#posted.size >= maxWaiting || this.#bytes >= maxWaitingBytes)
   }
 
   /** Sends what is posted, until that fails. */
@@ -67,9 +70,16 @@ export class Outbox {
     const chunks = [...this.#posted].map(({ encoded }) => encoded)
     this.#posted.clear()
     this.#bytes = 0
-    return Effect.forEach(this.#isFramed ? joined(chunks) : chunks, (chunk) => this.#transport.write(chunk), {
+    this.#isWriting = true
+    const written = Effect.forEach(this.#isFramed ? joined(chunks) : chunks, (chunk) => this.#transport.write(chunk), {
       discard: true
     })
+    return Effect.ensuring(
+      written,
+      Effect.sync(() => {
+        this.#isWriting = false
+      })
+    )
   })
 }
 
