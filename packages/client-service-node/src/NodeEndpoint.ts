@@ -421,15 +421,8 @@ const overIp = <E, R>(
   const target = OverIp.targetOf(options.host, host, port)
   const name = nameOf(where, options, `${scheme}://${OverIp.addressOf(target)}`)
   const ip = ipSettings(where, options)
-  const versionOfHost = Net.isIP(host)
-  if (ip.family !== 0 && versionOfHost !== 0 && versionOfHost !== ip.family) {
-    Validate.refuse(
-      where,
-      "host",
-      options.host,
-      `a name or an address of IPv${ip.family}, as family or localAddress is`
-    )
-  }
+  const problem = OverIp.problemOfVersion(target, ip)
+  if (problem !== undefined) Validate.refuse(where, "host", options.host, problem)
   const connection = connectionOptions(where, options)
   const linger = lingerOf(where, options)
   const tune = tuning(where, options)

@@ -341,6 +341,8 @@ describeWithServer("PgService", (test) => {
         yield* Effect.repeat(admin.query("SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'"), {
           until: ({ rowCount }) => rowCount === 1
         })
+        // What can't be had any more is that of the connection, whatever becomes of the Effect.
+        options.push(Effect.interrupt)
         yield* Fiber.interrupt(left)
         yield* pg.query("SELECT 1")
         expect(made).toBe(5)

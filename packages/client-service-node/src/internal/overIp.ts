@@ -53,6 +53,13 @@ export const targetOf = (given: string, host: string, port: number): Target => (
 export const addressOf = ({ host, port }: Pick<Target, "host" | "port">): string =>
   Net.isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 
+/** What a host is to be that is an address of another version of IP than is asked for. */
+export const problemOfVersion = ({ host }: Pick<Target, "host">, { family }: Settings): string | undefined => {
+  const version = Net.isIP(host)
+  if (family === 0 || version === 0 || version === family) return undefined
+  return `a name or an address of IPv${family}, as family or localAddress is`
+}
+
 /**
  * Connects to a host: to an IP address by one socket, and to a name by a race of its addresses.
  *
@@ -64,12 +71,8 @@ export const overIp = <A>(
   dialTo: (target: { readonly host: string; readonly port: number }) => Connect<A>
 ): Connect<A> => {
   const { host, isWhole, port } = target
+  if (Net.isIP(host) !== 0) return dialTo(target)
   const address = addressOf(target)
-  const version = Net.isIP(host)
-  if (version !== 0 && family !== 0 && version !== family) {
-    return () => fromNodeError(new Error(`it is no address of IPv${family}, as family or localAddress is`), address)
-  }
-  if (version !== 0) return dialTo(target)
   const race = (ips: ReadonlyArray<string>) =>
     Endpoint.happyEyeballs(
       ips.map((ip) => Endpoint.make({ name: ip, connect: dialTo({ host: ip, port }) })),

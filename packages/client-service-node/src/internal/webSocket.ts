@@ -53,7 +53,12 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
     ...options,
     protocols: isFresh(protocols) ? [] : protocols
   })
-  if (!isFresh(url) && targetOf(url) === undefined) refuseUnseen(where, "url", "a URL with the name of a host")
+  if (!isFresh(url)) {
+    const target = targetOf(url)
+    if (target === undefined) return refuseUnseen(where, "url", "a URL with the name of a host")
+    const problem = OverIp.problemOfVersion(target, ip)
+    if (problem !== undefined) return refuseUnseen(where, "url", `one with ${problem}`)
+  }
   if (!isFresh(headers)) {
     const name = invalidHeader(headers)
     if (name !== undefined)
@@ -151,6 +156,8 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
         if (header !== undefined) return failed("InvalidOption", `header ${JSON.stringify(header)}`)
         const target = targetOf(href)
         if (target === undefined) return failed("InvalidUrl")
+        const problem = OverIp.problemOfVersion(target, ip)
+        if (problem !== undefined) return failed("InvalidUrl", `it is to have ${problem}`)
         return Effect.flatMap(dial(target), (socket) => open(href, protocols, headers, socket, signal))
       })
     )

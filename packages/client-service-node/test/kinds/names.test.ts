@@ -97,6 +97,22 @@ describe("names are checked, and normalised", () => {
   })
 
   // Kind 12
+  it.scopedLive("and so is that of the URL of a WebSocket, at the attempt if an Effect gives it", () =>
+    Effect.gen(function* () {
+      for (const [host, family] of [
+        ["127.0.0.1", 6],
+        ["[::1]", 4]
+      ] as const) {
+        const url = `ws://${host}:${port}`
+        expect(() => NodeEndpoint.webSocket(url, { family })).toThrow(`an address of IPv${family}`)
+        const error = yield* Effect.flip(connectOnce(NodeEndpoint.webSocket(Effect.succeed(url), { family })))
+        expect(error.reason).toBe("InvalidUrl")
+        expect(error.message).toContain(`an address of IPv${family}`)
+      }
+    })
+  )
+
+  // Kind 12
   it("the zone of an address in brackets may be escaped, as in a URL", () => {
     expect(NodeEndpoint.tcp({ host: "[fe80::1%25eth0]", port }).name).toBe(`tcp://[fe80::1%eth0]:${port}`)
     expect(NodeEndpoint.tcp({ host: "fe80::1%eth0", port }).name).toBe(`tcp://[fe80::1%eth0]:${port}`)
