@@ -16,7 +16,7 @@ import * as Credential from "effect-client-service-driver/Credential"
 import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
-import { PasswordFailure } from "./internal/pgFailure.js"
+import { detailOf, PasswordFailure } from "./internal/pgFailure.js"
 import * as internal from "./internal/sessionAttributes.js"
 import { ofEachHost, ofUrl } from "./internal/url.js"
 import type { PgConnection } from "./PgConnection.js"
@@ -239,10 +239,10 @@ const obtaining = <R>(
   ssl === undefined || typeof ssl === "boolean" || !Credential.isFresh(ssl)
     ? Effect.succeed(Effect.succeed(config))
     : Effect.map(Effect.context<R>(), (context) =>
-        Credential.obtain(ssl, (cause) => {
-          const detail = cause instanceof Error ? cause.message : undefined
-          return new PgError({ reason: "Credentials", endpoint, detail, cause })
-        }).pipe(
+        Credential.obtain(
+          ssl,
+          (cause) => new PgError({ reason: "Credentials", endpoint, detail: detailOf(cause), cause })
+        ).pipe(
           // `pg` changes what it is given.
           Effect.map((options) => ({ ...config, ssl: { ...options } })),
           Effect.provide(context)

@@ -20,7 +20,8 @@ export const pgFailure = (cause: unknown, endpoint: string): PgError => {
   return new PgError({ reason, endpoint, code, detail, cause })
 }
 
-const detailOf = (cause: unknown): string | undefined => (cause instanceof Error ? cause.message : undefined)
+/** What a cause says, if it is an error. */
+export const detailOf = (cause: unknown): string | undefined => (cause instanceof Error ? cause.message : undefined)
 
 const ofSqlState = (state: string): Reason => {
   const reason = states.get(state)

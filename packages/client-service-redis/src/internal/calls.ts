@@ -6,7 +6,7 @@ import { ConnectionLost } from "effect-client-service/ConnectionError"
 import { RedisError } from "../RedisError.js"
 import { Call, type WhenRoom } from "./load.js"
 import { OwnClientLost } from "./ownClients.js"
-import { Unsent } from "./unsent.js"
+import { withAllOptions } from "./unsent.js"
 
 /** What a call asks a client for. What it asks another for, it has counted by itself. */
 export type Ask<A> = (client: RedisClientType, call: Call) => Promise<A>
@@ -28,7 +28,6 @@ export interface Limits {
  * asked for in one turn of the event loop in one write.
  */
 export class Calls {
-  /** A client whose options have all that those of a call have: to copy them is much faster than to add one. */
   readonly #template: RedisClientType
   readonly #errorOf: (error: unknown) => RedisError
   readonly #waiting = new Set<() => void>()
@@ -43,7 +42,7 @@ export class Calls {
   constructor(client: RedisClientType, limits: Limits, errorOf: (error: unknown) => RedisError, name: string) {
     this.#limits = limits
     this.#name = name
-    this.#template = client.withAbortSignal(new Unsent())
+    this.#template = withAllOptions(client)
     this.#places = limits.maxInFlight
     this.#errorOf = errorOf
   }

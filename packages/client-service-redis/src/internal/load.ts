@@ -2,7 +2,7 @@ import { AbortError, type RedisArgument, type RedisClientType } from "@redis/cli
 import { RedisError } from "../RedisError.js"
 import { keepsBack } from "./commandRules.js"
 import { baseOf, optionsOf } from "./sharedClient.js"
-import { Unsent } from "./unsent.js"
+import { Unsent, withAllOptions } from "./unsent.js"
 
 /** Has something run once there is room for more bytes, and gives what takes that back. */
 export type WhenRoom = (go: () => void) => () => void
@@ -73,7 +73,7 @@ export const measure = (
 ): void => {
   const { _executeMulti: multi, _executePipeline: pipeline, sendCommand: send } = client
   const base = baseOf(client)
-  const complete = client.withAbortSignal(new Unsent())
+  const template = withAllOptions(client)
 
   const invalid = (detail: string) => new RedisError({ reason: "Invalid", endpoint, detail })
   const take = (call: Call | undefined, args: ReadonlyArray<RedisArgument>): RedisError | undefined => {
@@ -101,9 +101,8 @@ export const measure = (
     const refused = take(call, args)
     if (refused !== undefined) return Promise.reject(refused)
     if (call === undefined) return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(this, args, options)
-    // The client lays the options over its own, which costs more than all else of a call where those lack a key.
     const all = this === base ? options : { ...optionsOf(this), ...options }
-    return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(complete, args, all)
+    return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(template, args, all)
   }
   async function _executePipeline(this: RedisClientType, ...rest: Parameters<typeof pipeline>) {
     takeAll(callOf(this), rest[0])

@@ -1,3 +1,5 @@
+import type { RedisClientType } from "@redis/client"
+
 type Listener = Parameters<AbortSignal["addEventListener"]>[1]
 
 /**
@@ -61,3 +63,9 @@ export class UnsentChain extends Unsent {
     super.removeEventListener(type, listener)
   }
 }
+
+/**
+ * A client whose options have all the keys that those of a call have. The client lays the options of a call over its own, and to
+ * copy a key costs much less than to add one.
+ */
+export const withAllOptions = (client: RedisClientType): RedisClientType => client.withAbortSignal(new Unsent())
