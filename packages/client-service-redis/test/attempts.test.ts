@@ -35,23 +35,29 @@ const listen = (onSocket: (socket: Socket) => void) =>
       })
   )
 
+/** A server that speaks TLS alone, by a certificate of the authority that it gives. */
+const startTlsServer = (settings: Record<string, string>) =>
+  Effect.gen(function* () {
+    const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
+    const port = yield* serverProcess.freePort
+    yield* startServer({
+      port,
+      settings: {
+        port: "0",
+        "tls-port": String(port),
+        "tls-ca-cert-file": files.ca,
+        "tls-cert-file": files.cert,
+        "tls-key-file": files.key,
+        ...settings
+      }
+    })
+    return { ca, files, port }
+  })
+
 describe.skipIf(isMissing)("an attempt", () => {
   it.scopedLive("logs in by a URL, over TLS", () =>
     Effect.gen(function* () {
-      const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
-      const port = yield* serverProcess.freePort
-      yield* startServer({
-        port,
-        settings: {
-          port: "0",
-          "tls-port": String(port),
-          "tls-auth-clients": "no",
-          "tls-ca-cert-file": files.ca,
-          "tls-cert-file": files.cert,
-          "tls-key-file": files.key,
-          user: "alice on >p@ss ~* +@all"
-        }
-      })
+      const { ca, port } = yield* startTlsServer({ "tls-auth-clients": "no", user: "alice on >p@ss ~* +@all" })
       const url = Redacted.make(`rediss://alice:p%40ss@127.0.0.1:${port}/2`)
       const redis = yield* Redis.make({ endpoint: RedisEndpoint.make({ url, tls: { ca } }), retryPolicy })
       expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ db=2 .* user=alice /)
@@ -74,19 +80,7 @@ describe.skipIf(isMissing)("an attempt", () => {
     "has the options of TLS made for each connection, so that a certificate that is renewed needs no restart",
     () =>
       Effect.gen(function* () {
-        const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
-        const port = yield* serverProcess.freePort
-        yield* startServer({
-          port,
-          settings: {
-            port: "0",
-            "tls-port": String(port),
-            "tls-auth-clients": "yes",
-            "tls-ca-cert-file": files.ca,
-            "tls-cert-file": files.cert,
-            "tls-key-file": files.key
-          }
-        })
+        const { ca, files, port } = yield* startTlsServer({ "tls-auth-clients": "yes" })
         let made = 0
         let given: Effect.Effect<object, Error> = Effect.fail(new Error("tls.key: it is missing"))
         const tls = Effect.suspend(() => {
