@@ -52,6 +52,7 @@ export type Observer<P, E, R> = (connection: Connection<P, E, R>, before: Phase<
 export class Connection<P, E, R> {
   readonly #settings: Settings<P, E, R>
   readonly #scope: Scope.CloseableScope
+  readonly #span: Tracer.Span | undefined
   readonly #observer: Observer<P, E, R>
   readonly #status: Status
   #stage: Stage = "connect"
@@ -73,6 +74,7 @@ export class Connection<P, E, R> {
   ) {
     this.#settings = settings
     this.#scope = scope
+    this.#span = span
     this.#observer = observer
     this.#phase = { _tag: "Attempting", since: this.#now() }
     this.#status = {
@@ -91,11 +93,10 @@ export class Connection<P, E, R> {
     }
     this.#status.enter("connect")
     const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
-    const services = Context.make(Scope.Scope, scope).pipe(Context.add(AttemptStatus, this.#status))
     const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
       // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
       Effect.exit(Effect.suspend(() => settings.connect(signal))),
-      span === undefined ? services : Context.add(services, Tracer.ParentSpan, span)
+      this.#services
     )
     attempt.addObserver((exit) => this.#attempted(Exit.flatten(exit)))
     this.#keep(attempt)
@@ -206,7 +207,7 @@ export class Connection<P, E, R> {
     const cause = phase._tag === "Failed" || phase._tag === "Lost" ? phase.cause : undefined
     this.#enter({ _tag: "Closing", since: this.#now(), cause, reason })
     for (const fiber of this.#fibers) fiber.unsafeInterruptAsFork(FiberId.none)
-    this.#settings.fork.now(this.#release(cause, reason))
+    this.#settings.fork.nowWith(this.#release(cause, reason), this.#services)
   }
 
   /** Waits until the connection is closed, or `closeTimeout` has passed since it began to close, and tells whether it is. */
@@ -223,6 +224,12 @@ export class Connection<P, E, R> {
     return Math.max(0, this.#phase.since + this.#settings.closeTimeout - this.#now())
   }
 
+  // The same for what releases the connection as for what made it: a finalizer that finds others is slow to be given its own.
+  get #services(): Context.Context<Scope.Scope> {
+    const services = Context.make(Scope.Scope, this.#scope).pipe(Context.add(AttemptStatus, this.#status))
+    return this.#span === undefined ? services : Context.add(services, Tracer.ParentSpan, this.#span)
+  }
+
   // An attempt that ignores its interruption must not keep what it acquired so far open. What it acquires later is
   // released at once, since the Scope is closed by then.
   #release(cause: Cause.Cause<ConnectionError<E>> | undefined, reason: unknown): Effect.Effect<void> {
@@ -231,7 +238,7 @@ export class Connection<P, E, R> {
       return Scope.close(this.#scope, cause === undefined ? Exit.succeed(reason ?? replaced) : Exit.failCause(cause))
     })
     return this.#within(this.#settings.closeTimeout, () => this.#fibers.size === 0).pipe(
-      Effect.zipRight(Effect.provideService(close, AttemptStatus, this.#status)),
+      Effect.zipRight(close),
       Effect.onExit(() => Effect.sync(() => this.#enter({ _tag: "Closed" })))
     )
   }

@@ -38,13 +38,18 @@ export interface Settings<P, E, R> extends ConnectionSettings<P, E, R> {
   /** Milliseconds. */
   readonly drainTimeout: number
   readonly retries: Retries<E, R>
-  /** How many milliseconds a connection lives before it is replaced, drawn for each. */
-  readonly maxAge: Effect.Effect<number> | undefined
-  readonly replacementRetries: Retries<E, R>
+  readonly replacement: Replacement<E, R> | undefined
   readonly spans: Spans
   /** Is told of what the model becomes, and of nothing when the service is gone. */
   readonly entered: (model: Model<P, E> | undefined) => void
   readonly journal: Journal
+}
+
+/** How connections are replaced while they are up. */
+interface Replacement<E, R> {
+  /** How many milliseconds a connection lives before, drawn for each. */
+  readonly maxAge: Effect.Effect<number>
+  readonly retries: Retries<E, R>
 }
 
 /** How long a loop that has died waits before it goes on, in milliseconds. */
@@ -198,7 +203,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   get #shutDown(): Effect.Effect<void> {
-    const { closeTimeout, replacementRetries, retries } = this.#settings
+    const { closeTimeout, replacement, retries } = this.#settings
     return Effect.suspend(() => {
       this.#isShutDown = true
       return Effect.zipRight(
@@ -208,7 +213,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         // Before what may take its time.
         Effect.zipRight(this.publisher.publish),
         Effect.zipRight(Effect.suspend(() => retries.ended(closeTimeout))),
-        Effect.zipRight(Effect.suspend(() => replacementRetries.ended(closeTimeout))),
+        Effect.zipRight(Effect.suspend(() => replacement?.retries.ended(closeTimeout) ?? Effect.void)),
         Effect.zipRight(this.publisher.end),
         Effect.zipRight(Effect.sync(() => this.#settings.entered(undefined)))
       )
@@ -356,8 +361,10 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   renew(): void {
-    const { maxAge } = this.#settings
-    if (maxAge !== undefined && this.#connection !== undefined) this.#begin(this.#replace(this.#connection, maxAge))
+    const { replacement } = this.#settings
+    if (replacement !== undefined && this.#connection !== undefined) {
+      this.#begin(this.#replace(this.#connection, replacement))
+    }
   }
 
   awaitClosed(): void {
@@ -433,11 +440,11 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   }
 
   // Until the next connection is prepared, the present one serves as ever. Its loss takes over.
-  #replace(connection: Connection<P, E, R>, maxAge: Effect.Effect<number>): Activity<R> {
+  #replace(connection: Connection<P, E, R>, { maxAge, retries }: Replacement<E, R>): Activity<R> {
     return Effect.gen(this, function* () {
-      const { closeTimeout, journal, replacementRetries } = this.#settings
+      const { closeTimeout, journal } = this.#settings
       if (yield* connection.over(yield* maxAge)) return
-      replacementRetries.reset()
+      retries.reset()
       const since = this.#now()
       for (let failures = 1; ; failures++) {
         yield* this.#closed(connection)
@@ -454,7 +461,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
         }
         successor.close()
         yield* journal.warn(this.#model, "not replaced yet", exit.cause)
-        const retry = yield* replacementRetries.next({
+        const retry = yield* retries.next({
           failures,
           cause: exit.cause,
           elapsed: Duration.millis(this.#now() - since)

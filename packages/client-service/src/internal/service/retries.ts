@@ -45,7 +45,7 @@ export class Retries<E, R> {
   /** The policy, while it is asked. */
   #asking: Fiber.RuntimeFiber<unknown, unknown> | undefined
   /** What has been asked, and has not ended. */
-  readonly #asked = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  #asked: Set<Fiber.RuntimeFiber<unknown, unknown>> | undefined
 
   constructor(settings: Settings<E, R>) {
     this.#settings = settings
@@ -60,7 +60,7 @@ export class Retries<E, R> {
   /** Waits until what was asked has ended, as an answer that nobody waits for may take its time to, and no longer than that. */
   ended(millis: number): Effect.Effect<void> {
     const { fork } = this.#settings
-    return Effect.forEach([...this.#asked], (asked) => endWithin(fork, millis, asked), {
+    return Effect.forEach([...(this.#asked ?? [])], (asked) => endWithin(fork, millis, asked), {
       concurrency: "unbounded",
       discard: true
     })
@@ -89,8 +89,9 @@ export class Retries<E, R> {
       const answer = asking.unsafePoll()
       if (answer !== null) this.#asking = undefined
       else {
-        this.#asked.add(asking)
-        asking.addObserver(() => this.#asked.delete(asking))
+        this.#asked ??= new Set()
+        const asked = this.#asked.add(asking)
+        asking.addObserver(() => asked.delete(asking))
       }
       if (answer !== null && Exit.isSuccess(answer)) return Effect.succeed(this.#count(this.#take(answer.value)))
       return (answer ?? patiently(fork, asking, timeout)).pipe(

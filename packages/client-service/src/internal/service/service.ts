@@ -85,14 +85,19 @@ export const makeService = <P, E, R>(
       metrics
     })
     const loop: Loop<P, E, R> = new Loop<P, E, R>(
+      // Field by field, since an object that is spread has a shape of its own, and services may be many.
       {
-        ...settings,
+        name,
+        connect: settings.connect,
+        heartbeat: settings.heartbeat,
+        connectTimeout,
         closeTimeout: Duration.toMillis(settings.closeTimeout),
         drainTimeout: Duration.toMillis(settings.drainTimeout),
         resetAfter: Duration.toMillis(settings.resetAfter),
-        maxAge: Duration.isFinite(maxAge) ? drawnAge(Duration.toMillis(maxAge)) : undefined,
         retries: makeRetries(),
-        replacementRetries: makeRetries(),
+        replacement: Duration.isFinite(maxAge)
+          ? { maxAge: drawnAge(Duration.toMillis(maxAge)), retries: makeRetries() }
+          : undefined,
         spans: new Spans(source, connectionSpan),
         metrics,
         entered,
