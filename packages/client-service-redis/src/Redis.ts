@@ -616,9 +616,12 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
 const withHeartbeat = <R1, R3, R4>({ heartbeat, ...options }: Options<R1, R3, R4>) => {
   if (heartbeat === false) return options
   const withPing = {
-    // Ahead of what is not sent yet, and of what waits for a place.
-    probe: ({ client, errorOf }: RedisConnection) =>
-      Effect.tryPromise({ try: () => ping(client.asap(), notReadyAnyLonger), catch: errorOf }),
+    // Ahead of what is not sent yet, and of what waits for a place. Of two connections, either may be silent.
+    probe: ({ client, errorOf, subscriptions }: RedisConnection) =>
+      Effect.tryPromise({
+        try: () => Promise.all([ping(client.asap(), notReadyAnyLonger), subscriptions.probe()]),
+        catch: errorOf
+      }),
     interval: heartbeat?.interval ?? "10 seconds",
     timeout: heartbeat?.timeout ?? "5 seconds"
   }

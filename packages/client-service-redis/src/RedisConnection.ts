@@ -36,7 +36,8 @@ export type Client = RedisClientType
  * One connection to a Redis server: a client that is connected once, and never again when it is lost.
  *
  * Its callers share it. So it refuses, by a `RedisError` of reason `Session`, what changes the connection for all of them,
- * such as `SELECT`, `WATCH` and `SUBSCRIBE`; and what keeps back its answer, such as `BLPOP`, runs on a connection of its own.
+ * such as `SELECT`, `WATCH` and `SUBSCRIBE`; what keeps back its answer, such as `BLPOP`, runs on a connection of its own; and
+ * so do all subscriptions.
  *
  * @since 0.1.0
  * @category models

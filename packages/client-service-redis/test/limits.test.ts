@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Either, Fiber, Stream } from "effect"
+import { Deferred, Effect, Either, Fiber, Queue, Stream } from "effect"
 import type { Redis } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { connectTo, isMissing, startServer } from "./support/servers.js"
@@ -276,24 +276,51 @@ describe.skipIf(isMissing)("an argument", () => {
   )
 })
 
-describe.skipIf(isMissing)("a server", () => {
-  // It limits what is not yet sent to a client that has subscribed, by default to 32 MB.
-  it.scopedLive("closes a connection that has subscribed for a reply that is too large, as the documents say", () =>
+// A server limits what waits for a client that has subscribed, by default to 32 MB.
+describe.skipIf(isMissing)("a server that closes a connection for what waits for it", () => {
+  const limit = "normal 0 0 0 replica 0 0 0 pubsub 4mb 0 0"
+  const start = startServer({ settings: { ...settings, "client-output-buffer-limit": limit } })
+  const marks = { subscribed: () => "subscribed", gap: (reason: string) => reason }
+
+  /** Its elements, as they come. */
+  const heard = (redis: Redis.Service) =>
     Effect.gen(function* () {
-      const limit = "normal 0 0 0 replica 0 0 0 pubsub 4mb 0 0"
-      const server = yield* startServer({ settings: { ...settings, "client-output-buffer-limit": limit } })
-      const redis = yield* connectTo(server.port)
-      yield* redis.use((client) => client.set("large", "x".repeat(8 * mebibyte)))
-      const get = redis.use((client) => client.strLen("large").then(() => client.get("large")))
-      expect((yield* get)?.length).toBe(8 * mebibyte)
-      const subscribed = yield* Deferred.make<void>()
-      yield* redis.subscribe("news", { subscribed: () => "subscribed" }).pipe(
-        Stream.runForEach(() => Deferred.succeed(subscribed, undefined)),
+      const elements = yield* Queue.unbounded<unknown>()
+      yield* redis.subscribe("news", marks).pipe(
+        Stream.runForEach((element) => Queue.offer(elements, element)),
         Effect.forkScoped
       )
-      yield* Deferred.await(subscribed)
-      expect(yield* Effect.flip(get)).toMatchObject({ _tag: "ConnectionLost" })
-      expect((yield* redis.session(({ run }) => run((client) => client.get("large"))))?.length).toBe(8 * mebibyte)
+      expect(yield* Queue.take(elements)).toBe("subscribed")
+      return elements
+    })
+
+  it.scopedLive("does not close that of commands, whose replies are large, for a subscription", () =>
+    Effect.gen(function* () {
+      const server = yield* start
+      const redis = yield* connectTo(server.port)
+      yield* redis.use((client) => client.set("large", "x".repeat(8 * mebibyte)))
+      const elements = yield* heard(redis)
+      expect((yield* redis.use((client) => client.get("large")))?.length).toBe(8 * mebibyte)
+      yield* redis.use((client) => client.publish("news", "hello"))
+      expect(yield* Queue.take(elements)).toEqual({ channel: "news", message: "hello" })
+    })
+  )
+
+  it.scopedLive("for a message that is too large has its subscribers told of a gap, and harms no command", () =>
+    Effect.gen(function* () {
+      const server = yield* start
+      const redis = yield* connectTo(server.port)
+      const elements = yield* heard(redis)
+      const popped = yield* Effect.fork(redis.use((client) => client.blPop("jobs", 0)))
+      for (let i = 0; i < 3; i++) {
+        expect(yield* redis.use((client) => client.publish("news", "x".repeat(5 * mebibyte)))).toBe(1)
+        expect(yield* Queue.take(elements)).toBe("Reconnected")
+      }
+      yield* redis.use((client) => client.publish("news", "hello"))
+      expect(yield* Queue.take(elements)).toEqual({ channel: "news", message: "hello" })
+      yield* redis.use((client) => client.lPush("jobs", "job"))
+      expect(yield* Fiber.join(popped)).toEqual({ key: "jobs", element: "job" })
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
     })
   )
 })

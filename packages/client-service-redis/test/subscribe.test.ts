@@ -181,6 +181,23 @@ describe.skipIf(isMissing)("a subscription", () => {
     })
   )
 
+  it.scopedLive("waits for a server that can't do it now", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { "busy-reply-threshold": "1" } })
+      const redis = yield* connectTo(server.port, { heartbeat: false })
+      const control = yield* connectTo(server.port, { heartbeat: false })
+      yield* Effect.all([redis.service.whenConnected(), control.service.whenConnected()])
+      yield* Effect.fork(control.command("EVAL", ["while true do end", "0"]))
+      const busy = Effect.flip(redis.command("GET", ["key"]))
+      yield* Effect.eventually(busy)
+      const elements = yield* elementsOf(redis.subscribe("news", marks))
+      yield* Effect.repeatN(busy, 300)
+      yield* redis.command("SCRIPT", ["KILL"])
+      expect(yield* Queue.take(elements)).toBe("subscribed")
+      expect(yield* redis.command("INFO", ["commandstats"])).toMatch(/cmdstat_subscribe:.*rejected_calls=[1-9]/)
+    })
+  )
+
   it.scopedLive("fails when the service is stopped", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

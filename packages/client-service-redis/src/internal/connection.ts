@@ -85,7 +85,7 @@ export const connect = (
       calls,
       reads: new Calls(client, settings, failureOf, settings.name),
       ofGroups: new Calls(client, unlimited, failureOf, settings.name),
-      subscriptions: new Subscriptions(owner),
+      subscriptions: new Subscriptions(own, settings.linger),
       own,
       session: (signal) => session(settings, login, signal, unblock, max),
       errorOf: failureOf
@@ -222,7 +222,8 @@ const openOwn = (
     const id = await idOf(client)
     const owner = share(client, own, settings.name)
     measure(client, { endpoint: settings.name, max })
-    return { client, owner, id, isOpen: () => client.isOpen, destroy }
+    const onLost: OwnClient["onLost"] = (f) => void client.once("error", f)
+    return { client, owner, id, isOpen: () => client.isOpen, onLost, destroy }
   }
   const destroy = () => {
     isOver = true

@@ -8,7 +8,8 @@ import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import type * as ClientService from "effect-client-service/ClientService"
 import type { RedisConnection } from "../RedisConnection.js"
-import { type ConnectFailure, isFatal, type Reason, type RedisError } from "../RedisError.js"
+import type { ConnectFailure, RedisError } from "../RedisError.js"
+import { isLasting } from "./lasting.js"
 
 export interface Settings<Body> {
   readonly stream: string
@@ -172,10 +173,6 @@ class GroupReader<Body> {
 type Reply = readonly [Buffer, ReadonlyArray<readonly [Buffer, ReadonlyArray<Buffer> | null]>] | null
 
 const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.MAP]: Array }
-
-const isLasting = (error: RedisError): boolean => isFatal(error) || lasting.includes(error.reason)
-
-const lasting: ReadonlyArray<Reason> = ["Command", "Session", "Invalid", "Other"]
 
 /** Reads on a connection of its own, which is closed if it does not answer within some time. */
 const readOn = (

@@ -6,8 +6,10 @@ import * as ClientService from "effect-client-service/ClientService"
 import type * as Gaps from "effect-client-service-driver/Gaps"
 import type { RedisConnection } from "../RedisConnection.js"
 import type { ConnectFailure, RedisError } from "../RedisError.js"
+import { Delays } from "./delays.js"
+import { isLasting } from "./lasting.js"
 import { MessageBuffer } from "./messageBuffer.js"
-import type { Kind } from "./subscriptions.js"
+import type { Kind, Line } from "./subscriptions.js"
 
 export interface Settings<A, Subscribed, Gap> {
   readonly kind: Kind
@@ -32,12 +34,26 @@ export const messages = <A, Subscribed, Gap>(
         isFirst = false
         for (const element of elements) buffer.offer(element)
       }
+      const subscribed = (connection: RedisConnection, delays: Delays) =>
+        Effect.gen(function* () {
+          const mark = isFirst ? settings.subscribed : gapBy(settings, "Reconnected")
+          const line = yield* subscribe<A, Subscribed | Gap>(connection, settings, mark, deliver)
+          yield* delays.began
+          return yield* Effect.flatMap(
+            Effect.promise(() => line.lost),
+            (error) => Effect.fail(connection.errorOf(error))
+          )
+        })
+      // A connection for subscriptions may be lost while the other one is up, or there may be none for now.
       const onConnection = (connection: RedisConnection) =>
-        Stream.unwrapScoped(
+        Stream.execute(
           Effect.suspend(() => {
-            const mark = isFirst ? settings.subscribed : gapBy(settings, "Reconnected")
-            const subscribed = subscribe<A, Subscribed | Gap>(connection, settings, mark, deliver)
-            return Effect.as(subscribed, Stream.never)
+            const delays = new Delays()
+            return Effect.forever(
+              Effect.catchAll(Effect.scoped(subscribed(connection, delays)), (error) =>
+                isLasting(error) ? error : delays.next
+              )
+            )
           })
         )
       yield* Stream.runDrain(ClientService.stream(service, onConnection)).pipe(
@@ -58,7 +74,7 @@ const subscribe = <A, Mark>(
   { capacity, element, kind, names }: Pick<Settings<A, Mark, Mark>, "capacity" | "element" | "kind" | "names">,
   mark: (() => Mark) | undefined,
   deliver: (elements: ReadonlyArray<A | Mark>) => void
-): Effect.Effect<void, RedisError, Scope.Scope> =>
+): Effect.Effect<Line, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const begin = mark === undefined ? [] : [yield* Effect.sync(mark)]
     let early: Array<A> | undefined = []
@@ -68,16 +84,15 @@ const subscribe = <A, Mark>(
       else if (early.length <= capacity) early.push(message)
     }
     let isOver = false
+    const line = yield* Effect.try({ try: () => subscriptions.line, catch: errorOf })
     const all = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        names.map((name) =>
-          subscriptions.add(kind, name, (message, channel) => receive(element(name, channel, message)))
-        )
+        names.map((name) => line.add(kind, name, (message, channel) => receive(element(name, channel, message))))
       ),
       (all) =>
-        Effect.sync(() => {
+        Effect.promise(() => {
           isOver = true
-          for (const { remove } of all) remove()
+          return Promise.all(all.map(({ remove }) => remove()))
         })
     )
     // At once when the server has confirmed, not when a fiber gets to it.
@@ -88,4 +103,5 @@ const subscribe = <A, Mark>(
         early = undefined
       })
     yield* Effect.tryPromise({ try: confirmed, catch: errorOf })
+    return line
   })

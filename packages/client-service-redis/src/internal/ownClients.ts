@@ -9,6 +9,8 @@ export interface OwnClient {
   /** What the server calls the connection, if it tells. */
   readonly id: number | undefined
   readonly isOpen: () => boolean
+  /** Tells of the loss of the connection, unless it is destroyed. */
+  readonly onLost: (f: (error: unknown) => void) => void
   readonly destroy: () => void
 }
 
@@ -59,6 +61,18 @@ export class OwnClients {
     }
   }
 
+  /** Opens one that is for whoever asks for it, until it is destroyed. */
+  open(): Opening {
+    if (this.#isClosed) throw new ClientClosedError()
+    const opening = this.#open()
+    this.#all.add(opening)
+    const destroy = () => {
+      opening.destroy()
+      this.#all.delete(opening)
+    }
+    return { client: opening.client, destroy }
+  }
+
   close(): void {
     this.#isClosed = true
     for (const { destroy } of this.#all) destroy()
@@ -68,13 +82,10 @@ export class OwnClients {
 
   async #take(signal: AbortSignal | undefined): Promise<OwnClient> {
     for (let own = this.#idle.pop(); own !== undefined; own = this.#idle.pop()) if (own.isOpen()) return own
-    if (this.#isClosed) throw new ClientClosedError()
-    const opening = this.#open()
-    this.#all.add(opening)
-    const destroy = () => this.#destroy(opening)
+    const { client, destroy } = this.open()
     signal?.addEventListener("abort", destroy)
     try {
-      const own = await opening.client
+      const own = await client
       return { ...own, destroy }
     } catch (error) {
       destroy()
@@ -88,11 +99,6 @@ export class OwnClients {
   #giveBack(own: OwnClient): void {
     if (!this.#isClosed && own.isOpen() && this.#idle.length <= this.#busy) this.#idle.push(own)
     else own.destroy()
-  }
-
-  #destroy(opening: Opening): void {
-    opening.destroy()
-    this.#all.delete(opening)
   }
 
   // In order with what the shared connection sends later: that finds nobody waiting.
