@@ -34,7 +34,7 @@ export type TypeId = typeof TypeId
  */
 export interface AmqpConnection {
   readonly [TypeId]: TypeId
-  /** The connection of `amqplib`. It must not be closed. */
+  /** The connection of `amqplib`. It refuses to be closed. */
   readonly model: ChannelModel
   /** Whether the server takes no messages now, as it tells whoever publishes when it is short of memory or disk. */
   readonly blocked: Subscribable.Subscribable<boolean>

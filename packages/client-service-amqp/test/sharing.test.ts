@@ -405,6 +405,27 @@ describe.skipIf(isMissing)("a server", () => {
       })
     )
 
+    it.scoped("does not have its connection closed by one caller for all the others", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        const closes = [
+          Effect.asVoid(amqp.use(async (channel) => Reflect.get(channel, "connection").close())),
+          amqp.service
+            .use(({ model }) => Effect.tryPromise(() => model.close()))
+            .pipe(Effect.mapError(({ cause }) => cause))
+        ]
+        for (const close of closes) {
+          const refused = yield* Effect.flip(close)
+          expect(String(refused)).toContain("not for one caller to close")
+          yield* amqp.use((channel) => channel.assertQueue("open"))
+        }
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+        // Its owner does, and the server knows.
+        yield* amqp.service.stop
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Stopped" })
+      })
+    )
+
     it.scoped("has one connection, however many channels there are on it, which the metrics tell", () =>
       Effect.gen(function* () {
         const amqp = yield* Effect.provide(connect(), Telemetry.layer).pipe(Effect.tagMetrics("test", "one"))

@@ -40,7 +40,7 @@ export interface PgConnection {
    *
    * A transaction that is open then is rolled back before the next turn, and what had succeeded fails with a `PgError` of
    * reason `OpenTransaction`. Interrupting it once its turn has come cancels the statement under way and rolls back likewise,
-   * and the client refuses all that it is asked afterwards, as it does when the promise has settled.
+   * and the client refuses all that it is asked afterwards, as it does when the promise has settled. It refuses to be ended (`end`).
    *
    * Of a `PgService`, what it has done to the session is undone before the next turn, as the server tells it: settings, roles,
    * temporary tables, prepared statements, cursors, channels, advisory locks, and how the client reads types, be it that a function or a `DO`

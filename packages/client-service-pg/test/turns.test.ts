@@ -283,6 +283,23 @@ describeWithServer("a turn", (test) => {
       )
       expect(String(called)).toContain("The turn of this caller is over")
     }))
+
+  test("does not end the client, which others have next", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      const ends: ReadonlyArray<(client: Client) => Promise<void>> = [
+        (client) => client.end(),
+        (client) => new Promise((resolve, reject) => client.end((error) => (error ? reject(error) : resolve())))
+      ]
+      for (const end of ends) {
+        const [refused, next] = yield* Effect.all([Effect.flip(withClient(pg, end)), pg.query("SELECT 1 AS one")], {
+          concurrency: "unbounded"
+        })
+        expect(refused.message).toContain("not for one caller to end")
+        expect(next.rows).toEqual([{ one: 1 }])
+      }
+      expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    }))
 })
 
 describe("the heartbeat", () => {

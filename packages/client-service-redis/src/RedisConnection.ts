@@ -74,7 +74,7 @@ export interface RedisConnection extends Session {
  * @category models
  */
 export interface Session {
-  /** The client itself. It must not be closed, and its commands are not counted by `maxInFlight`. */
+  /** The client itself, whose commands are not counted by `maxInFlight`. One that is shared refuses to be closed. */
   readonly client: Client
   /**
    * Runs commands on this connection, as `Redis.use` does on that of the moment. When the connection is lost, fails with

@@ -71,6 +71,10 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
         (client) => client.monitor(() => {}),
         (client) => client.reset(),
         (client) => client.quit(),
+        (client) => client.close(),
+        (client) => client.disconnect(),
+        async (client) => client.destroy(),
+        async (client) => client.withTypeMapping({}).destroy(),
         (client) => client.multi().select(1).exec(),
         (client) => client.multi().get("key").select(1).execAsPipeline(),
         (client) => client.sendCommand([Buffer.from("select"), "1"])

@@ -50,6 +50,7 @@ export const connect = (
       const socket = socketOf(model)
       if (socket !== undefined) joinWrites(socket)
       const gate = new Gate(socket)
+      const close = keepOpen(model)
       model.on("error", end)
       model.on("close", end)
       for (const event of ["blocked", "unblocked"] as const) {
@@ -59,7 +60,7 @@ export const connect = (
           blockings.unsafeOffer(isBlocked)
         })
       }
-      return { model, gate }
+      return { model, gate, close }
     }
 
     const handshake = new Handshake()
@@ -80,8 +81,8 @@ export const connect = (
           // It would tell the server that it leaves before what waits in the channels is sent.
           return within(settings.linger, async () => {
             await channels.close()
-            const { model } = await opened
-            await model.close().catch(() => {})
+            const { close } = await opened
+            await close().catch(() => {})
           })
         }).pipe(Effect.ensuring(Effect.sync(() => socket.abort())))
     )
@@ -140,6 +141,25 @@ interface State {
 interface Opened {
   readonly model: ChannelModel
   readonly gate: Gate
+  /** For its owner. */
+  readonly close: () => Promise<void>
+}
+
+/** Has a connection refuse to be closed by those who share it, also where a channel has it. Gives what closes it. */
+const keepOpen = (model: ChannelModel): (() => Promise<void>) => {
+  const { connection }: { readonly connection: object } = model
+  const close: unknown = Reflect.get(connection, "close")
+  const refuse = (callback?: (error: Error) => void): void => {
+    const error = new Error("The connection is shared, and not for one caller to close")
+    if (callback === undefined) throw error
+    callback(error)
+  }
+  Reflect.set(connection, "close", refuse)
+  return () =>
+    new Promise((resolve) => {
+      // It has no answer if the connection is lost meanwhile.
+      if (typeof close === "function") close.call(connection, () => resolve())
+    })
 }
 
 const socketOf = ({ connection }: ChannelModel): Duplex | undefined =>

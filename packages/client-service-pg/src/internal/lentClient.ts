@@ -25,10 +25,17 @@ export const lend = (client: Client): LentClient => {
     fail.call(first, error, client.connection)
     return first
   }
+  // It would end it for all the others.
+  const end = (callback?: (error: Error) => void): unknown => {
+    const error = new Error("The client is shared, and not for one caller to end")
+    return callback === undefined ? Promise.reject(error) : callback(error)
+  }
+  const own: ReadonlyMap<string | symbol, unknown> = new Map([
+    ["query", query],
+    ["end", end]
+  ])
   return {
-    client: new Proxy(client, {
-      get: (target, key, receiver) => (key === "query" ? query : Reflect.get(target, key, receiver))
-    }),
+    client: new Proxy(client, { get: (target, key, receiver) => own.get(key) ?? Reflect.get(target, key, receiver) }),
     revoke: () => {
       isRevoked = true
     },

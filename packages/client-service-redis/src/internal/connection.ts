@@ -191,12 +191,12 @@ export const opened = (
         made.client.on("end", () => end(new RedisError({ reason: "Lost", endpoint: settings.name })))
         return made
       }),
-      ({ client, destroy }, exit) =>
+      ({ close, destroy }, exit) =>
         Effect.suspend(() => {
           // Of a server that has gone silent, there is nothing to wait for.
           const isOpen = Exit.isSuccess(exit) && state.hasConnected && !state.hasEnded
           state.hasEnded = true
-          return isOpen ? Effect.ignore(Effect.timeout(closed(client), settings.linger)) : Effect.void
+          return isOpen ? Effect.ignore(Effect.timeout(closed(close), settings.linger)) : Effect.void
         }).pipe(Effect.ensuring(Effect.sync(destroy)))
     )
     yield* Effect.tryPromise({ try: () => client.connect(), catch: errorOf(settings) })
@@ -254,18 +254,20 @@ const makeClient = (settings: Settings, { password, tls }: Login) => {
     ...(settings.database === undefined ? {} : { database: settings.database }),
     ...(settings.clientName === undefined ? {} : { name: settings.clientName })
   })
+  // Those who share it are refused both.
+  const [close, destroyClient] = [client.close.bind(client), client.destroy.bind(client)]
   const destroy = (): void => {
     socket.abort()
-    client.destroy()
+    destroyClient()
   }
-  return { client, destroy }
+  return { client, close, destroy }
 }
 
 // A finalizer is not interruptible, nor would this be in it.
-const closed = (client: Client): Effect.Effect<void> =>
+const closed = (close: () => Promise<void>): Effect.Effect<void> =>
   Effect.interruptible(
     Effect.async<void>((resume) => {
-      client.close().then(
+      close().then(
         () => resume(Effect.void),
         () => resume(Effect.void)
       )

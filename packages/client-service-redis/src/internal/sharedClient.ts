@@ -79,7 +79,11 @@ export const share = (client: RedisClientType, own: OwnClients, endpoint: string
     [name, refuse(name.toUpperCase())] as const,
     [name.toUpperCase(), refuse(name.toUpperCase())] as const
   ])
+  const destroy = () => {
+    throw refusal("DESTROY")
+  }
   Object.assign(baseOf(client), Object.fromEntries(refusals), {
+    destroy,
     sendCommand,
     _executePipeline,
     _executeMulti
@@ -97,7 +101,9 @@ const methods = [
   "sUnsubscribe",
   "monitor",
   "reset",
-  "quit"
+  "quit",
+  "close",
+  "disconnect"
 ] as const
 
 const containers = ["CLIENT", "SCRIPT", "DEBUG"]
