@@ -31,6 +31,11 @@ export * as OwnConnection from "./OwnConnection.js"
 /**
  * @since 0.1.0
  */
+export * as Places from "./Places.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as Refusal from "./Refusal.js"
 
 /**

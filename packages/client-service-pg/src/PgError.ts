@@ -23,6 +23,7 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
  * - `Query`: the server refused a statement, with any other SQLSTATE.
  * - `OpenTransaction`: whoever had the connection for a turn has left a transaction open at its end, which was rolled back.
  * - `NotHeard`: what is listened to is not heard, since a pooler lends another session of the server for each transaction.
+ * - `Overloaded`: as many transactions as there may be are under way, and none ended in time. This one was not begun.
  * - `RolledBack`: a transaction was to be committed, and the server rolled it back, since a statement of it had failed.
  *
  * @since 0.1.0
@@ -38,6 +39,7 @@ export type Reason =
   | "Terminated"
   | "Query"
   | "OpenTransaction"
+  | "Overloaded"
   | "RolledBack"
   | "NotHeard"
 
@@ -114,6 +116,7 @@ const meanings: Record<Reason, string> = {
   Terminated: "the server ended the connection",
   Query: "the server refused the statement",
   NotHeard: "a pooler of transactions is in between, through which nothing is heard of what is listened to",
+  Overloaded: "too many transactions are under way",
   RolledBack: "the transaction had failed, and was rolled back",
   OpenTransaction: "a transaction was left open, and is rolled back",
   Refused: "nothing accepts connections there; is the server running, and is this its address?",

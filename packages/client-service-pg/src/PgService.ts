@@ -6,6 +6,7 @@
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -15,6 +16,7 @@ import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
 import * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import type * as Gaps from "effect-client-service-driver/Gaps"
+import * as Places from "effect-client-service-driver/Places"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
 import { Channels, Gap, type PgEvent } from "./internal/channels.js"
@@ -22,7 +24,7 @@ import { queryOf } from "./internal/clientConnection.js"
 import * as internal from "./internal/transaction.js"
 import type { PgConnection } from "./PgConnection.js"
 import * as PgEndpoint from "./PgEndpoint.js"
-import type { ConnectFailure, PgError } from "./PgError.js"
+import { type ConnectFailure, PgError } from "./PgError.js"
 import type { Notification } from "./PgEvent.js"
 
 /**
@@ -54,6 +56,9 @@ export interface Service {
    * Runs an Effect in a transaction, on a connection of its own, so that it holds up nobody: it is committed when the Effect
    * succeeds, and rolled back when it fails or is interrupted. The connection is prepared as the others are, and closed in the
    * end. Whoever is interrupted during the commit does not learn whether it was.
+   *
+   * No more than `maxSessions` are under way at a time; the others wait, no longer than `maxWait`, and fail then with a `PgError`
+   * of reason `Overloaded`. Nothing of them was begun.
    *
    * Fails with `ConnectionLost` if the connection is lost: it was not committed, unless the commit was under way. Fails with a
    * `PgError` of reason `RolledBack` if the Effect succeeds though a statement has failed, outside of a `savepoint`.
@@ -201,6 +206,11 @@ export interface Options<R1 = never, R3 = never, R4 = never>
    * than the timeout loses the connection.
    */
   readonly heartbeat?: DriverLayer.Heartbeat | undefined
+  /**
+   * How many transactions may be under way at a time, each on a connection of its own. Beyond that, callers wait, and one within
+   * another waits for ever if all are such. Default 10.
+   */
+  readonly maxSessions?: number | undefined
 }
 
 /**
@@ -243,7 +253,8 @@ export class PgService extends Context.Tag("effect-client-service-pg/PgService")
 export const make = <R1 = never, R3 = never, R4 = never>(
   options: Options<R1, R3, R4>
 ): Effect.Effect<Service, never, Scope.Scope | R1 | R3 | R4> => {
-  const { heartbeat, prepare, ...common } = options
+  const { heartbeat, maxSessions = 10, prepare, ...common } = options
+  const places = Places.make(Validate.integer("PgService.make", "maxSessions", maxSessions, 1))
   const channels = new Channels()
   const service = ClientService.make({
     ...common,
@@ -268,7 +279,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
     (context, service): Service => ({
       service,
       query: queryOn(service),
-      transaction: transactionOn(service, (own) =>
+      transaction: transactionOn(service, places, (own) =>
         prepare === undefined
           ? Effect.void
           : Effect.mapInputContext(prepare(own), (scope: Context.Context<Scope.Scope>) => Context.merge(context, scope))
@@ -357,6 +368,7 @@ const queryOn = (service: Service["service"]): Query => {
 
 const transactionOn = (
   service: Service["service"],
+  places: Places.Places,
   prepare: (own: PgConnection) => Effect.Effect<unknown, PgError, Scope.Scope>
 ): InTransaction => {
   type Begun<A, E, R> = (transaction: Transaction) => Effect.Effect<A, E, R>
@@ -375,7 +387,10 @@ const transactionOn = (
     ]
     const begin = ["BEGIN", ...modes].join(" ")
     const run = (connection: PgConnection) => internal.inTransaction(connection, service.name, begin, prepare, f)
-    return service.use(run, { maxWait })
+    const wait = Validate.duration("PgService.transaction", "maxWait", maxWait ?? Duration.infinity)
+    const late = () =>
+      new PgError({ reason: "Overloaded", endpoint: service.name, detail: "maxSessions are under way" })
+    return places.run((left) => service.use(run, left), wait, late)
   }
   return transaction
 }

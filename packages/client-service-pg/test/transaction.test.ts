@@ -1,5 +1,5 @@
 import { describe, expect } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Queue } from "effect"
 import { start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -134,6 +134,31 @@ describeWithServer("a transaction", (test) => {
       expect(yield* Effect.flip(Fiber.join(second.running))).toMatchObject({ _tag: "ConnectionLost" })
       yield* server.start
       expect((yield* pg.query("SELECT FROM killed")).rowCount).toBe(0)
+    }))
+
+  test("is one of no more than maxSessions at a time; the others wait, no longer than they say", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { maxSessions: 2 })
+      const begun = yield* Queue.unbounded<number>()
+      const transactions = yield* Effect.forEach([0, 1, 2, 3, 4], (index) =>
+        Effect.fork(pg.transaction(() => Effect.zipRight(Queue.offer(begun, index), Effect.never)))
+      )
+      expect((yield* Queue.takeN(begun, 2)).length).toBe(2)
+      for (const maxWait of [0, "20 millis"] as const) {
+        const late = yield* Effect.flip(pg.transaction(() => Effect.void, { maxWait }))
+        expect(late).toMatchObject({ _tag: "PgError", reason: "Overloaded" })
+      }
+      const { rows } = yield* pg.query("SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'")
+      expect(rows.length).toBe(2)
+      // One that waits leaves nothing behind.
+      for (const index of [2, 0, 1]) {
+        const one = transactions[index]
+        if (one !== undefined) yield* Fiber.interrupt(one)
+      }
+      expect([...(yield* Queue.takeN(begun, 2))].sort()).toEqual([3, 4])
+      yield* Fiber.interruptAll(transactions)
+      const free = yield* pg.transaction(({ query }) => query("SELECT 1 AS one"), { maxWait: "5 seconds" })
+      expect(free.rows).toEqual([{ one: 1 }])
     }))
 
   test("ends with the service", (server) =>

@@ -7,7 +7,7 @@ import type { RedisArgument } from "@redis/client"
 import type * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -16,6 +16,7 @@ import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
 import * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import type * as Gaps from "effect-client-service-driver/Gaps"
+import * as Places from "effect-client-service-driver/Places"
 import * as Validate from "effect-client-service-driver/Validate"
 import * as groupReader from "./internal/groupReader.js"
 import { messages } from "./internal/messages.js"
@@ -24,7 +25,7 @@ import { watched, withSession } from "./internal/session.js"
 import type { Kind } from "./internal/subscriptions.js"
 import type { Client, RedisConnection, Session } from "./RedisConnection.js"
 import * as RedisEndpoint from "./RedisEndpoint.js"
-import type { ConnectFailure, RedisError } from "./RedisError.js"
+import { type ConnectFailure, RedisError } from "./RedisError.js"
 
 /**
  * All that a command can fail with.
@@ -127,6 +128,9 @@ export interface Service {
    * Has a connection of its own for as long as an Effect runs, with a client that refuses nothing: for `MONITOR`, `WAIT`,
    * `CLIENT TRACKING` and the like. It is closed when the Effect ends, and the Effect is interrupted, and fails with
    * `ConnectionLost`, when it is lost.
+   *
+   * There are no more than `maxSessions` at a time; other callers wait, no longer than `maxWait`, and fail then with a `RedisError`
+   * of reason `Overloaded`.
    *
    * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
@@ -397,6 +401,12 @@ export interface Options<R1, R3, R4>
    * for none. A command that blocks, such as `BLPOP`, keeps its answer back, so it needs a connection of its own.
    */
   readonly heartbeat?: DriverLayer.Heartbeat | undefined
+
+  /**
+   * How many `session`s there may be at a time. Beyond that, callers wait, and one within another waits for ever if all are such.
+   * Default 10.
+   */
+  readonly maxSessions?: number | undefined
 }
 
 /**
@@ -415,8 +425,13 @@ export interface LayerOptions<R1, R3, R4, W extends ClientService.WaitForConnect
  *
  * @since 0.1.0
  * @category constructors
+ * @throws InvalidOption if `maxSessions` is no integer of at least 1
  */
-export const fromService = (service: ClientService.ClientService<RedisConnection, ConnectFailure>): Service => {
+export const fromService = (
+  service: ClientService.ClientService<RedisConnection, ConnectFailure>,
+  { maxSessions = 10 }: Pick<Options<never, never, never>, "maxSessions"> = {}
+): Service => {
+  const places = Places.make(Validate.integer("Redis.fromService", "maxSessions", maxSessions, 1))
   function use<A>(f: (client: Client) => Promise<A>, options?: Unbounded): Effect.Effect<A, CommandError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
@@ -449,7 +464,12 @@ export const fromService = (service: ClientService.ClientService<RedisConnection
     options: MaybeBounded
   ): Effect.Effect<A, E | BoundedError, R>
   function session<A, E, R>(f: (session: Session) => Effect.Effect<A, E, R>, options: MaybeBounded) {
-    return service.use((connection) => withSession(connection, service.name, f), options)
+    const maxWait = Validate.duration("Redis.session", "maxWait", options?.maxWait ?? Duration.infinity)
+    return places.run(
+      (left) => service.use((connection) => withSession(connection, service.name, f), left),
+      maxWait,
+      () => new RedisError({ reason: "Overloaded", endpoint: service.name, detail: "maxSessions are open" })
+    )
   }
   function watch<A, B>(
     keys: RedisArgument | ReadonlyArray<RedisArgument>,
@@ -553,13 +573,16 @@ const groupSettingsOf = <Bytes extends boolean>(
  * @category constructors
  * @throws InvalidOption
  */
-export const make = <R1 = never, R3 = never, R4 = never>(
-  options: Options<R1, R3, R4>
-): Effect.Effect<Service, never, Scope.Scope | R1 | R3 | R4> =>
-  ClientService.make(withHeartbeat(options)).pipe(
+export const make = <R1 = never, R3 = never, R4 = never>({
+  maxSessions = 10,
+  ...options
+}: Options<R1, R3, R4>): Effect.Effect<Service, never, Scope.Scope | R1 | R3 | R4> => {
+  Validate.integer("Redis.make", "maxSessions", maxSessions, 1)
+  return ClientService.make(withHeartbeat(options)).pipe(
     Effect.tap((service) => service.start),
-    Effect.map(fromService)
+    Effect.map((service) => fromService(service, { maxSessions }))
   )
+}
 
 /**
  * Makes a Layer of Redis, which connects when the Layer is built and stops when it is released.

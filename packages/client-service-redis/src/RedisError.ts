@@ -33,7 +33,7 @@ import * as Refusal from "effect-client-service-driver/Refusal"
  * - `Command`: the server answered the command with another error.
  * - `Session`: the command is for a connection of its own, since it changes or ends the one that callers share.
  * - `Conflict`: what `Redis.watch` watched has changed. Nothing was written.
- * - `Overloaded`: too many calls wait already. Nothing was sent.
+ * - `Overloaded`: too many calls wait already, or as many sessions as there may be are open. Nothing was sent.
  * - `Invalid`: what was asked can't be sent, such as an argument that is no string, or is larger than the server takes. Nothing
  *   was sent.
  * - `Other`: a function that was to use a client has failed for a reason of its own.

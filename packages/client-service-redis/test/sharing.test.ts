@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Fiber, Queue } from "effect"
 import type { Redis, RedisConnection } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
@@ -269,6 +269,32 @@ describe.skipIf(isMissing)("a session", () => {
       expect(info).toMatch(/ db=5 /)
       yield* Effect.repeat(clientsOf(control, "worker"), { until: (count) => count === 1 })
       expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ db=0 /)
+    })
+  )
+
+  it.scopedLive("is one of no more than maxSessions at a time; the others wait, no longer than they say", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port, { clientName: "worker", maxSessions: 2 })
+      const count = clientsOf(control, "worker")
+      const begun = yield* Queue.unbounded<number>()
+      const sessions = yield* Effect.forEach([0, 1, 2, 3, 4], (index) =>
+        Effect.fork(redis.session(() => Effect.zipRight(Queue.offer(begun, index), Effect.never)))
+      )
+      const [first, second, third] = sessions
+      expect((yield* Queue.takeN(begun, 2)).length).toBe(2)
+      for (const maxWait of [0, "20 millis"] as const) {
+        const late = yield* Effect.flip(redis.session(() => Effect.void, { maxWait }))
+        expect(late).toMatchObject({ _tag: "RedisError", reason: "Overloaded" })
+      }
+      expect(yield* count).toBe(3)
+      // One that waits leaves nothing behind.
+      if (third !== undefined) yield* Fiber.interrupt(third)
+      for (const one of [first, second]) if (one !== undefined) yield* Fiber.interrupt(one)
+      expect([...(yield* Queue.takeN(begun, 2))].sort()).toEqual([3, 4])
+      yield* Fiber.interruptAll(sessions)
+      expect(yield* redis.session(({ run }) => run((client) => client.ping()), { maxWait: "5 seconds" })).toBe("PONG")
     })
   )
 
