@@ -404,7 +404,8 @@ const listen = <Subscribed = never, OnGap = never>(
   const where = "Pg.listen"
   checkChannel(where, channel)
   Validate.integer(where, "bufferSize", bufferSize, 2)
-  const elementOf = (event: PgEvent): Option.Option<Notification | Subscribed | OnGap> => {
+  const elementOf = (event: PgEvent | undefined): Option.Option<Notification | Subscribed | OnGap> => {
+    if (event === undefined) return Option.none()
     if (event._tag === "Notification") return Option.some(event)
     const { reason } = event
     if (reason === "Started") return Option.map(Option.fromNullable(subscribed), (subscribed) => subscribed())
@@ -421,7 +422,8 @@ const listen = <Subscribed = never, OnGap = never>(
         return Stream.make(new Gap({ reason: "Started" }))
       })
       return ClientService.stream(service, (connection) => channels.events(connection, listener, started), {
-        gap: () => new Gap({ reason: "Reconnected" })
+        // Before it has begun, there is nothing that it may have missed.
+        gap: () => (isStarted ? new Gap({ reason: "Reconnected" }) : undefined)
       }).pipe(Stream.filterMap(elementOf))
     })
   )

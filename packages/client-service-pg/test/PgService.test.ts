@@ -609,6 +609,23 @@ describeWithServer("PgService", (test) => {
         yield* heard.until(isPayload("done"))
       }))
 
+    test("tells of no gap before it has begun", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        const other = yield* start(server)
+        const pid = yield* processOf(pg)
+        // The turn of the LISTEN does not come before the connection is lost.
+        const holding = yield* Effect.fork(
+          Effect.ignore(pg.service.use((connection) => connection.withClient(() => new Promise(() => {}))))
+        )
+        yield* Effect.repeatN(Effect.yieldNow(), 10)
+        const first = yield* Effect.fork(Stream.runHead(pg.listen("lost early", gaps)))
+        yield* Effect.repeatN(Effect.yieldNow(), 10)
+        yield* other.query("SELECT pg_terminate_backend($1)", [pid])
+        expect(yield* Effect.flatten(Fiber.join(first))).toEqual({ _tag: "Gap", reason: "Started" })
+        yield* Fiber.join(holding)
+      }))
+
     test("fails when the service stops", (server) =>
       Effect.gen(function* () {
         const pg = yield* start(server)
