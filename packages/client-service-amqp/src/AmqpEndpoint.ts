@@ -153,18 +153,14 @@ export const make = <R = never>(options: Options<R>): Endpoint.Endpoint<AmqpConn
 const where = "AmqpEndpoint.make"
 
 const secretOf = <R>(password: Options<R>["password"], endpoint: string): Effect.Effect<Secret, AmqpError, R> => {
-  if (!Effect.isEffect(password)) return Effect.succeed(lasting(Credential.textOf(password ?? "guest")))
-  return Effect.catchAllDefect(password, Effect.fail).pipe(
-    Effect.mapBoth({
-      onSuccess: (given) =>
-        typeof given === "string" || Redacted.isRedacted(given)
-          ? lasting(Credential.textOf(given))
-          : {
-              value: Credential.textOf(given.value),
-              expiresIn: Validate.positiveDuration(where, "password.expiresIn", given.expiresIn)
-            },
-      onFailure: (cause) => new AmqpError({ reason: "Credentials", endpoint, cause })
-    })
+  if (!Credential.isFresh(password)) return Effect.succeed(lasting(Credential.textOf(password ?? "guest")))
+  return Effect.map(Credential.obtain(password, failedOf(endpoint)), (given) =>
+    typeof given === "string" || Redacted.isRedacted(given)
+      ? lasting(Credential.textOf(given))
+      : {
+          value: Credential.textOf(given.value),
+          expiresIn: Validate.positiveDuration(where, "password.expiresIn", given.expiresIn)
+        }
   )
 }
 
@@ -172,12 +168,12 @@ const tlsOptionsOf = <R>(
   tls: Exclude<Options<R>["tls"], undefined>,
   endpoint: string
 ): Effect.Effect<ConnectionOptions, AmqpError, R> =>
-  typeof tls === "boolean"
-    ? Effect.succeed({})
-    : Credential.obtain(tls, (cause) => {
-        const detail = cause instanceof Error ? cause.message : undefined
-        return new AmqpError({ reason: "Credentials", endpoint, detail, cause })
-      })
+  typeof tls === "boolean" ? Effect.succeed({}) : Credential.obtain(tls, failedOf(endpoint))
+
+const failedOf =
+  (endpoint: string): Credential.OnFailure<AmqpError> =>
+  (cause, detail) =>
+    new AmqpError({ reason: "Credentials", endpoint, detail, cause })
 
 const lasting = (value: string): Secret => ({ value, expiresIn: Duration.infinity })
 
@@ -211,7 +207,7 @@ const settingsOf = <R>(
       tlsFiles: query?.tlsFiles ?? {},
       username: options.username ?? url?.username ?? "guest",
       mechanism: mechanismOf(options.mechanism ?? query?.mechanism ?? "PLAIN"),
-      isAskedAgain: Effect.isEffect(options.password) || Effect.isEffect(options.tls),
+      isAskedAgain: Credential.isFresh(options.password) || Credential.isFresh(options.tls),
       vhost,
       heartbeat: heartbeatOf(options.heartbeat ?? heartbeatOfQuery(query) ?? "10 seconds"),
       frameMax,

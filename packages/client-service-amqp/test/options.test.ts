@@ -143,14 +143,19 @@ describe("an attempt", () => {
       let reads = 0
       const password = Effect.suspend(() => {
         reads += 1
-        return reads === 1 ? Effect.fail("sealed") : Effect.succeed(Redacted.make("new"))
+        return reads === 1 ? Effect.fail(new Error("sealed")) : Effect.succeed(Redacted.make("new"))
       })
       const amqp = yield* Amqp.make({
         endpoint: AmqpEndpoint.make({ host: "127.0.0.1", port: 1, password }),
         retryPolicy: RetryPolicy.fromFunction(() => "10 millis")
       })
       const first = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
-      expect(first).toMatchObject({ _tag: "AmqpError", reason: "Credentials", cause: "sealed" })
+      expect(first).toMatchObject({
+        _tag: "AmqpError",
+        reason: "Credentials",
+        detail: "sealed",
+        cause: { message: "sealed" }
+      })
       expect(AmqpError.isFatal(first)).toBe(false)
       const second = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
       expect(second).toMatchObject({ reason: "Refused" })

@@ -39,8 +39,16 @@ export type Fresh<A, R = never> = A | Effect.Effect<A, unknown, R>
  * @since 0.1.0
  * @category getters
  */
-export const obtain = <A, E, R>(given: Fresh<A, R>, onFailure: (cause: unknown) => E): Effect.Effect<A, E, R> =>
-  isFresh(given) ? Effect.mapError(Effect.catchAllDefect(given, Effect.fail), onFailure) : Effect.succeed(given)
+export const obtain = <A, E, R>(given: Fresh<A, R>, onFailure: OnFailure<E>): Effect.Effect<A, E, R> =>
+  isFresh(given) ? asked(given, onFailure) : Effect.succeed(given)
+
+/**
+ * Makes an error of what an Effect has failed with, and of the message that this has, if it is an error.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OnFailure<E> = (cause: unknown, detail: string | undefined) => E
 
 /**
  * Tells whether something is had at every attempt.
@@ -57,15 +65,9 @@ export const isFresh = <A, R>(given: Fresh<A, R>): given is Effect.Effect<A, unk
  * @since 0.1.0
  * @category getters
  */
-export const reveal = <E, R>(
-  credential: Credential<R>,
-  onFailure: (cause: unknown) => E
-): Effect.Effect<string, E, R> =>
+export const reveal = <E, R>(credential: Credential<R>, onFailure: OnFailure<E>): Effect.Effect<string, E, R> =>
   isAskedAgain(credential)
-    ? Effect.catchAllDefect(credential, Effect.fail).pipe(
-        Effect.filterOrFail(isSecret, () => new TypeError("a credential must be a text or a Redacted")),
-        Effect.mapBoth({ onSuccess: textOf, onFailure })
-      )
+    ? Effect.map(asked(Effect.filterOrFail(credential, isSecret, noSecret), onFailure), textOf)
     : Effect.succeed(textOf(credential))
 
 /**
@@ -84,5 +86,13 @@ export const isAskedAgain = <R>(credential: Credential<R>): credential is Effect
  * @category getters
  */
 export const textOf = (secret: Secret): string => (Redacted.isRedacted(secret) ? Redacted.value(secret) : secret)
+
+// A defect is the source's failure like any other.
+const asked = <A, E, R>(source: Effect.Effect<A, unknown, R>, onFailure: OnFailure<E>): Effect.Effect<A, E, R> =>
+  Effect.mapError(Effect.catchAllDefect(source, Effect.fail), (cause) =>
+    onFailure(cause, cause instanceof Error ? cause.message : undefined)
+  )
+
+const noSecret = () => new TypeError("a credential must be a text or a Redacted")
 
 const isSecret = (value: unknown): value is Secret => typeof value === "string" || Redacted.isRedacted(value)

@@ -27,6 +27,22 @@ describe("what may be had at every attempt", () => {
   )
 })
 
+describe("what its source fails with", () => {
+  const onFailure = (cause: unknown, detail: string | undefined) => ({ cause, detail })
+
+  it.effect("is told by its message too, if it is an error", () =>
+    Effect.gen(function* () {
+      const sealed = new Error("the vault is sealed")
+      for (const source of [Effect.fail(sealed), Effect.die(sealed)]) {
+        const told = { cause: sealed, detail: "the vault is sealed" }
+        expect(yield* Effect.flip(Credential.obtain(source, onFailure))).toEqual(told)
+        expect(yield* Effect.flip(Credential.reveal(source, onFailure))).toEqual(told)
+      }
+      expect(yield* Effect.flip(Credential.reveal(Effect.fail("none"), onFailure))).toEqual({ cause: "none" })
+    })
+  )
+})
+
 describe("a credential", () => {
   it.effect.each<[string, Credential.Credential]>([
     ["a text", "secret"],

@@ -16,7 +16,7 @@ import * as Credential from "effect-client-service-driver/Credential"
 import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
-import { detailOf, PasswordFailure } from "./internal/pgFailure.js"
+import { PasswordFailure } from "./internal/pgFailure.js"
 import * as internal from "./internal/sessionAttributes.js"
 import { ofEachHost, ofUrl } from "./internal/url.js"
 import type { PgConnection } from "./PgConnection.js"
@@ -170,7 +170,7 @@ const makeFor = <R>(
       Effect.gen(function* () {
         const asked = yield* askingFor(options.password)
         const now = yield* obtaining(options.ssl, { ...config, ...asked }, name)
-        const configs = { now, isAskedAgain: asked.password !== undefined || Effect.isEffect(options.ssl) }
+        const configs = { now, isAskedAgain: asked.password !== undefined || Credential.isFresh(options.ssl) }
         const first = yield* now
         const connection = yield* Effect.acquireRelease(
           Effect.sync(() => new ClientConnection(first, configs, { address, endpoint: name, host }, signal)),
@@ -239,10 +239,7 @@ const obtaining = <R>(
   ssl === undefined || typeof ssl === "boolean" || !Credential.isFresh(ssl)
     ? Effect.succeed(Effect.succeed(config))
     : Effect.map(Effect.context<R>(), (context) =>
-        Credential.obtain(
-          ssl,
-          (cause) => new PgError({ reason: "Credentials", endpoint, detail: detailOf(cause), cause })
-        ).pipe(
+        Credential.obtain(ssl, (cause, detail) => new PgError({ reason: "Credentials", endpoint, detail, cause })).pipe(
           // `pg` changes what it is given.
           Effect.map((options) => ({ ...config, ssl: { ...options } })),
           Effect.provide(context)

@@ -214,23 +214,17 @@ const loginOf = <R>(
   password: Options<R>["password"],
   tls: Options<R>["tls"],
   endpoint: string
-): Effect.Effect<Login, RedisError, R> =>
-  Effect.all({
-    password:
-      password === undefined
-        ? Effect.succeed(undefined)
-        : Credential.reveal(password, (cause) => new RedisError({ reason: "Credentials", endpoint, cause })),
-    tls:
-      tls === undefined || typeof tls === "boolean"
-        ? Effect.succeed({})
-        : Credential.obtain(tls, (cause) => {
-            const detail = cause instanceof Error ? cause.message : undefined
-            return new RedisError({ reason: "Credentials", endpoint, detail, cause })
-          })
+): Effect.Effect<Login, RedisError, R> => {
+  const failed: Credential.OnFailure<RedisError> = (cause, detail) =>
+    new RedisError({ reason: "Credentials", endpoint, detail, cause })
+  return Effect.all({
+    password: password === undefined ? Effect.succeed(undefined) : Credential.reveal(password, failed),
+    tls: tls === undefined || typeof tls === "boolean" ? Effect.succeed({}) : Credential.obtain(tls, failed)
   })
+}
 
 const isAskedAgain = <R>(password: Options<R>["password"], tls: Options<R>["tls"]): boolean =>
-  (password !== undefined && Credential.isAskedAgain(password)) || Effect.isEffect(tls)
+  (password !== undefined && Credential.isAskedAgain(password)) || Credential.isFresh(tls)
 
 const settingsOf = <R>(
   options: Options<R>
