@@ -409,7 +409,8 @@ describe.skipIf(isMissing)("a server", () => {
       Effect.gen(function* () {
         const amqp = yield* connect()
         const closes = [
-          Effect.asVoid(amqp.use(async (channel) => Reflect.get(channel, "connection").close())),
+          // The types tell less of it than there is.
+          Effect.asVoid(amqp.use(async ({ connection }) => Reflect.get(connection, "close").call(connection))),
           amqp.service
             .use(({ model }) => Effect.tryPromise(() => model.close()))
             .pipe(Effect.mapError(({ cause }) => cause))

@@ -698,8 +698,43 @@ export const stream: {
     f: (protocol: P) => Stream.Stream<A, E2, R>,
     options?: StreamOptions<P, Gap>
   ): Stream.Stream<A | Gap, E2 | ServiceStopped | RetriesExhausted<E>, R> =>
-    subscribe(isOurs(service) ? sourceOf(service.internals) : sourceOfStub(service), f, options?.gap)
+    subscribe(sourceFor(service), f, options?.gap)
 )
+
+/**
+ * As `use` of a service, for what is to give way to the next connection, such as a consumer: it is given an Effect as well that
+ * completes when there is a later connection, and fails when the service stops or gives up. While a connection that was replaced,
+ * or that is drained, is still open, what has been begun on it can be brought to its end.
+ *
+ * It waits from the moment in which the connection is given, so a stop that a start follows at once is not missed.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { ClientService } from "effect-client-service"
+ *
+ * interface Jobs {
+ *   readonly take: Effect.Effect<string>
+ * }
+ *
+ * declare const service: ClientService.ClientService<Jobs>
+ *
+ * // Finishes the job that it is at, and takes no more.
+ * const work = ClientService.useUntilNext(service, (jobs, next) =>
+ *   Stream.repeatEffect(jobs.take).pipe(Stream.haltWhen(next), Stream.runForEach(Effect.log))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const useUntilNext = <P, E, A, E2, R>(
+  service: ClientService<P, E>,
+  f: (protocol: P, next: Effect.Effect<unknown, ServiceStopped | RetriesExhausted<E>>) => Effect.Effect<A, E2, R>
+): Effect.Effect<A, E2 | ServiceStopped | RetriesExhausted<E> | ConnectionLost, R> => sourceFor(service).useUntilNext(f)
+
+const sourceFor = <P, E>(service: ClientService<P, E>) =>
+  isOurs(service) ? sourceOf(service.internals) : sourceOfStub(service)
 
 // A test of an application may have one of its own.
 const isOurs = <P, E>(service: ClientService<P, E>): service is ClientService<P, E> & Service<P, E, never> =>

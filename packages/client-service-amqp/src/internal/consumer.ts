@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type * as ClientService from "effect-client-service/ClientService"
+import * as ClientService from "effect-client-service/ClientService"
 import type { AmqpConnection } from "../AmqpConnection.js"
 import { AmqpError, type ConnectFailure, fromChannelError } from "../AmqpError.js"
 import type { AmqpMessage } from "../AmqpMessage.js"
@@ -92,7 +92,9 @@ class Consumer {
     const connection = Effect.gen(this, function* () {
       const handedOver = yield* Deferred.make<void>()
       const consuming = yield* Effect.forkScoped(
-        this.#service.use((connection) => this.#onConnection(connection, handedOver))
+        ClientService.useUntilNext(this.#service, (connection, next) =>
+          this.#onConnection(connection, next, handedOver)
+        )
       )
       yield* Effect.raceFirst(Deferred.await(handedOver), Fiber.await(consuming))
       const exit = yield* Fiber.poll(consuming)
@@ -115,12 +117,14 @@ class Consumer {
     return new AmqpError({ reason: "Rejected", endpoint, code, detail, cause })
   }
 
-  #onConnection(connection: AmqpConnection, handedOver: Deferred.Deferred<void>): Effect.Effect<void, AmqpError> {
+  #onConnection(
+    connection: AmqpConnection,
+    next: Effect.Effect<unknown, unknown>,
+    handedOver: Deferred.Deferred<void>
+  ): Effect.Effect<void, AmqpError> {
     return Effect.gen(this, function* () {
       const ending = yield* Deferred.make<"replaced" | "stopped">()
-      yield* this.#service.connections.pipe(
-        Stream.filter((other) => other !== connection),
-        Stream.runHead,
+      yield* next.pipe(
         Effect.match({ onSuccess: () => "replaced" as const, onFailure: () => "stopped" as const }),
         Effect.flatMap((end) => Deferred.succeed(ending, end)),
         Effect.forkScoped
