@@ -7,7 +7,6 @@ import type * as Headers from "@effect/platform/Headers"
 import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -15,9 +14,9 @@ import * as ClientServices from "effect-client-service/ClientServices"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import { contentSecurityPolicy, html } from "./internal/document.js"
 import { events } from "./internal/events.js"
-import type { Moment } from "./internal/feed.js"
 import { isFromPage, isKnownHost } from "./internal/guard.js"
 import type { Action } from "./internal/model.js"
+import { type MomentOf, Readings } from "./internal/readings.js"
 
 /**
  * What the page is and may do.
@@ -69,9 +68,10 @@ export const routes = (options: Options = {}): HttpRouter.HttpRouter<never, Clie
   const settings = settingsOf(options)
   const { path } = settings
   const identify = identifiers()
+  const readingsOf = readers(momentOf(identify, settings.limit))
   return HttpRouter.empty.pipe(
     HttpRouter.get(path === "" ? "/" : path, guarded(settings, Effect.succeed(page))),
-    HttpRouter.get(`${path}/events`, guarded(settings, follow(settings, identify))),
+    HttpRouter.get(`${path}/events`, guarded(settings, follow(settings, readingsOf))),
     HttpRouter.post(`${path}/:id/:action`, guarded(settings, act(settings, identify)))
   )
 }
@@ -147,16 +147,12 @@ const page = HttpServerResponse.text(html, {
 
 const refused = (why: string) => Effect.succeed(HttpServerResponse.text(why, { status: 403, headers: common }))
 
-const follow = ({ actions, limit, title }: Settings, identify: Identify) =>
+const follow = ({ actions, title }: Settings, readingsOf: (services: ClientServices.ClientServices) => Readings) =>
   Effect.gen(function* () {
-    const services = yield* ClientServices.ClientServices
+    const readings = readingsOf(yield* ClientServices.ClientServices)
     const request = yield* HttpServerRequest.HttpServerRequest
     const search = new URL(request.url, "http://localhost").searchParams.get("name")?.toLowerCase() ?? ""
-    const stream = events(services, {
-      begin: { title, actions },
-      moment: momentOf({ identify, limit, search }),
-      isOver: () => isClosing(request.source)
-    })
+    const stream = events(readings, { begin: { title, actions }, search, isOver: () => isClosing(request.source) })
     return HttpServerResponse.stream(Stream.encodeText(stream), {
       contentType: "text/event-stream",
       // The connection is of no further use, and a server that closes would wait for it.
@@ -164,22 +160,30 @@ const follow = ({ actions, limit, title }: Settings, identify: Identify) =>
     })
   })
 
+/** Gives what all pages of a list share. */
+const readers = (momentOf: MomentOf): ((services: ClientServices.ClientServices) => Readings) => {
+  const known = new WeakMap<ClientServices.ClientServices, Readings>()
+  return (services) => {
+    const readings = known.get(services) ?? new Readings(services, momentOf)
+    known.set(services, readings)
+    return readings
+  }
+}
+
 const momentOf =
-  ({ identify, limit, search }: { readonly identify: Identify; readonly limit: number; readonly search: string }) =>
-  (services: ClientServices.ClientServices): Effect.Effect<Moment> =>
-    Effect.gen(function* () {
-      const all = yield* services.all.get
-      const found = search === "" ? all : all.filter(({ name }) => name.toLowerCase().includes(search))
-      const shown = yield* Effect.forEach(found.slice(0, limit), (listed) =>
-        Effect.map(listed.counts, (counts) => ({
-          id: identify(listed),
-          listed,
-          counts,
-          canCheck: Option.isSome(listed.check)
-        }))
-      )
-      return { now: yield* Clock.currentTimeMillis, total: all.length, found: found.length, shown }
-    })
+  (identify: Identify, limit: number): MomentOf =>
+  (all, now, search) => {
+    const found = search === "" ? all : all.filter(({ name }) => name.toLowerCase().includes(search))
+    const shown = Effect.forEach(found.slice(0, limit), (listed) =>
+      Effect.map(listed.counts, (counts) => ({
+        id: identify(listed),
+        listed,
+        counts,
+        canCheck: Option.isSome(listed.check)
+      }))
+    )
+    return Effect.map(shown, (shown) => ({ now, total: all.length, found: found.length, shown }))
+  }
 
 /**
  * Whether the server that a request came by takes no more. One of Node.js waits for every answer before it is closed, and an

@@ -1,34 +1,44 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Effect, Stream, TestClock } from "effect"
+import { Chunk, Effect, Exit, Scope, Stream, Subscribable, TestClock } from "effect"
 import { ClientServices } from "effect-client-service"
 import { events } from "../src/internal/events.js"
-import type { Moment } from "../src/internal/feed.js"
+import { type MomentOf, Readings } from "../src/internal/readings.js"
 import { makeService, Refused } from "./support/served.js"
 
-/** The events of the services in the context, one at a time, and how many times the services have been looked at. */
-const follow = Effect.gen(function* () {
-  const services = yield* ClientServices.ClientServices
+const momentOf: MomentOf = (all, now) =>
+  Effect.map(
+    Effect.forEach(all, (listed) =>
+      Effect.map(listed.counts, (counts) => ({ id: listed.name, listed, counts, canCheck: false }))
+    ),
+    (shown) => ({ now, total: all.length, found: all.length, shown })
+  )
+
+/** The list in the context, for pages, and how many times it has been read. */
+const watched = Effect.map(ClientServices.ClientServices, ({ all }) => {
   let looks = 0
+  const get = Effect.tap(all.get, () => {
+    looks += 1
+  })
+  const services: ClientServices.ClientServices = { all: Subscribable.make({ get, changes: all.changes }) }
+  return { readings: new Readings(services, momentOf), looks: () => looks }
+})
+
+/** The events of a page, one at a time. */
+const open = Effect.fnUntraced(function* (readings: Readings) {
   let isOver = false
-  const moment = ({ all }: ClientServices.ClientServices): Effect.Effect<Moment> =>
-    Effect.gen(function* () {
-      looks += 1
-      const listed = yield* all.get
-      const shown = yield* Effect.forEach(listed, (listed) =>
-        Effect.map(listed.counts, (counts) => ({ id: listed.name, listed, counts, canCheck: false }))
-      )
-      return { now: looks, total: listed.length, found: listed.length, shown }
-    })
-  const settings = { begin: { title: "", actions: false }, moment, isOver: () => isOver }
-  const pull = yield* Stream.toPull(events(services, settings))
+  const settings = { begin: { title: "", actions: false }, search: "", isOver: () => isOver }
+  const pull = yield* Stream.toPull(events(readings, settings))
   return {
     next: Effect.repeat(Effect.map(pull, Chunk.join("")), { until: (text) => text !== "" }),
-    looks: () => looks,
     end: Effect.sync(() => {
       isOver = true
     })
   }
 })
+
+const follow = Effect.flatMap(watched, ({ looks, readings }) =>
+  Effect.map(open(readings), (page) => ({ ...page, looks }))
+)
 
 const settle = Effect.repeatN(Effect.yieldNow(), 200)
 
@@ -88,6 +98,48 @@ describe("the events", () => {
       yield* TestClock.adjust("1 second")
       yield* settle
       expect(yield* hearing.status).toMatchObject({ _tag: "Done" })
+    }).pipe(Effect.provide(ClientServices.layer))
+  )
+
+  it.scoped("of many pages are of one reading, and of none while no page is open", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* makeService("orders", (failures) => (failures % 20 === 0 ? 50 : 0))
+      const { looks, readings } = yield* watched
+      const pages = yield* Scope.make()
+      const told: Array<string> = []
+      const page = Effect.flatMap(open(readings), ({ next }) =>
+        Effect.forkScoped(Effect.forever(Effect.tap(next, (event) => Effect.sync(() => told.push(event)))))
+      )
+      yield* Effect.provideService(Effect.all(Array.from({ length: 10 }, () => page)), Scope.Scope, pages)
+      yield* settle
+      expect(looks()).toBe(1)
+      yield* service.start
+      yield* server.down(new Refused())
+      yield* TestClock.adjust("100 millis")
+      yield* settle
+      expect(looks()).toBe(2)
+      expect(told.filter((event) => event.includes('"Connecting"')).length).toBe(10)
+      for (let i = 0; i < 20; i++) yield* Effect.zipRight(TestClock.adjust(50), settle)
+      expect(looks()).toBeLessThanOrEqual(13)
+
+      // One that comes later is told at once.
+      const before = looks()
+      const { next } = yield* Effect.provideService(open(readings), Scope.Scope, pages)
+      yield* next
+      expect(yield* next).toContain('"isWhole":true')
+      expect(looks() - before).toBeLessThanOrEqual(1)
+
+      yield* Scope.close(pages, Exit.void)
+      const after = looks()
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      expect(looks()).toBe(after)
+
+      // And the next page is told what is now.
+      const again = yield* open(readings)
+      yield* again.next
+      expect(yield* again.next).toContain('"isWhole":true')
+      expect(looks()).toBe(after + 1)
     }).pipe(Effect.provide(ClientServices.layer))
   )
 })

@@ -1,0 +1,137 @@
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { ClientServices, Listed } from "effect-client-service/ClientServices"
+import type { Moment } from "./feed.js"
+
+/** What is shown of a list to those who look for a text; to all, if it is empty. */
+export type MomentOf = (all: ReadonlyArray<Listed>, now: number, search: string) => Effect.Effect<Moment>
+
+/** How many milliseconds there are between two readings at least; and at most, while somebody waits, as counts change all the time. */
+const least = 100
+const most = 1000
+
+/**
+ * A list as it is read once for all pages that are open, and not at all while there is none, or none has the room to be told.
+ */
+export class Readings {
+  readonly #services: ClientServices
+  readonly #momentOf: MomentOf
+  #pages = 0
+  #fiber: Fiber.RuntimeFiber<void> | undefined
+  #latest: Reading | undefined
+  /** Whether something has since. */
+  #hasChanged = true
+  /** The pages that wait for the next. */
+  readonly #waiting = new Set<(reading: Reading) => void>()
+  #wake: (() => void) | undefined
+
+  constructor(services: ClientServices, momentOf: MomentOf) {
+    this.#services = services
+    this.#momentOf = momentOf
+  }
+
+  /** Has a page take part until the Scope closes. */
+  get opened(): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.suspend(() => {
+        this.#pages += 1
+        if (this.#pages > 1) return Effect.void
+        return Effect.map(Effect.forkDaemon(Effect.interruptible(this.#run)), (fiber) => {
+          this.#fiber = fiber
+        })
+      }),
+      () =>
+        Effect.suspend(() => {
+          this.#pages -= 1
+          if (this.#pages > 0 || this.#fiber === undefined) return Effect.void
+          this.#latest = undefined
+          this.#hasChanged = true
+          return Fiber.interruptFork(this.#fiber)
+        })
+    )
+  }
+
+  /** Gives a reading that is another than the one that the page has seen. */
+  after(seen: Reading | undefined): Effect.Effect<Reading> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.async((resume) => {
+        const latest = this.#latest
+        if (latest !== undefined && latest !== seen && !this.#isDue(latest, now)) return resume(Effect.succeed(latest))
+        const take = (reading: Reading) => resume(Effect.succeed(reading))
+        this.#waiting.add(take)
+        this.#wake?.()
+        return Effect.sync(() => this.#waiting.delete(take))
+      })
+    )
+  }
+
+  get #run(): Effect.Effect<void> {
+    const noticing = Stream.runForEach(this.#services.all.changes, () => {
+      this.#hasChanged = true
+      this.#wake?.()
+      // However many there are, the list is not asked for all of them.
+      return Effect.sleep(least)
+    })
+    return Effect.zipRight(Effect.fork(noticing), Effect.forever(this.#turn))
+  }
+
+  get #turn(): Effect.Effect<void> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (this.#waiting.size === 0) return this.#awoken
+      const latest = this.#latest
+      const left = latest === undefined ? 0 : latest.now + (this.#hasChanged ? least : most) - now
+      if (left > 0) return Effect.raceFirst(this.#awoken, Effect.sleep(left))
+      this.#hasChanged = false
+      return Effect.map(this.#services.all.get, (all) => {
+        const reading = new Reading(now, all, this.#momentOf)
+        this.#latest = reading
+        const waiting = [...this.#waiting]
+        this.#waiting.clear()
+        for (const take of waiting) take(reading)
+      })
+    })
+  }
+
+  get #awoken(): Effect.Effect<void> {
+    return Effect.async((resume) => {
+      const wake = () => resume(Effect.void)
+      this.#wake = wake
+      return Effect.sync(() => {
+        // It may be that of the fiber that reads for the next page.
+        if (this.#wake === wake) this.#wake = undefined
+      })
+    })
+  }
+
+  #isDue(latest: Reading, now: number): boolean {
+    return now >= latest.now + (this.#hasChanged ? least : most)
+  }
+}
+
+/** The list at one moment. */
+export class Reading {
+  readonly now: number
+  readonly #all: ReadonlyArray<Listed>
+  readonly #momentOf: MomentOf
+  /** By what is looked for: pages that look for the same are shown the same. */
+  readonly #moments = new Map<string, Moment>()
+
+  constructor(now: number, all: ReadonlyArray<Listed>, momentOf: MomentOf) {
+    this.now = now
+    this.#all = all
+    this.#momentOf = momentOf
+  }
+
+  moment(search: string): Effect.Effect<Moment> {
+    return Effect.suspend(() => {
+      const known = this.#moments.get(search)
+      if (known !== undefined) return Effect.succeed(known)
+      return Effect.tap(this.#momentOf(this.#all, this.now, search), (moment) => {
+        this.#moments.set(search, moment)
+      })
+    })
+  }
+}
