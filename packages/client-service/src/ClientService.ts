@@ -369,9 +369,22 @@ export type AsyncUse<P, A, E> =
 
 type AnyEffect<A = unknown, E = unknown> = Effect.Effect<A, E, unknown>
 
-// Unlike those of Effect, these give never for never, which stands for an option that is not there.
-type ErrorOf<T> = T extends Effect.Effect<unknown, infer E, unknown> ? E : never
-type ContextOf<T> = T extends Effect.Effect<unknown, unknown, infer R> ? R : never
+declare const notGiven: unique symbol
+
+/** Is part of what stands for the Effect of an option that is not there. */
+interface NotGiven {
+  readonly [notGiven]: never
+}
+
+/**
+ * Stands for the Effect of an option that is not there. TypeScript takes it also where it can infer none, as when other
+ * options are wrong or missing: any Effect is one of these, so that it is those that it complains of.
+ */
+type AnEffect = AnyEffect | NotGiven
+
+// Unlike those of Effect, these give never for what stands for an option that is not there, which also never does.
+type ErrorOf<T> = NotGiven extends T ? never : T extends Effect.Effect<unknown, infer E, unknown> ? E : never
+type ContextOf<T> = NotGiven extends T ? never : T extends Effect.Effect<unknown, unknown, infer R> ? R : never
 
 /**
  * The options that do not depend on the endpoint, of a service with the protocol `P` and the errors `E`. `Prepared` and
@@ -583,17 +596,20 @@ export function make<
   T extends Endpoint.Any,
   Made extends AnyEffect = Effect.Effect<Endpoint.Success<T>>,
   ES = never,
-  Prepared extends AnyEffect = never,
-  Probed extends AnyEffect = never,
+  Prepared extends AnEffect = AnEffect,
+  Probed extends AnEffect = AnEffect,
   R = never,
-  E = Endpoint.Error<T> | ES | ErrorOf<Made | Prepared | Probed>
+  E = Endpoint.Error<T> | ES | ErrorOf<Made> | ErrorOf<Prepared> | ErrorOf<Probed>
 >(
   options: Options<Effect.Effect.Success<Made>, T, Made, ES, E, Prepared, Probed, R> &
-    PolicyTakes<Endpoint.Error<T> | ES | ErrorOf<Made | Prepared | Probed>, E>
+    PolicyTakes<Endpoint.Error<T> | ES | ErrorOf<Made> | ErrorOf<Prepared> | ErrorOf<Probed>, E>
 ): Effect.Effect<
-  ClientService<Effect.Effect.Success<Made>, Endpoint.Error<T> | ES | ErrorOf<Made | Prepared | Probed>>,
+  ClientService<
+    Effect.Effect.Success<Made>,
+    Endpoint.Error<T> | ES | ErrorOf<Made> | ErrorOf<Prepared> | ErrorOf<Probed>
+  >,
   never,
-  Scope.Scope | Endpoint.Context<T> | ContextOf<Made | Prepared | Probed> | R
+  Scope.Scope | Endpoint.Context<T> | ContextOf<Made> | ContextOf<Prepared> | ContextOf<Probed> | R
 >
 export function make<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
   options: AnyOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>

@@ -1018,6 +1018,46 @@ describe("ConnectionState", () => {
   })
 })
 
+describe("what is missing or wrong in the options of a service", () => {
+  const probe = (transport: Bytes) => Effect.as(Dns, transport)
+
+  it("is what TypeScript complains of, and nothing else", () => {
+    expectTypeOf(() =>
+      ClientService.make({
+        endpoint,
+        prepare: () => Effect.fail(new Unhealthy()),
+        // @ts-expect-error: how often, and how long an answer may take
+        heartbeat: {
+          probe
+        }
+      })
+    ).toBeFunction()
+    expectTypeOf(() =>
+      ClientService.make({
+        endpoint,
+        prepare: () => Dns,
+        // @ts-expect-error: how
+        heartbeat: {
+          interval: "1 second",
+          timeout: "1 second"
+        }
+      })
+    ).toBeFunction()
+    expectTypeOf(() =>
+      ClientService.make({
+        endpoint,
+        prepare: () => Effect.fail(new Unhealthy()),
+        heartbeat: {
+          // @ts-expect-error: it is no Effect
+          probe: () => 1,
+          interval: "1 second",
+          timeout: "1 second"
+        }
+      })
+    ).toBeFunction()
+  })
+})
+
 describe("TestEndpoint", () => {
   it("is an endpoint of its types, and takes outcomes of fewer", () => {
     expectTypeOf(TestEndpoint.make<Resp, Malformed>()).toEqualTypeOf<
