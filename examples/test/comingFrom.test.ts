@@ -6,13 +6,15 @@ import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel, Queue, type Scope } from "effect"
-import { type WebSocket, WebSocketServer } from "ws"
+import PartySocket from "partysocket/ws"
+import { type WebSocket, WebSocketServer, WebSocket as Ws } from "ws"
 import * as party from "../coming-from/partysocket/before.js"
 import { after } from "../coming-from/reconnecting-websocket/after.js"
 import * as reconnecting from "../coming-from/reconnecting-websocket/before.js"
 import * as rpcAfter from "../coming-from/rpc-client/after.js"
 import * as rpcBefore from "../coming-from/rpc-client/before.js"
 import * as counterServer from "../support/counterServer.js"
+import { ReconnectingWebSocket } from "../support/reconnectingWebSocket.js"
 
 describe("WebSockets", () => {
   interface Client {
@@ -51,7 +53,10 @@ describe("WebSockets", () => {
     const close = Effect.sync(() => {
       for (const client of server.clients) client.close(1012)
     })
-    return { url: `ws://127.0.0.1:${address.port}`, received, close }
+    const drop = Effect.sync(() => {
+      for (const client of server.clients) client.terminate()
+    })
+    return { url: `ws://127.0.0.1:${address.port}`, received, close, drop }
   })
 
   // What the server is sent on two connections, where somebody sends before there is the first.
@@ -76,6 +81,29 @@ describe("WebSockets", () => {
     it.scopedLive(`${name}: what was kept goes out before the login`, () =>
       Effect.gen(function* () {
         expect(yield* story(beforeOf(before))).toEqual(["one", "login alice", "login alice"])
+      })
+    )
+  }
+
+  for (const [name, make] of [
+    ["reconnecting-websocket", (url: string) => new ReconnectingWebSocket(url, undefined, { WebSocket: Ws, minReconnectionDelay: 10 })],
+    ["partysocket", (url: string) => new PartySocket(url, undefined, { WebSocket: Ws, minReconnectionDelay: 10 })]
+  ] as const) {
+    it.scopedLive(`${name}: keeps what is sent before, without a limit, and says nothing of what is lost later`, () =>
+      Effect.gen(function* () {
+        const { drop, received, url } = yield* serve
+        const client = yield* Effect.acquireRelease(
+          Effect.sync(() => make(url)),
+          (client) => Effect.sync(() => client.close())
+        )
+        for (let i = 0; i < 20_000; i++) client.send("kept")
+        expect(yield* Queue.takeN(received, 20_000)).toHaveLength(20_000)
+        // It is not told yet that the connection is gone.
+        yield* drop
+        client.send("lost")
+        yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => client.retryCount > 0 })
+        client.send("kept")
+        expect(yield* Queue.take(received)).toBe("kept")
       })
     )
   }

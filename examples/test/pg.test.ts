@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel, Schedule } from "effect"
 import { PgEndpoint, PgService } from "effect-client-service-pg"
@@ -44,6 +46,31 @@ describe.skipIf(!installed.isInstalled)("pg.ts", () => {
 })
 
 describe.skipIf(!installed.isInstalled)("coming from pg", () => {
+  it.scopedLive("a client of pg that nobody listens to for errors ends the program with its connection", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer
+      const direct = yield* PgService.make({ endpoint: PgEndpoint.make({ url: server.url }) })
+      const script = `
+        import pg from "pg"
+        const client = new pg.Client(process.argv[1])
+        await client.connect()
+        setTimeout(() => {}, 60_000)
+      `
+      const child = spawn(
+        process.execPath,
+        ["--input-type=module", "-e", script, `${server.url}?application_name=alone`],
+        { cwd: new URL("..", import.meta.url), stdio: "ignore" }
+      )
+      yield* Effect.addFinalizer(() => Effect.sync(() => child.kill()))
+      const ended = Effect.promise(() => once(child, "exit"))
+      const terminate = direct.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'alone'"
+      )
+      const exit = yield* Effect.raceFirst(ended, Effect.forever(Effect.zipRight(terminate, Effect.sleep("20 millis"))))
+      expect(exit).toEqual([1, null])
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
   it.scopedLive("a listener of pg is deaf after a loss, and that of PgService tells of a gap and goes on", () =>
     Effect.gen(function* () {
       const server = yield* startServer
