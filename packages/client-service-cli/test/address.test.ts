@@ -22,6 +22,8 @@ describe("an address", () => {
       "wss://al%20ice:se%3Acret@example.com/",
       Address.WebSocket({ url: "wss://example.com/", isSecure: true, credentials: "al ice:se:cret" })
     ],
+    ["TCP://localhost:80", Address.Tcp({ host: "localhost", port: 80 })],
+    ["WS://example.com/", Address.WebSocket({ url: "ws://example.com/", isSecure: false, credentials: undefined })],
     ["exec:node 'a b.js' --x", Address.Exec({ command: "node", args: ["a b.js", "--x"] })]
   ])("%s is understood", (text, address) => {
     expect(parse(text)).toEqual(Either.right(address))

@@ -83,6 +83,42 @@ describe("a command at each connection", () => {
     })
   )
 
+  it.scopedLive("may read nothing and close its input, and still writes", () =>
+    Effect.gen(function* () {
+      const received = yield* Queue.unbounded<Buffer>()
+      const { port } = yield* listening({ port: 0, host: "127.0.0.1" }, (socket) => {
+        socket.write(Buffer.alloc(3_000_000))
+        collect(received)(socket)
+      })
+      const { code, stderr } = yield* runToEnd([
+        `tcp://127.0.0.1:${port}`,
+        "--exec",
+        // Longer than a process has that closes its input, and is no transport of half a connection.
+        "exec 0<&-; sleep 1.5; echo late"
+      ])
+      expect({ code, attempts: stderr.split("attempt").length - 1 }).toEqual({ code: 0, attempts: 1 })
+      expect(String(yield* Queue.take(received))).toBe("late\n")
+    })
+  )
+
+  it.scopedLive("that reads nothing holds up neither another attempt nor the end", () =>
+    Effect.gen(function* () {
+      const server = yield* faulty((socket) => {
+        socket.write(Buffer.alloc(300_000))
+        socket.on("end", () => socket.end()).resume()
+      })
+      const program = yield* runHere([server.address, "--exec", "exec sleep 600", "--max-delay", "10ms"])
+      yield* program.stderr.until("connection 1\n")
+      yield* server.shut
+      yield* server.heal
+      yield* program.stderr.until("connection 2\n")
+      const before = Date.now()
+      yield* program.interrupt
+      expect(Date.now() - before).toBeLessThan(9_000)
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => Effect.map(server.open, (open) => open === 0) })
+    })
+  )
+
   it.scopedLive("is given the end of the connection, and is run again though it then ends with 0", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder

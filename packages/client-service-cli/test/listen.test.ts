@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Stream } from "effect"
 import { Endpoint, Incoming } from "effect-client-service"
@@ -91,6 +94,71 @@ describe("a local port", () => {
     })
   )
 
+  it.scopedLive("gives a server that has ended first all that its client still sends", () =>
+    Effect.gen(function* () {
+      const heard = yield* Deferred.make<number>()
+      const server = yield* listening({ port: 0, host: "127.0.0.1" }, (socket) => {
+        let bytes = 0
+        socket.end("bye")
+        socket.on("data", (chunk: Buffer) => {
+          bytes += chunk.length
+        })
+        socket.on("end", () => Deferred.unsafeDone(heard, Effect.succeed(bytes)))
+      })
+      const program = yield* runHere([`tcp://127.0.0.1:${server.port}`, "--listen", "0", "--json"])
+      yield* program.stderr.until("listening")
+      const { closed, socket, text } = yield* client(Number(/"port":(\d+)/.exec(program.stderr.text())?.[1]))
+      expect(yield* closed).toBe("clean")
+      // Longer than whoever has read to the end has to act on it.
+      yield* Effect.sleep("50 millis")
+      socket.write(Buffer.alloc(2_000_000))
+      yield* Effect.sleep("50 millis")
+      socket.end(Buffer.alloc(1_000_000))
+      expect(yield* Deferred.await(heard)).toBe(3_000_000)
+      expect(text()).toBe("bye")
+      yield* program.stderr.until('"event":"closed"')
+      const events = program.stderr.events().map(({ event }) => event)
+      expect(events.slice(events.indexOf("connected"))).toEqual(["connected", "disconnecting", "stopped", "closed"])
+    })
+  )
+
+  it.scopedLive("closes a client that is silent for --half-open after its server has ended", () =>
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<void>()
+      const server = yield* listening({ port: 0, host: "127.0.0.1" }, (socket) => {
+        socket.end("bye").resume()
+        socket.on("end", () => Deferred.unsafeDone(ended, Effect.void))
+      })
+      const program = yield* runHere([`tcp://127.0.0.1:${server.port}`, "--listen", "0", "--half-open", "100ms"])
+      yield* program.stderr.until("listening")
+      const { closed, socket } = yield* client(yield* portOf(program.stderr.text()))
+      expect(yield* closed).toBe("clean")
+      for (let i = 0; i < 4; i++) {
+        yield* Effect.sleep("50 millis")
+        socket.write("still here")
+        expect(yield* Deferred.isDone(ended)).toBe(false)
+      }
+      yield* Deferred.await(ended)
+      yield* program.stderr.until("#1 closed\n")
+    })
+  )
+
+  it.scopedLive("goes on with a process that has closed its output", () =>
+    Effect.gen(function* () {
+      const folder = mkdtempSync(join(tmpdir(), "keepalive-"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true })))
+      const file = join(folder, "heard")
+      const program = yield* runHere([`exec:sh -c 'echo bye; exec 1>&-; cat > "${file}"'`, "--listen", "0"])
+      yield* program.stderr.until("listening")
+      const { closed, socket, text } = yield* client(yield* portOf(program.stderr.text()))
+      expect(yield* closed).toBe("clean")
+      expect(text()).toBe("bye\n")
+      socket.end("and you?")
+      yield* program.stderr.until("#1 closed")
+      expect(readFileSync(file, "utf8")).toBe("and you?")
+    })
+  )
+
   it.scopedLive("gives a client that is slow to read all that its server has sent before it ended", () =>
     Effect.gen(function* () {
       const lost = yield* Deferred.make<void>()
@@ -126,6 +194,7 @@ describe("a local port", () => {
           host: "127.0.0.1",
           port: 0,
           maxWait: Duration.minutes(1),
+          halfOpen: Duration.minutes(1),
           upstream: { address: "server", endpoint },
           patience: {
             initialDelay: Duration.minutes(1),

@@ -15,6 +15,7 @@ import * as Validate from "effect-client-service-driver/Validate"
 import { ChildProcessError } from "./ChildProcessError.js"
 import { type LiveProcess, type Settings, startProcess } from "./internal/childProcess.js"
 import { asEffect, isFresh } from "./internal/fresh.js"
+import { HalfOpen } from "./internal/halfOpen.js"
 
 /**
  * Options of a child process.
@@ -51,6 +52,11 @@ export interface Options<out E = never, out R = never> {
   readonly stderrTail?: number | undefined
   /** Called with all that the process writes to its standard error, such as to log it. Default: nothing. */
   readonly onStderr?: ((chunk: Uint8Array) => void) | undefined
+  /**
+   * Whether the connection goes on when the process has closed its output, or its input, until it ends: the one is the end of
+   * `incoming` alone then, and the other has writes fail. Default false: either is the loss.
+   */
+  readonly allowHalfOpen?: boolean | undefined
 }
 
 /**
@@ -121,7 +127,7 @@ export function make<E, R>(
   options: Options<E, R> = {}
 ): Endpoint.Endpoint<ChildProcessTransport, ChildProcessError | E, Exclude<R, Scope.Scope>> {
   const where = "ChildProcessEndpoint.make"
-  const { env = {}, extendEnv = true, receiveBuffer: capacity = 512 * 1024 } = options
+  const { allowHalfOpen = false, env = {}, extendEnv = true, receiveBuffer: capacity = 512 * 1024 } = options
   const settings = settingsOf(where, command, args, options)
   Validate.integer(where, "receiveBuffer", capacity, 1)
   if (!isFresh(env) && !isEnvironment(env)) refuseUnseen(where, "env", "variables of an environment")
@@ -131,16 +137,15 @@ export function make<E, R>(
     name: Validate.text(where, "name", options.name ?? `process:${settings.command}`),
     connect: (signal: Endpoint.ConnectionSignal<ChildProcessError>) => Effect.succeed(signal)
   }).pipe(
-    Endpoint.mapEffect(({ lost }) =>
-      Effect.flatMap(
-        asEffect(env),
-        (env): Effect.Effect<LiveProcess, ChildProcessError, Scope.Scope> =>
-          isEnvironment(env)
-            ? Effect.flatMap(Incoming.make({ lost, linger, capacity }), (incoming) =>
-                startProcess({ ...settings, env: { ...inherited(), ...env } }, incoming)
-              )
-            : new ChildProcessError({ reason: "InvalidOption", command })
-      )
+    Endpoint.mapEffect((signal) =>
+      Effect.flatMap(asEffect(env), (env): Effect.Effect<LiveProcess, ChildProcessError, Scope.Scope> => {
+        if (!isEnvironment(env)) return new ChildProcessError({ reason: "InvalidOption", command })
+        const halfOpen = allowHalfOpen ? new HalfOpen(signal) : undefined
+        const { lost } = halfOpen ?? signal
+        return Effect.flatMap(Incoming.make({ lost, linger, capacity }), (incoming) =>
+          startProcess({ ...settings, env: { ...inherited(), ...env } }, incoming, halfOpen)
+        )
+      })
     )
   )
 }

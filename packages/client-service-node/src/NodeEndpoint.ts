@@ -17,6 +17,7 @@ import type { WebSocketError } from "effect-client-service/WebSocketError"
 import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import { type ConnectError, fromNodeError } from "./ConnectError.js"
+import { HalfOpen } from "./internal/halfOpen.js"
 import * as OverIp from "./internal/overIp.js"
 import { alpnProtocols, overTls, secureOptions } from "./internal/secure.js"
 import { type Settings, SocketTransport } from "./internal/socketTransport.js"
@@ -36,6 +37,12 @@ export interface SocketOptions {
    * destroyed. Keep it below the `closeTimeout` of the service. Default 1 second.
    */
   readonly linger?: Duration.DurationInput | undefined
+  /**
+   * Whether the connection goes on when the peer has ended its side, for those who still have to send: the end is that of
+   * `incoming` alone then, and the connection is lost once this side has ended too, by `end`, or it breaks. Default false: the
+   * end of the peer is the loss.
+   */
+  readonly allowHalfOpen?: boolean | undefined
 }
 
 /**
@@ -215,13 +222,15 @@ export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport,
 export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
   const where = "NodeEndpoint.unix"
   const path = Address.path(where, "path", options.path)
-  const name = nameOf(where, options, `unix://${path}`)
+  // In a URL, the first part of a relative path would be a host.
+  const name = nameOf(where, options, path.startsWith("/") ? `unix://${path}` : `unix:${path}`)
   const linger = lingerOf(where, options)
-  const connect = () => Net.connect({ path })
+  const { allowHalfOpen = false } = options
+  const connect = () => Net.connect({ path, allowHalfOpen })
   return Endpoint.make({
     name,
     server: { address: path, transport: "unix" },
-    connect: dial({ address: path, openEvent: "connect", connect, tune: () => {}, linger })
+    connect: dial({ address: path, openEvent: "connect", connect, tune: () => {}, linger, allowHalfOpen })
   })
 }
 
@@ -385,25 +394,30 @@ export function webSocket<E, R, EH, RH, EP, RP, ET, RT>(
   })
 }
 
-interface Dial extends Omit<Settings, "incoming"> {
+interface Dial extends Omit<Settings, "incoming" | "halfOpen"> {
   readonly connect: () => Net.Socket
+  readonly allowHalfOpen: boolean
 }
 
 /** Makes one connection by one socket. */
 const dial =
-  ({ connect, ...settings }: Dial) =>
-  (signal: Endpoint.ConnectionSignal<ConnectError>): Effect.Effect<SocketTransport, ConnectError, Scope.Scope> =>
+  ({ allowHalfOpen, connect, ...settings }: Dial) =>
+  (signal: Endpoint.ConnectionSignal<ConnectError>): Effect.Effect<SocketTransport, ConnectError, Scope.Scope> => {
+    const halfOpen = allowHalfOpen ? new HalfOpen(signal) : undefined
     // Not acquireRelease, whose finalizer restores the whole context of the attempt: closing needs none of it.
-    Effect.flatMap(Effect.zip(Effect.scope, incomingOf(settings.linger, signal)), ([scope, incoming]) =>
-      Effect.try({
-        try: () => new SocketTransport(connect(), { ...settings, incoming }),
-        catch: (error) => fromNodeError(error, settings.address)
-      }).pipe(
-        Effect.tap((transport) => Scope.addFinalizer(scope, transport.close)),
-        Effect.uninterruptible,
-        Effect.flatMap((transport) => transport.whenOpen)
-      )
+    return Effect.flatMap(
+      Effect.zip(Effect.scope, incomingOf(settings.linger, halfOpen ?? signal)),
+      ([scope, incoming]) =>
+        Effect.try({
+          try: () => new SocketTransport(connect(), { ...settings, incoming, halfOpen }),
+          catch: (error) => fromNodeError(error, settings.address)
+        }).pipe(
+          Effect.tap((transport) => Scope.addFinalizer(scope, transport.close)),
+          Effect.uninterruptible,
+          Effect.flatMap((transport) => transport.whenOpen)
+        )
     )
+  }
 
 // Eight chunks of 64 KiB. To hold the socket back for each would cost a turn of the event loop each.
 const incomingOf = (linger: Duration.Duration, { lost }: Endpoint.ConnectionSignal<ConnectError>) =>
@@ -425,6 +439,7 @@ const overIp = <E, R>(
   if (problem !== undefined) Validate.refuse(where, "host", options.host, problem)
   const connection = connectionOptions(where, options)
   const linger = lingerOf(where, options)
+  const { allowHalfOpen = false } = options
   const tune = tuning(where, options)
   const kind = kindOf(target)
   return Endpoint.make({
@@ -438,9 +453,10 @@ const overIp = <E, R>(
           dial({
             address: OverIp.addressOf(to),
             openEvent,
-            connect: () => connect({ ...connection, ...to }),
+            connect: () => connect({ ...connection, ...to, allowHalfOpen }),
             tune,
-            linger
+            linger,
+            allowHalfOpen
           })
         )(signal)
       )

@@ -30,9 +30,9 @@ export interface ConnectionSignal<in E> {
   /**
    * Reports the loss of the connection. A plain function, to be called at any time and from anywhere; the first call
    * counts, and one that comes after the connection has ended is ignored. Without an error, the service reports a
-   * `ConnectionLost`.
+   * `ConnectionLost`, which has the `detail`: how the connection ended, in words that may be told to anybody.
    */
-  readonly lost: (error?: E) => void
+  readonly lost: (error?: E, detail?: string) => void
 }
 
 /**
@@ -260,7 +260,7 @@ export const mapError: {
   2,
   <A, E, R, E2>(self: Endpoint<A, E, R>, f: (error: E) => E2): Endpoint<A, E2, R> =>
     fromConnect(self, (signal: ConnectionSignal<E2>) =>
-      Effect.mapError(self.connect({ lost: (error) => signal.lost(mapped(error, f)) }), f)
+      Effect.mapError(self.connect({ lost: (error, detail) => signal.lost(mapped(error, f), detail) }), f)
     )
 )
 

@@ -37,9 +37,10 @@ export interface Incoming<in E = never> {
   readonly offer: (chunk: Uint8Array) => TransportError | undefined
   /**
    * Nothing more arrives. The reader comes to the error, or to a clean end; and the service is told of the loss, with that
-   * of its own. The first end counts.
+   * of its own, or with the `detail` of how it ended: of a clean end, that the peer ended it, unless there is more to tell.
+   * The first end counts.
    */
-  readonly end: (error?: TransportError, loss?: E) => void
+  readonly end: (error?: TransportError, loss?: E, detail?: string) => void
   /** The service closes the connection: the stream ends with `Closed`, and nothing is told any more. */
   readonly close: () => void
 }
@@ -61,7 +62,7 @@ export interface Source {
  */
 export interface Options<in E> {
   /** Tells the service of the loss: that of the `ConnectionSignal`. */
-  readonly lost: (error?: E) => void
+  readonly lost: (error?: E, detail?: string) => void
   /** How many milliseconds a reader has to come back. */
   readonly linger: number
   /**

@@ -31,6 +31,13 @@ describe("ConnectionLost", () => {
     expect(error.cause).toEqual(new Error("read ECONNRESET"))
   })
 
+  it("tells how the connection ended, where there was no error", () => {
+    const detail = "the peer ended it cleanly (FIN)"
+    const error = new ConnectionError.ConnectionLost({ service, detail })
+    expect(error.message).toBe("redis: the connection was lost: the peer ended it cleanly (FIN)")
+    expect(new ConnectionError.ConnectionLost({ service, cause: error }).message).toBe(error.message)
+  })
+
   it("tells nothing of a cause that is not an Error, as that may hold a secret", () => {
     const cause = { url: "redis://user:hunter2@host" }
     const error = new ConnectionError.ConnectionLost({ service, cause })

@@ -24,7 +24,8 @@ export const forms = "tcp://host:port, tls://host:port, unix:/path, ws://…, ws
 
 export const parse = (text: string): Either.Either<Address, BadAddress> => {
   if (text.startsWith("-")) return bad(`there is no option ${text.split("=", 1)[0]}, or it lacks its value`)
-  const [, scheme, rest = ""] = /^([a-z][a-z\d+-]*):(.*)$/s.exec(text) ?? []
+  const [, given, rest = ""] = /^([a-z][a-z\d+-]*):(.*)$/is.exec(text) ?? []
+  const scheme = given?.toLowerCase()
   switch (scheme) {
     case "tcp":
       return Either.map(hostAndPort(scheme, rest), (target) => Address.Tcp(target))
@@ -84,7 +85,7 @@ const unix = (rest: string): Parsed<Address> => {
 }
 
 const webSocket = (scheme: "ws" | "wss", text: string): Parsed<Address> => {
-  if (!/^wss?:\/\/[^/?#]/.test(text) || !URL.canParse(text)) {
+  if (!/^wss?:\/\/[^/?#]/i.test(text) || !URL.canParse(text)) {
     return bad(`a ${scheme} address is a URL with a host, such as ${scheme}://example.com/feed`)
   }
   const url = new URL(text)

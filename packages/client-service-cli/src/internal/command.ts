@@ -81,6 +81,10 @@ const flags = {
     "max-wait",
     "with --listen: how long a client waits for its connection, before it is closed; default 30s"
   ),
+  halfOpen: duration(
+    "half-open",
+    "with --listen: how long a client whose server has ended may send nothing, before it is closed; default 30s"
+  ),
   exec: text(
     "exec",
     "command",

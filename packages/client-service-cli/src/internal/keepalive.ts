@@ -116,12 +116,13 @@ const isGiven = (flag: boolean | ReadonlyArray<unknown> | Option.Option<unknown>
 
 /** What of the flags does not fit to each other or to the address. */
 const misfit = (flags: Flags, address: Address): string | undefined => {
-  const { binary, exec, header, insecure, listen, maxWait, noInput } = flags
+  const { binary, exec, halfOpen, header, insecure, listen, maxWait, noInput } = flags
   if (Option.isSome(exec) && Option.isSome(listen)) return "--exec and --listen exclude each other"
   if (noInput && Option.isSome(exec)) return "--no-input and --exec exclude each other"
   if (noInput && Option.isSome(listen)) return "--no-input and --listen exclude each other"
   if (flags.pageActions && Option.isNone(flags.page)) return "--page-actions is for --page"
   if (Option.isSome(maxWait) && Option.isNone(listen)) return "--max-wait is for --listen"
+  if (Option.isSome(halfOpen) && Option.isNone(listen)) return "--half-open is for --listen"
 
   const isSecure = address._tag === "Tls" || (address._tag === "WebSocket" && address.isSecure)
   for (const name of ["ca", "cert", "key", "servername"] as const) {
@@ -161,6 +162,7 @@ const upstreamFor = (flags: Flags, address: Address, { stderr }: Report.Report) 
           headers: flags.header,
           pingInterval: Option.getOrUndefined(flags.pingInterval),
           isLines: !flags.binary && Option.isNone(flags.listen),
+          isHalfOpen: Option.isSome(flags.listen),
           onStderr: stderr
         }),
       catch: (error) => error
@@ -204,7 +206,12 @@ const keepShown = (flags: Flags, keeping: Keeping): Effect.Effect<void, LastErro
   Option.match(flags.listen, {
     onNone: () => keepOne(flags, keeping),
     onSome: (where) =>
-      listen({ ...keeping, ...where, maxWait: Option.getOrElse(flags.maxWait, () => Duration.seconds(30)) })
+      listen({
+        ...keeping,
+        ...where,
+        maxWait: Option.getOrElse(flags.maxWait, () => Duration.seconds(30)),
+        halfOpen: Option.getOrElse(flags.halfOpen, () => Duration.seconds(30))
+      })
   })
 
 const keepOne = (flags: Flags, { patience, report, streams: { stdin, stdout }, upstream }: Keeping) =>

@@ -46,6 +46,8 @@ export interface UpstreamOptions {
   readonly pingInterval: Duration.Duration | undefined
   /** Whether a message of a WebSocket is a line of text. */
   readonly isLines: boolean
+  /** Whether there may be more to send when the server has ended its side. */
+  readonly isHalfOpen: boolean
   /** Takes what a command writes to its standard error. */
   readonly onStderr: (chunk: Uint8Array) => void
 }
@@ -59,20 +61,21 @@ export const upstreamOf = (options: UpstreamOptions): Upstream => {
 }
 
 const endpointOf = (
-  { address, headers, isLines, onStderr, pingInterval, tls }: UpstreamOptions,
+  { address, headers, isHalfOpen: allowHalfOpen, isLines, onStderr, pingInterval, tls }: UpstreamOptions,
   name: { readonly name?: string }
 ): Endpoint.Endpoint<Transport, LinkError> => {
   switch (address._tag) {
     case "Tcp":
-      return NodeEndpoint.tcp({ host: address.host, port: address.port, ...name })
+      return NodeEndpoint.tcp({ host: address.host, port: address.port, allowHalfOpen, ...name })
     case "Tls":
-      return NodeEndpoint.tls({ host: address.host, port: address.port, ...tlsSettings(tls), ...name })
+      return NodeEndpoint.tls({ host: address.host, port: address.port, allowHalfOpen, ...tlsSettings(tls), ...name })
     case "Unix":
-      return NodeEndpoint.unix({ path: address.path, ...name })
+      return NodeEndpoint.unix({ path: address.path, allowHalfOpen, ...name })
     case "Exec":
       return ChildProcessEndpoint.make(address.command, address.args, {
         name: `exec:${address.command}`,
         onStderr,
+        allowHalfOpen,
         ...name
       })
     case "WebSocket": {

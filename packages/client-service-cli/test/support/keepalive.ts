@@ -18,6 +18,8 @@ export interface Running {
   readonly stdout: Written
   readonly stderr: Written
   readonly ended: Effect.Effect<number>
+  /** As a signal does, and waits until all is closed. */
+  readonly interrupt: Effect.Effect<void>
 }
 
 export interface Written {
@@ -37,7 +39,7 @@ export const runHere = (args: ReadonlyArray<string>): Effect.Effect<Running, nev
     const fiber = yield* Effect.forkScoped(
       main(args, { stdin: () => stdin, stdout: stdout.output, stderr: stderr.output }, () => undefined)
     )
-    return { stdin, stdout, stderr, ended: Fiber.join(fiber) }
+    return { stdin, stdout, stderr, ended: Fiber.join(fiber), interrupt: Effect.asVoid(Fiber.interrupt(fiber)) }
   })
 
 /** Runs it to its end. */

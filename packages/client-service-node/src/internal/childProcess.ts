@@ -10,6 +10,7 @@ import type * as Incoming from "effect-client-service/Incoming"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { ChildProcessError, type Reason } from "../ChildProcessError.js"
 import { guard } from "./guard.js"
+import type { HalfOpen } from "./halfOpen.js"
 import { hasGroups, ProcessGroup } from "./processGroup.js"
 import { type Owner, Sending } from "./sending.js"
 import { Tail } from "./tail.js"
@@ -39,14 +40,17 @@ export interface Settings {
  */
 export const startProcess = (
   settings: Settings,
-  incoming: Incoming.Incoming<ChildProcessError>
+  incoming: Incoming.Incoming<ChildProcessError>,
+  halfOpen: HalfOpen<ChildProcessError> | undefined
 ): Effect.Effect<LiveProcess, ChildProcessError, Scope.Scope> =>
   Effect.flatMap(Effect.scope, (scope) =>
     Effect.try({ try: () => spawnWith(settings), catch: (error) => error }).pipe(
       Effect.flatMap((child) => {
         const { pid } = child
         // The system has started it, or refused to, before this returns.
-        return pid === undefined ? failureOf(child) : Effect.succeed(new LiveProcess(child, pid, settings, incoming))
+        return pid === undefined
+          ? failureOf(child)
+          : Effect.succeed(new LiveProcess(child, pid, settings, incoming, halfOpen))
       }),
       Effect.tap((live) => Scope.addFinalizer(scope, live.close)),
       Effect.uninterruptible,
@@ -85,6 +89,8 @@ export class LiveProcess implements Transport, Owner {
   readonly #child: ChildProcessWithoutNullStreams
   readonly #settings: Settings
   readonly #received: Incoming.Incoming<ChildProcessError>
+  /** Of a process that may close one side and go on with the other. */
+  readonly #halfOpen: HalfOpen<ChildProcessError> | undefined
   readonly #group: ProcessGroup
   readonly #release: () => void
   readonly #sending: Sending
@@ -102,13 +108,15 @@ export class LiveProcess implements Transport, Owner {
     child: ChildProcessWithoutNullStreams,
     readonly pid: number,
     settings: Settings,
-    received: Incoming.Incoming<ChildProcessError>
+    received: Incoming.Incoming<ChildProcessError>,
+    halfOpen: HalfOpen<ChildProcessError> | undefined
   ) {
     const { stderr, stdin, stdout } = child
     this.remote = `${settings.command} (pid ${pid})`
     this.#child = child
     this.#settings = settings
     this.#received = received
+    this.#halfOpen = halfOpen
     this.#group = new ProcessGroup(child, pid)
     this.#release = guard(pid)
     this.#sending = new Sending(stdin, this)
@@ -121,7 +129,7 @@ export class LiveProcess implements Transport, Owner {
     child.on("error", () => {})
     child.on("exit", (exitCode, signal) => this.#ended({ exitCode, signal }))
     stdin.on("drain", () => this.#sending.settle())
-    stdin.on("error", () => this.#tell("InputClosed"))
+    stdin.on("error", () => (halfOpen === undefined ? this.#tell("InputClosed") : this.#sending.settle()))
     stdin.on("close", () => this.#sending.settle())
     stdout.on("data", (chunk: Buffer) => {
       this.#bytes += chunk.length
@@ -170,12 +178,17 @@ export class LiveProcess implements Transport, Owner {
       const reason = yield* Deferred.await(this.#sign)
       // Of a process that ends, its streams are closed first.
       yield* within(Deferred.await(this.#exit), this.#settings.linger)
+      if (this.#exited === undefined && this.#halfOpen !== undefined) {
+        this.#received.end()
+        yield* Deferred.await(this.#exit)
+      }
       if (this.#exited !== undefined) yield* this.#drained
       const loss = this.#loss(reason)
       this.#phase = "lost"
       this.#sending.settle()
       const isClean = loss.reason === "OutputClosed" || loss.exitCode === 0
       this.#received.end(isClean ? undefined : new TransportError({ reason: "Read", cause: loss }), loss)
+      this.#halfOpen?.closed(loss)
     })
   }
 

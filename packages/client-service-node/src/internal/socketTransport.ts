@@ -6,6 +6,7 @@ import type * as Incoming from "effect-client-service/Incoming"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
 import { isCutOff } from "./cutOff.js"
+import type { HalfOpen } from "./halfOpen.js"
 import type * as OpenSocket from "./openSocket.js"
 import { type Owner, Sending } from "./sending.js"
 import { within } from "./turn.js"
@@ -14,6 +15,8 @@ export interface Settings extends Omit<OpenSocket.Settings, "connect"> {
   /** How long a close waits for the peer, and a loss for the reader. */
   readonly linger: Duration.Duration
   readonly incoming: Incoming.Incoming<ConnectError>
+  /** Of a connection that goes on when the peer has ended its side. */
+  readonly halfOpen: HalfOpen<ConnectError> | undefined
 }
 
 /**
@@ -84,6 +87,12 @@ export class SocketTransport implements Transport, Owner {
     return fromNodeError(Object.assign(error, { code: "ERR_SSL_UNEXPECTED_EOF_WHILE_READING" }), this.settings.address)
   }
 
+  /** What the peer ends it by. */
+  private get goodbye(): string {
+    if (this.socket instanceof Tls.TLSSocket) return " (close_notify)"
+    return this.socket.remoteFamily === undefined ? "" : " (FIN)"
+  }
+
   readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> => this.sending.write(chunk)
 
   get end(): Effect.Effect<void, TransportError> {
@@ -110,10 +119,11 @@ export class SocketTransport implements Transport, Owner {
   }
 
   private ended(): void {
-    if (this.phase === "open") this.phase = "ended"
+    if (this.phase === "open" && this.settings.halfOpen === undefined) this.phase = "ended"
     this.settle()
     const cause = this.cutOff
-    this.received.end(cause && new TransportError({ reason: "Read", cause }), cause)
+    if (cause !== undefined) this.received.end(new TransportError({ reason: "Read", cause }), cause)
+    else this.received.end(undefined, undefined, `the peer ended it cleanly${this.goodbye}`)
   }
 
   private failed(error: Error): void {
@@ -121,13 +131,16 @@ export class SocketTransport implements Transport, Owner {
     if (this.phase === "opening") return
     // What it has read before the error was sent before it.
     for (let chunk = this.socket.read(); chunk !== null; chunk = this.socket.read()) this.received.offer(chunk)
-    this.received.end(this.refusal("Read"), fromNodeError(error, this.settings.address))
+    const loss = fromNodeError(error, this.settings.address)
+    this.received.end(this.refusal("Read"), loss)
+    this.settings.halfOpen?.closed(loss)
   }
 
   private closed(): void {
     this.settle()
     wake(this.closers)
     if (this.phase !== "opening") this.received.end(this.refusal("Read"))
+    this.settings.halfOpen?.closed()
   }
 
   /** Lets everything that waits look again. */

@@ -18,6 +18,9 @@ const ping: RpcMessage.Ping = { _tag: "Ping" }
 // One turn for the promises of the calls, and one for their fibers.
 const whenSent = Effect.zipRight(Effect.yieldNow(), Effect.yieldNow())
 
+// The transport tells of its end in so many steps, and how it was. Should it not, nobody else would.
+const aWhile = Effect.repeatN(Effect.yieldNow(), 64)
+
 /** A response that a server sends. */
 type Response = Exclude<RpcMessage.FromServerEncoded, RpcMessage.ClientProtocolError>
 
@@ -58,7 +61,14 @@ export class Exchange {
   get receive(): Effect.Effect<void> {
     return Stream.runForEach(this.#transport.incoming, (bytes) => this.#receive(bytes)).pipe(
       Effect.catchAllDefect((cause) => new TransportError({ reason: "Read", cause })),
-      Effect.match({ onSuccess: () => this.#signal.lost(), onFailure: (error) => this.#lost(error) })
+      Effect.matchEffect({
+        onSuccess: () =>
+          Effect.zipRight(
+            aWhile,
+            Effect.sync(() => this.#signal.lost())
+          ),
+        onFailure: (error) => Effect.sync(() => this.#lost(error))
+      })
     )
   }
 

@@ -41,8 +41,9 @@ export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
 
 /**
  * A connection was lost without an error of its own: the peer closed it, or its signal's `lost` was called with no
- * error. It is also what `use` fails with when the connection under it ends for whatever reason; `cause` is then that
- * reason, and there is none if the service itself has closed it, for `reconnect` or `maxAge`.
+ * error; `detail` then tells how it ended, such as that the peer ended it cleanly, where the endpoint tells that. It is also
+ * what `use` fails with when the connection under it ends for whatever reason; `cause` is then that reason, and there is none
+ * if the service itself has closed it, for `reconnect` or `maxAge`.
  *
  * @since 0.1.0
  * @category errors
@@ -50,12 +51,14 @@ export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
 export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
   readonly service: string
   readonly cause?: unknown
+  /** How the connection ended, if it did so without an error. */
+  readonly detail?: string | undefined
 }> {
   override get message(): string {
     return messageOf(
       this.service,
       "the connection was lost",
-      this.cause instanceof Error ? this.cause.message || this.cause.name : undefined
+      this.cause instanceof Error ? this.cause.message || this.cause.name : this.detail
     )
   }
 }

@@ -40,6 +40,8 @@ export const commandAtConnection = (
             KEEPALIVE_ADDRESS: address,
             KEEPALIVE_GENERATION: String(generation)
           },
+          // One that does not read any more may still write, and its peer waits for that.
+          allowHalfOpen: true,
           onStderr
         }).connect({ lost: (error) => Deferred.unsafeDone(ended, Effect.succeed(error)) })
 
@@ -51,7 +53,6 @@ export const commandAtConnection = (
           yield* Deferred.succeed(finished, undefined)
         })
         const receiving = Stream.runForEach(transport.incoming, process.write).pipe(
-          // A command that does not read any more may still write, and its peer waits for that.
           Effect.catchAll(() => Stream.runDrain(transport.incoming)),
           Effect.ignore,
           Effect.zipRight(Effect.ignore(process.end))

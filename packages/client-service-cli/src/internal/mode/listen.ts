@@ -21,6 +21,8 @@ export interface ListenOptions {
   readonly port: number
   /** How long a client waits for its connection. */
   readonly maxWait: Duration.Duration
+  /** How long a client may send nothing whose server has ended. */
+  readonly halfOpen: Duration.Duration
   readonly upstream: Upstream
   readonly patience: Patience
   readonly report: Report
@@ -68,7 +70,7 @@ const listening = (
   )
 
 const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effect.Effect<void> => {
-  const { maxWait, patience, report, upstream } = options
+  const { halfOpen, maxWait, patience, report, upstream } = options
   const name = upstream.endpoint.name
   return Effect.gen(function* () {
     yield* report.happened({ event: "accepted", service: name, client, from: remoteOf(socket) })
@@ -87,7 +89,10 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
         Effect.gen(function* () {
           // Outlives the connection: what came before that ended is the client's, however slowly it reads.
           receiving = yield* Effect.forkIn(down(socket, transport), scope)
-          yield* both(Fiber.join(receiving), up(socket, transport))
+          const sending = yield* Effect.fork(up(socket, transport))
+          yield* untilLost(Fiber.join(receiving))
+          // A server that has ended may still take what its client sends.
+          yield* Effect.raceFirst(untilLost(Fiber.join(sending)), silence(socket, halfOpen))
         }),
       { maxWait }
     )
@@ -125,13 +130,17 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
   )
 }
 
-// Ends when both have said all: a side that fails is lost, which ends this.
-const both = (one: Effect.Effect<void, unknown>, other: Effect.Effect<void, unknown>): Effect.Effect<void> =>
-  Effect.zipRight(
-    Effect.catchAll(one, () => Effect.never),
-    Effect.catchAll(other, () => Effect.never),
-    { concurrent: true }
-  )
+// A side that fails is lost, which ends all.
+const untilLost = (side: Effect.Effect<void, unknown>): Effect.Effect<void> => Effect.catchAll(side, () => Effect.never)
+
+// Ends when nothing has come for so long. One that is held back, since what it has sent is not taken, is silent too.
+const silence = (socket: Net.Socket, duration: Duration.Duration): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const before = socket.bytesRead
+    return Effect.flatMap(Effect.sleep(duration), () =>
+      socket.bytesRead === before ? Effect.void : silence(socket, duration)
+    )
+  })
 
 const up = (socket: Net.Socket, transport: Transport): Effect.Effect<void, unknown> =>
   Effect.zipRight(Stream.runForEach(received(socket), transport.write), transport.end)

@@ -31,7 +31,7 @@ export const ofProblem = (problem: Told): string => {
   if (problem instanceof WebSocketOpenError && problem.cause instanceof ConnectError) return ofProblem(problem.cause)
   if (problem instanceof ConnectTimeout) return `no connection within ${ofDuration(problem.duration)}`
   if (problem instanceof HeartbeatTimeout) return `silent for ${ofDuration(problem.duration)}`
-  if (problem instanceof ConnectionLost) return "connection lost"
+  if (problem instanceof ConnectionLost) return problem.detail ?? "connection lost"
   if (problem instanceof ServiceStopped) return "the service is stopped"
   if (problem instanceof NotConnected && problem.maxWait !== undefined) {
     return `no connection within ${ofDuration(problem.maxWait)}`

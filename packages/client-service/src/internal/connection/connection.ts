@@ -92,7 +92,7 @@ export class Connection<P, E, R> {
       }
     }
     this.#status.enter("connect")
-    const signal: ConnectionSignal<E> = { lost: (error) => this.#lost(error) }
+    const signal: ConnectionSignal<E> = { lost: (error, detail) => this.#lost(error, detail) }
     const attempt = settings.fork.soonWith<Exit.Exit<P, E>, never, Scope.Scope>(
       // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
       Effect.exit(Effect.suspend(() => settings.connect(signal))),
@@ -251,8 +251,10 @@ export class Connection<P, E, R> {
     }
   }
 
-  #lost(error: E | undefined): void {
-    const cause = () => Cause.fail(error ?? withoutStack(() => new ConnectionLost({ service: this.#settings.name })))
+  #lost(error: E | undefined, detail: string | undefined): void {
+    const { name: service } = this.#settings
+    const without = () => new ConnectionLost(detail === undefined ? { service } : { service, detail })
+    const cause = () => Cause.fail(error ?? withoutStack(without))
     if (isPending(this.#phase)) this.#fail(cause())
     else if (isEstablished(this.#phase)) this.#lose(cause())
   }

@@ -22,12 +22,12 @@ export const connectOrLose = <A, E, R>(
     Effect.gen(function* () {
       const { attend } = yield* AttemptStatus
       let isConnected = false
-      let early: { readonly error: E | undefined } | undefined
+      let early: Parameters<Signal<E>["lost"]> | undefined
       let lose = () => {}
       const own: Signal<E> = {
-        lost: (error) => {
-          if (isConnected) return signal.lost(error)
-          early ??= { error }
+        lost: (...loss) => {
+          if (isConnected) return signal.lost(...loss)
+          early ??= loss
           lose()
         }
       }
@@ -48,7 +48,7 @@ export const connectOrLose = <A, E, R>(
         Effect.suspend(() => {
           const exit = fiber.unsafePoll()
           if (exit !== null) return exit
-          const { error } = early ?? { error: undefined }
+          const [error] = early ?? []
           return Effect.zipRight(
             Fiber.interruptFork(fiber),
             error === undefined ? Exit.failCause(Cause.empty) : Exit.fail(error)
@@ -59,7 +59,7 @@ export const connectOrLose = <A, E, R>(
       // What has ended has nothing to be waited for.
       connecting = undefined
       isConnected = true
-      if (early !== undefined) signal.lost(early.error)
+      if (early !== undefined) signal.lost(...early)
       return connection
     })
   )

@@ -9,5 +9,5 @@ export interface Connectable<out A, out E, out R> {
 
 /** How a connection tells that it is lost. */
 export interface Signal<in E> {
-  readonly lost: (error?: E) => void
+  readonly lost: (error?: E, detail?: string) => void
 }

@@ -47,17 +47,17 @@ export const race = <A, E, R>(
     // Uninterruptible, or a racer could run that nobody knows of.
     const start = Effect.fnUntraced(function* (endpoint: Connectable<A, E, R>) {
       const scope = yield* Scope.make()
-      let lost: { readonly error: E | undefined } | undefined
+      let lost: Parameters<Signal<E>["lost"]> | undefined
       const own: Signal<E> = {
-        lost: (error) => {
-          lost ??= { error }
-          if (winner === scope) signal.lost(error)
+        lost: (...loss) => {
+          lost ??= loss
+          if (winner === scope) signal.lost(...loss)
         }
       }
       const ended = (exit: Exit.Exit<A, E>): Effect.Effect<void> => {
         if (winner === undefined && Exit.isSuccess(exit)) {
           winner = scope
-          if (lost !== undefined) signal.lost(lost.error)
+          if (lost !== undefined) signal.lost(...lost)
           Deferred.unsafeDone(result, Effect.succeed(exit.value))
           changes.notify()
           return Effect.void

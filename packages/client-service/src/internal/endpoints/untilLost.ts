@@ -19,7 +19,10 @@ export const untilLost = <E, R>(
     Effect.interruptible,
     Effect.flatMap((exit) => {
       const cause = Exit.isFailure(exit) ? exit.cause : Cause.empty
-      signal.lost(Option.getOrUndefined(Cause.failureOption(cause)))
+      signal.lost(
+        Option.getOrUndefined(Cause.failureOption(cause)),
+        Exit.isSuccess(exit) ? "what runs beside it has ended" : undefined
+      )
       return Cause.isDie(cause)
         ? Effect.logError(`${endpoint}: what ends with the connection died`, cause)
         : Effect.void

@@ -30,10 +30,18 @@ interface Source {
 type Attempt = Pick<Status, "isEstablished" | "received">
 
 interface Settings<in E> {
-  readonly lost: (error?: E) => void
+  readonly lost: (error?: E, detail?: string) => void
   readonly linger: number
   readonly capacity: number
 }
+
+interface End<out E> {
+  readonly error: TransportError | undefined
+  readonly loss: E | undefined
+  readonly detail: string | undefined
+}
+
+const byPeer = "the peer ended it cleanly"
 
 /** In so many steps of the scheduler, a reader that has come to the end has acted on it, though others race or time it out. */
 export const steps = 32
@@ -63,7 +71,7 @@ export class ReceiveBuffer<E> implements ByteSource {
   lastReceived: number | undefined
   /** When a reader was last heard of, or began to be waited for. */
   #since: number | undefined
-  #end: { readonly error: TransportError | undefined; readonly loss: E | undefined } | undefined
+  #end: End<E> | undefined
   /** Whether a reader has come to the end. */
   #isReadOut = false
   /** Whether there is nothing more to be told to the service. */
@@ -102,9 +110,9 @@ export class ReceiveBuffer<E> implements ByteSource {
     return undefined
   }
 
-  end(error?: TransportError, loss?: E): void {
+  end(error?: TransportError, loss?: E, detail = error === undefined ? byPeer : undefined): void {
     if (this.#end !== undefined) return
-    this.#end = { error, loss }
+    this.#end = { error, loss, detail }
     if (this.#isRead) this.#since = this.#now()
     this.#wake?.()
     this.#awaitReader()
@@ -113,7 +121,7 @@ export class ReceiveBuffer<E> implements ByteSource {
   close(): void {
     this.#isTold = true
     this.#timer?.unsafeInterruptAsFork(FiberId.none)
-    this.#end ??= { error: new TransportError({ reason: "Closed" }), loss: undefined }
+    this.#end ??= { error: new TransportError({ reason: "Closed" }), loss: undefined, detail: undefined }
     this.#letGo()
     this.#wake?.()
   }
@@ -252,7 +260,7 @@ export class ReceiveBuffer<E> implements ByteSource {
     if (this.#isTold) return
     this.#isTold = true
     this.#timer?.unsafeInterruptAsFork(FiberId.none)
-    this.#settings.lost(this.#end?.loss)
+    this.#settings.lost(this.#end?.loss, this.#end?.detail)
   }
 
   #schedule(wait: Effect.Effect<void>, f: () => void): void {

@@ -20,7 +20,7 @@ export const socketTransport = (
   socket: Socket.Socket,
   remote: string,
   capacity: number,
-  signal: { readonly lost: (error?: Socket.SocketError | TransportError) => void }
+  signal: { readonly lost: (error?: Socket.SocketError | TransportError, detail?: string) => void }
 ): Effect.Effect<Transport, Socket.SocketError | TransportError, Scope.Scope> =>
   Effect.gen(function* () {
     const opened = yield* Deferred.make<void, Socket.SocketError | TransportError>()
