@@ -86,7 +86,10 @@ describe("WebSockets", () => {
   }
 
   for (const [name, make] of [
-    ["reconnecting-websocket", (url: string) => new ReconnectingWebSocket(url, undefined, { WebSocket: Ws, minReconnectionDelay: 10 })],
+    [
+      "reconnecting-websocket",
+      (url: string) => new ReconnectingWebSocket(url, undefined, { WebSocket: Ws, minReconnectionDelay: 10 })
+    ],
     ["partysocket", (url: string) => new PartySocket(url, undefined, { WebSocket: Ws, minReconnectionDelay: 10 })]
   ] as const) {
     it.scopedLive(`${name}: keeps what is sent before, without a limit, and says nothing of what is lost later`, () =>
