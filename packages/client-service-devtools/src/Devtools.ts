@@ -151,7 +151,8 @@ const follow = ({ actions, title }: Settings, readingsOf: (services: ClientServi
   Effect.gen(function* () {
     const readings = readingsOf(yield* ClientServices.ClientServices)
     const request = yield* HttpServerRequest.HttpServerRequest
-    const search = new URL(request.url, "http://localhost").searchParams.get("name")?.toLowerCase() ?? ""
+    // No URL is made of it: what a stranger asks for may be none.
+    const search = new URLSearchParams(request.url.split("?", 2)[1]).get("name")?.toLowerCase() ?? ""
     const stream = events(readings, { begin: { title, actions }, search, isOver: () => isClosing(request.source) })
     return HttpServerResponse.stream(Stream.encodeText(stream), {
       contentType: "text/event-stream",

@@ -214,6 +214,10 @@ describe("Devtools.routes", () => {
       expect(yield* shown("")).toEqual({ total: 4, found: 4, names: ["Orders 1", "orders 2"] })
       expect(yield* shown("?name=price")).toEqual({ total: 4, found: 1, names: ["prices"] })
       expect(yield* shown("?name=ORDERS")).toEqual({ total: 4, found: 3, names: ["Orders 1", "orders 2"] })
+      // What is no URL, or badly written.
+      expect(yield* shown("?name=%&x")).toMatchObject({ found: 0 })
+      const ear = yield* listen(port, "http://x:99999/admin/live/events?name=price")
+      expect(yield* Queue.take(ear.updates)).toMatchObject({ found: 1 })
       expect((yield* ask(port, { path: "/admin/live" })).status).toBe(200)
     }).pipe(Effect.provide(Live))
   )

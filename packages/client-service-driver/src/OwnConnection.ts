@@ -29,7 +29,10 @@ export const use = <Connection, E, A, E2, R>(
       Effect.gen(function* () {
         const lost = yield* Deferred.make<never, ConnectionLost>()
         const signal: ConnectionSignal<E> = {
-          lost: (cause) => Deferred.unsafeDone(lost, Effect.fail(new ConnectionLost({ service, cause })))
+          lost: (cause, detail) => {
+            const loss = detail === undefined ? { service, cause } : { service, cause, detail }
+            Deferred.unsafeDone(lost, Effect.fail(new ConnectionLost(loss)))
+          }
         }
         const connection = yield* Scope.extend(open(signal), scope)
         return yield* untilLost(f(connection), lost)

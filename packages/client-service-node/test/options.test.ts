@@ -88,6 +88,7 @@ describe("options", () => {
     expect(NodeEndpoint.tcp({ host: "::1", port }).name).toBe("tcp://[::1]:6379")
     expect(NodeEndpoint.tls({ host: "db.example.com", port }).name).toBe("tls://db.example.com:6379")
     expect(NodeEndpoint.unix({ path: "/run/docker.sock" }).name).toBe("unix:///run/docker.sock")
+    expect(NodeEndpoint.unix({ path: "run/docker.sock" }).name).toBe("unix:run/docker.sock")
     expect(NodeEndpoint.unix({ path: "/run/docker.sock", name: "docker" }).name).toBe("docker")
   })
 })
