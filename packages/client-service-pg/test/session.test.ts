@@ -207,6 +207,32 @@ describeWithServer("the session", (test) => {
         }))
     }
 
+    // The server keeps 63 bytes of a name.
+    for (const name of ["n".repeat(70), `a${"ü".repeat(35)}`]) {
+      test(`kept through the turns of others, also by the name ${name}`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server)
+          const query = { name, text: "SELECT $1::int AS n" }
+          yield* pg.query(query, [1])
+          yield* withClient(pg, (client) => client.query("SET work_mem = '1MB'"))
+          expect((yield* pg.query(query, [2])).rows).toEqual([{ n: 2 }])
+          expect(yield* generation(pg)).toBe(1)
+        }))
+    }
+
+    test("refused by a name of which the server would keep a part of a letter", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        const query = { name: "ü".repeat(35), text: "SELECT 1" }
+        const refused = [pg.query(query), withClient(pg, (client) => client.query(query))]
+        for (const ask of refused) {
+          expect((yield* Effect.flip(ask)).message).toContain("end within a letter")
+          const set = withClient(pg, (client) => client.query("SET work_mem = '1MB'; SHOW work_mem"))
+          expect(yield* Effect.exit(set)).toMatchObject({ _tag: "Success" })
+        }
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
     test("prepared anew when its table has changed", (server) =>
       Effect.gen(function* () {
         const pg = yield* start(server)

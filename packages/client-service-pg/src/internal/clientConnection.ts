@@ -18,7 +18,7 @@ import {
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { type Cancel, cancel } from "./cancel.js"
-import { type LentClient, lend } from "./lentClient.js"
+import { type LentClient, lend, nameError } from "./lentClient.js"
 import { pgFailure } from "./pgFailure.js"
 import { forget, look, Observer, read, restore, type SessionState } from "./sessionState.js"
 
@@ -420,6 +420,8 @@ export const queryOf =
   (client: Client): Promise<QueryResult<Row>> => {
     const run = () =>
       values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
+    const refused = nameError(query)
+    if (refused !== undefined) return Promise.reject(refused)
     const name = typeof query === "string" ? undefined : query.name
     return name === undefined ? run() : run().catch((error) => preparedAnew(client, name, error).then(run))
   }

@@ -1,4 +1,5 @@
 import { type Client, TypeOverrides } from "pg"
+import { isCutWithinLetter } from "./sessionState.js"
 
 export interface LentClient {
   readonly client: Client
@@ -15,9 +16,9 @@ export const lend = (client: Client): LentClient => {
   let isRevoked = false
   let types: unknown
   const query = (...args: ReadonlyArray<unknown>): unknown => {
-    if (!isRevoked) return Reflect.apply(client.query, client, args)
-    const error = new Error("The turn of this caller is over")
     const [first] = args
+    const error = isRevoked ? new Error("The turn of this caller is over") : nameError(first)
+    if (error === undefined) return Reflect.apply(client.query, client, args)
     const callback = args.find((arg) => typeof arg === "function")
     if (typeof callback === "function") return callback(error)
     const fail = typeof first === "object" && first !== null && "submit" in first && Reflect.get(first, "handleError")
@@ -46,4 +47,11 @@ export const lend = (client: Client): LentClient => {
     },
     giveBackTypes: () => void Reflect.set(client, "_types", types)
   }
+}
+
+/** Why a statement is not to be prepared by the name that it has, if it is not. */
+export const nameError = (query: unknown): Error | undefined => {
+  const name: unknown = typeof query === "object" && query !== null && "name" in query ? query.name : undefined
+  if (typeof name !== "string" || !isCutWithinLetter(name)) return undefined
+  return new Error("The server keeps 63 bytes of the name of a statement, which end within a letter of this one")
 }

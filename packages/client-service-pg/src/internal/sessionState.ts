@@ -105,6 +105,14 @@ const forgetMissing = (client: Client, names: ReadonlySet<string>): void => {
   for (const name of Object.keys(parsedBy(client))) if (!names.has(kept(name))) forget(client, name)
 }
 
+/**
+ * Whether the server keeps a part of a letter of a name: it can't tell of what is prepared any longer then, for any of it.
+ */
+export const isCutWithinLetter = (name: string): boolean => {
+  const next = Buffer.from(name)[63]
+  return next !== undefined && (next & 0xc0) === 0x80
+}
+
 // The server keeps no more of a name.
 const kept = (name: string): string => Buffer.from(name).subarray(0, 63).toString()
 
