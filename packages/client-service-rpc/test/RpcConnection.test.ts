@@ -777,6 +777,25 @@ describe("a server that does not read", () => {
         expect(yield* peer.request).toMatchObject({ payload: { n: 7 } })
       })
     )
+
+    it.scoped(`has not refused those who have waited for a connection, though they are more ${name}`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
+        const context = yield* RpcConnection.layer({ endpoint: server.endpoint, heartbeat: false, ...options }).pipe(
+          Layer.provide(RpcSerialization.layerNdjson),
+          Layer.build
+        )
+        const client = yield* Effect.provide(RpcClient.make(Rpcs), context)
+        const numbers = [1, 2, 3, 4, 5]
+        const calls = yield* Effect.forEach(numbers, (n) => Effect.fork(Effect.exit(client.Double({ n }))))
+        yield* settle
+        const peer = yield* makePeer
+        yield* server.accept(peer.transport)
+        yield* settle
+        for (const n of numbers) expect(yield* peer.request).toMatchObject({ payload: { n } })
+        expect(calls.map((call) => call.unsafePoll())).toEqual(numbers.map(() => null))
+      })
+    )
   }
 })
 
