@@ -73,7 +73,8 @@ export interface Service {
    *
    * The name of the channel is taken literally: `NOTIFY Jobs` sends to `jobs`.
    *
-   * It fails when the service is stopped or has given up, and with a `PgError` if the server refuses to listen.
+   * It fails when the service is stopped or has given up, and with a `PgError` if the server has no such thing, or a pooler in
+   * between lets nothing be heard. A server that refuses it for now, such as a standby, is asked again.
    *
    * @throws InvalidOption if the name of the channel is empty, has a NUL, or is longer than the 63 bytes that the server
    *   looks at, and if an option makes no sense
@@ -404,8 +405,7 @@ const listen = <Subscribed = never, OnGap = never>(
   const where = "Pg.listen"
   checkChannel(where, channel)
   Validate.integer(where, "bufferSize", bufferSize, 2)
-  const elementOf = (event: PgEvent | undefined): Option.Option<Notification | Subscribed | OnGap> => {
-    if (event === undefined) return Option.none()
+  const elementOf = (event: PgEvent): Option.Option<Notification | Subscribed | OnGap> => {
     if (event._tag === "Notification") return Option.some(event)
     const { reason } = event
     if (reason === "Started") return Option.map(Option.fromNullable(subscribed), (subscribed) => subscribed())
@@ -416,15 +416,15 @@ const listen = <Subscribed = never, OnGap = never>(
       const listener = { channel, bufferSize }
       yield* channels.add(listener)
       let isStarted = false
-      const started = Stream.suspend(() => {
-        if (isStarted) return Stream.empty
+      // Before it has begun, there is nothing that it may have missed.
+      const beginning = Stream.suspend(() => {
+        const reason = isStarted ? "Reconnected" : "Started"
         isStarted = true
-        return Stream.make(new Gap({ reason: "Started" }))
+        return Stream.make(new Gap({ reason }))
       })
-      return ClientService.stream(service, (connection) => channels.events(connection, listener, started), {
-        // Before it has begun, there is nothing that it may have missed.
-        gap: () => (isStarted ? new Gap({ reason: "Reconnected" }) : undefined)
-      }).pipe(Stream.filterMap(elementOf))
+      return ClientService.stream(service, (connection) => channels.events(connection, listener, beginning)).pipe(
+        Stream.filterMap(elementOf)
+      )
     })
   )
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Logger, LogLevel, type Scope } from "effect"
+import { Cause, Effect, Fiber, Logger, LogLevel, type Scope } from "effect"
 import { EndpointsFailed, RetryPolicy } from "effect-client-service"
 import { PgEndpoint, PgError, PgService } from "effect-client-service-pg"
-import { errorOf, start, stateOf } from "./support/pg.js"
+import { errorOf, hear, isGap, isPayload, start, stateOf } from "./support/pg.js"
 import { describeWithServer, makeServer, type Server } from "./support/server.js"
 
 const connect = (
@@ -60,6 +60,33 @@ describeWithServer("several servers", (test) => {
       const admin = yield* start(standby)
       yield* admin.query("SELECT pg_promote()")
       expect(yield* portOf(pg)).toBe(standby.port)
+    }))
+
+  test("have a standby that refuses to listen take statements, and listen once it is promoted", () =>
+    Effect.gen(function* () {
+      const primary = yield* makeServer()
+      const standby = yield* makeServer({ isStandby: true })
+      const hosts = [primary, standby].map(({ host, port }) => ({ host, port }))
+      const pg = yield* connect({ ...loginOf(primary), hosts })
+      const before = yield* hear(pg, "before")
+      yield* primary.kill
+      expect(yield* portOf(pg)).toBe(standby.port)
+      const beginning = yield* Effect.fork(hear(pg, "after"))
+      const refused = yield* Effect.flip(pg.query("LISTEN refused"))
+      expect(refused).toMatchObject({ reason: "Query", code: "25006" })
+      expect(before.events).toEqual([{ _tag: "Gap", reason: "Started" }])
+      const admin = yield* start(standby)
+      yield* admin.query("SELECT pg_promote()")
+      const after = yield* Fiber.join(beginning)
+      yield* before.until(isGap("Reconnected"))
+      for (const [channel, heard] of [
+        ["before", before],
+        ["after", after]
+      ] as const) {
+        yield* admin.query(`NOTIFY ${channel}, 'promoted'`)
+        yield* heard.until(isPayload("promoted"))
+      }
+      expect(after.events.filter(({ _tag }) => _tag === "Gap")).toEqual([{ _tag: "Gap", reason: "Started" }])
     }))
 
   test("have another taken over from one that writes no more, though its connection stays up", () =>

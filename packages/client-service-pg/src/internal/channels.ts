@@ -1,6 +1,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Gaps from "effect-client-service-driver/Gaps"
@@ -54,9 +55,9 @@ export class Channels {
       () => Effect.sync(() => this.#subscriptions.delete(connection))
     ).pipe(
       Effect.flatMap((subscriptions) => subscriptions.add([...this.#listeners])),
-      // Statements do all the same, and those who listen are told.
+      // Statements do all the same. Those who listen are told, or ask again.
       Effect.catchIf(
-        ({ reason }) => reason === "NotHeard",
+        ({ reason }) => reason === "NotHeard" || reason === "Query",
         () => Effect.void
       )
     )
@@ -68,7 +69,7 @@ export class Channels {
   readonly probe = (connection: PgConnection): Effect.Effect<unknown, PgError> =>
     Effect.suspend(() => this.#subscriptions.get(connection)?.probe ?? connection.query("-- heartbeat"))
 
-  /** What a listener hears on a connection, after a beginning that comes as soon as it can hear. */
+  /** What a listener hears on a connection, after a beginning that comes once it can hear. What the server refuses for now is asked again. */
   readonly events = (
     connection: PgConnection,
     listener: Listener,
@@ -109,7 +110,8 @@ class Subscriptions {
   }
 
   events(listener: Listener, beginning: Stream.Stream<PgEvent>): Stream.Stream<PgEvent, PgError> {
-    const arriving = Effect.map(this.add([listener]), () => {
+    const asking = Effect.retry(this.add([listener]), { while: isForNow, schedule: delays })
+    const arriving = Effect.map(asking, () => {
       const inbox = this.#inboxes.get(listener)
       // One by one, so that what waits for a slow consumer waits where it is counted.
       return inbox === undefined ? Stream.never : Stream.fromQueue(inbox.queue, { maxChunkSize: 1 })
@@ -146,6 +148,11 @@ class Subscriptions {
     })
   )
 }
+
+// A standby, for one, takes it once it is promoted. What is no statement of a server's stays none.
+const isForNow = ({ code = "", reason }: PgError): boolean => reason === "Query" && !/^(0A|42)/.test(code)
+
+const delays = Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds"))
 
 /** What has arrived for a listener. */
 class Inbox {
