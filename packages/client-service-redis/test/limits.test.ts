@@ -244,6 +244,42 @@ describe.skipIf(isMissing)("an argument", () => {
     })
   )
 
+  it.scopedLive("and all of a transaction, that the server would close the connection for is not sent", () =>
+    Effect.gen(function* () {
+      const limited = { ...settings, "client-query-buffer-limit": "2mb" }
+      const server = yield* startServer({ settings: limited })
+      const redis = yield* connectTo(server.port)
+      const half = "x".repeat(mebibyte - 100 * 1024)
+      const [transaction] = yield* Effect.all(
+        [redis.transaction((client) => client.multi().set("a", half).set("b", half)), redis.command("PING")],
+        { concurrency: "unbounded" }
+      )
+      expect(transaction).toEqual(["OK", "OK"])
+      const calls: ReadonlyArray<Effect.Effect<unknown, Redis.CommandError>> = [
+        redis.use((client) => client.set("key", half.repeat(3))),
+        redis.transaction((client) => client.multi().set("a", half).set("b", half).set("c", half)),
+        redis.watch(
+          "key",
+          (client) => client.get("key"),
+          (client) => client.multi().set("a", half).set("b", half).set("c", half)
+        ),
+        redis.transaction((client) => {
+          const multi = client.multi()
+          for (let i = 0; i < 4000; i++) multi.set("ü".repeat(200), "ü".repeat(100))
+          return multi
+        })
+      ]
+      for (const call of calls) {
+        const others = Array.from({ length: 10 }, () => redis.use((client) => client.incr("others")))
+        const [refused] = yield* Effect.all([Effect.flip(call), ...others], { concurrency: "unbounded" })
+        expect(refused).toMatchObject({ _tag: "RedisError", reason: "Invalid" })
+      }
+      // Of a pipeline, the server keeps none.
+      yield* redis.pipeline((client) => client.multi().set("a", half).set("b", half).set("c", half))
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
   it.scopedLive("that is empty, binary, one of very many or none is no trouble to those that come after it", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ settings })
