@@ -73,7 +73,8 @@ export interface TlsFiles {
    * missing is there. Of a renewal that is half done it tells nothing before the rest is there.
    *
    * It compares what is in the files, and begins with what `read` gave last. Links are followed, and watched where they are,
-   * so that one that is put in the place of another is noticed, be it a folder's. It fails if the system can't watch a folder.
+   * so that one that is put in the place of another is noticed, be it a folder's; and so is any folder above the files that is.
+   * It fails if the system can't watch a folder that has one of the files or of the links.
    * Some file systems, such as NFS, tell nothing of what others change: there, `maxAge` of the service has the files read.
    */
   readonly changes: Stream.Stream<ReadonlyArray<string>, TlsFilesError>

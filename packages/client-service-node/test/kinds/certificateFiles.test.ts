@@ -1,12 +1,14 @@
 import { execFileSync } from "node:child_process"
 import { createPrivateKey } from "node:crypto"
 import * as Fs from "node:fs"
-import { join } from "node:path"
+import type * as FsPromises from "node:fs/promises"
+import { join, sep } from "node:path"
 import { TLSSocket } from "node:tls"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Fiber, Logger, LogLevel, Queue, Redacted, Stream, TestClock } from "effect"
 import { ClientService, RetryPolicy } from "effect-client-service"
 import { NodeEndpoint, TlsFiles, type TlsFilesError } from "effect-client-service-node"
+import { vi } from "vitest"
 import { folder, link, secret, watches, write } from "../support/certificateFolder.js"
 import { type Authority, type Certificate, makeAuthority } from "../support/certificates.js"
 import { run } from "../support/child.js"
@@ -14,6 +16,23 @@ import { closedPort, echo, listen } from "../support/server.js"
 import { connectOnce, startService, stateOf } from "../support/service.js"
 import { turn, turns, until } from "../support/turns.js"
 import * as WebSocketServer from "../support/webSocketServer.js"
+
+/** What the reading of a file waits for. `last` is the reading that began before. */
+const reading = vi.hoisted(() => ({ after: (_last: Promise<unknown>) => Promise.resolve() }))
+
+vi.mock("node:fs/promises", async (importOriginal) => {
+  const original = await importOriginal<typeof FsPromises>()
+  const { readFile } = original
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    ...original,
+    readFile: (...options: Parameters<typeof readFile>) => {
+      const read = reading.after(last).then(() => readFile(...options))
+      last = read
+      return read
+    }
+  }
+})
 
 const host = "127.0.0.1"
 
@@ -142,27 +161,35 @@ describe("certificates in files: read at every attempt", () => {
   )
 
   // Kind 13
-  it.scopedLive("what is read belongs together, though a secret is mounted all the while", () =>
+  it.scopedLive("what is read belongs together, though a secret is mounted between the reading of two files", () =>
     Effect.gen(function* () {
       const { folder, mount } = yield* secret
-      const generations = yield* Effect.forEach(["A", "B", "C"], (name) =>
-        Effect.flatMap(makeAuthority(name), (authority) =>
-          Effect.map(authority.issue(name), (certificate) => filesOf(authority.ca, certificate))
+      const [old, renewed] = yield* Effect.all(
+        ["Old", "New"].map((name) =>
+          Effect.flatMap(makeAuthority(name), (authority) =>
+            Effect.map(authority.issue(name), (certificate) => filesOf(authority.ca, certificate))
+          )
         )
       )
-      let mounted = 0
-      const next = () => {
-        mount(generations[mounted % generations.length] ?? {})
-        mounted += 1
-      }
-      next()
-      const { read } = TlsFiles.kubernetes(folder)
-      const mounting = yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.sync(next), turns(400))))
-      while (mounted < 8) {
-        const { ca, cert, key } = yield* read
-        expect(generations).toContainEqual({ "ca.crt": ca?.[0], "tls.crt": cert, "tls.key": key })
-      }
-      yield* Fiber.interrupt(mounting)
+      mount(old ?? {})
+      let reads = 0
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          reading.after = async (last) => {
+            reads += 1
+            if (reads !== 2) return
+            await last
+            mount(renewed ?? {})
+          }
+        }),
+        () =>
+          Effect.sync(() => {
+            reading.after = () => Promise.resolve()
+          })
+      )
+      const { ca, cert, key } = yield* TlsFiles.kubernetes(folder).read
+      expect({ "ca.crt": ca?.[0], "tls.crt": cert, "tls.key": key }).toEqual(renewed)
+      expect(reads).toBeGreaterThan(3)
     })
   )
 })
@@ -520,6 +547,57 @@ describe.runIf(onLinux)("certificates in files: changes are told", () => {
     )
   }
 
+  for (const [what, swap] of [
+    [
+      "is put in the place of another",
+      (path, files) => {
+        write(join(path, "new", "certs"), files)
+        Fs.renameSync(join(path, "live"), join(path, "old"))
+        Fs.renameSync(join(path, "new"), join(path, "live"))
+        Fs.rmSync(join(path, "old"), { recursive: true })
+      }
+    ],
+    [
+      "is removed, and made again",
+      (path, files) => {
+        Fs.rmSync(join(path, "live"), { recursive: true })
+        write(join(path, "live", "certs"), files)
+      }
+    ],
+    [
+      "is a link from now on",
+      (path, files) => {
+        Fs.rmSync(join(path, "live"), { recursive: true })
+        write(join(path, "released", "certs"), files)
+        link("released", join(path, "live"))
+      }
+    ]
+  ] satisfies ReadonlyArray<readonly [string, (path: string, files: Record<string, string>) => void]>) {
+    // Kind 13
+    it.scoped(`a folder above that of the files ${what}`, () =>
+      Effect.gen(function* () {
+        const { first, second } = yield* started
+        const path = join(yield* folder, "app")
+        write(join(path, "live", "certs"), first)
+        const { changes } = yield* told(TlsFiles.kubernetes(join(path, "live", "certs")))
+        swap(path, second)
+        yield* quiet
+        expect(yield* Queue.size(changes)).toBe(1)
+        expect(yield* Queue.take(changes)).toHaveLength(2)
+        // And once more, one above that.
+        Fs.renameSync(path, `${path}.old`)
+        yield* quiet
+        write(join(path, "live", "certs"), first)
+        yield* quiet
+        expect(yield* Queue.take(changes)).toHaveLength(2)
+        // What else is put there is nobody's business.
+        write(path, { other: "x" })
+        yield* turns(200)
+        expect(yield* TestClock.sleeps()).toHaveLength(0)
+      })
+    )
+  }
+
   // Kind 13
   it.scopedLive("a link of a file leads elsewhere, as those of certbot do", () =>
     Effect.gen(function* () {
@@ -558,9 +636,9 @@ describe.runIf(onLinux)("certificates in files: changes are told", () => {
         mount(i % 2 === 0 ? second : first)
         yield* Queue.take(changes)
       }
-      // The folder, and that of the secret.
       expect(watches()).toBe(while1)
-      expect(while1 - before).toBe(2)
+      // That of the secret, its own, and those above.
+      expect(while1 - before).toBe(folder.split(sep).length + 1)
       yield* Fiber.interrupt(telling)
       expect(watches()).toBe(before)
     })
