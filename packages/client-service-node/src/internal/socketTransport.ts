@@ -7,6 +7,7 @@ import { type Transport, TransportError } from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
 import { isCutOff } from "./cutOff.js"
 import type { HalfOpen } from "./halfOpen.js"
+import { hiddenReset } from "./hiddenReset.js"
 import type * as OpenSocket from "./openSocket.js"
 import { type Owner, Sending } from "./sending.js"
 import { within } from "./turn.js"
@@ -29,6 +30,8 @@ export class SocketTransport implements Transport, Owner {
   readonly remote: string
   private phase: "opening" | "open" | "ended" | "closing" = "opening"
   private readonly received: Incoming.Incoming<ConnectError>
+  /** Why it goes on no more. */
+  private error: Error | null = null
   private readonly openers = new Set<() => void>()
   private readonly closers = new Set<() => void>()
   private readonly sending: Sending
@@ -41,6 +44,8 @@ export class SocketTransport implements Transport, Owner {
     this.received = settings.incoming
     this.received.from(socket)
     this.sending = new Sending(socket, this)
+    // Or its own side would end before it is known how the other has.
+    socket.allowHalfOpen = true
     socket.on(settings.openEvent, () => this.opened())
     socket.on("data", (chunk) => this.received.offer(chunk))
     socket.on("drain", () => this.sending.settle())
@@ -100,12 +105,12 @@ export class SocketTransport implements Transport, Owner {
   }
 
   get isOpen(): boolean {
-    return this.phase === "open"
+    return this.phase === "open" && this.error === null
   }
 
-  // A socket that is destroyed knows its error before it tells.
+  // A socket that is destroyed knows its error before it tells; but TLS that is broken does not keep it.
   refusal(operation: "Read" | "Write"): TransportError {
-    const cause = this.socket.errored
+    const cause = this.socket.errored ?? this.error
     return cause === null || this.phase === "closing"
       ? new TransportError({ reason: "Closed" })
       : new TransportError({ reason: operation, cause })
@@ -121,25 +126,34 @@ export class SocketTransport implements Transport, Owner {
   private ended(): void {
     if (this.phase === "open" && this.settings.halfOpen === undefined) this.phase = "ended"
     this.settle()
-    const cause = this.cutOff
-    if (cause !== undefined) this.received.end(new TransportError({ reason: "Read", cause }), cause)
-    else this.received.end(undefined, undefined, `the peer ended it cleanly${this.goodbye}`)
+    const { cutOff, settings, socket } = this
+    const end = (cause: unknown, loss: ConnectError | undefined) => {
+      if (loss !== undefined) this.received.end(new TransportError({ reason: "Read", cause }), loss)
+      else this.received.end(undefined, undefined, `the peer ended it cleanly${this.goodbye}`)
+    }
+    if (socket instanceof Tls.TLSSocket) end(cutOff, cutOff)
+    else hiddenReset(socket, (reset) => end(reset, reset && fromNodeError(reset, settings.address)))
+    if (settings.halfOpen === undefined) socket.end()
   }
 
   private failed(error: Error): void {
+    this.error = error
     this.settle()
-    if (this.phase === "opening") return
+    // How it has ended is told by then.
+    if (this.phase === "opening" || this.phase === "ended") return
     // What it has read before the error was sent before it.
     for (let chunk = this.socket.read(); chunk !== null; chunk = this.socket.read()) this.received.offer(chunk)
     const loss = fromNodeError(error, this.settings.address)
     this.received.end(this.refusal("Read"), loss)
     this.settings.halfOpen?.closed(loss)
+    // What breaks TLS does not end the socket.
+    this.socket.destroy()
   }
 
   private closed(): void {
     this.settle()
     wake(this.closers)
-    if (this.phase !== "opening") this.received.end(this.refusal("Read"))
+    if (this.phase === "open") this.received.end(this.refusal("Read"))
     this.settings.halfOpen?.closed()
   }
 

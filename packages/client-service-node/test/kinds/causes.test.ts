@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
-import type * as Tls from "node:tls"
+import type * as Net from "node:net"
+import * as Tls from "node:tls"
 import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Chunk, Effect, Fiber, Option, Queue, type Scope, Stream, TestClock } from "effect"
@@ -210,4 +211,91 @@ describe("the cause is told: TLS that is cut without the end of TLS", () => {
       })
     )
   }
+})
+
+describe("the cause is told: what ends a connection together with its last bytes", () => {
+  const versions = ["TLSv1.2", "TLSv1.3"] as const
+
+  /** Has a server of TLS do something to the connection below once it has been written to. */
+  const serve = (maxVersion: Tls.SecureVersion, act: (socket: Tls.TLSSocket, below: Net.Socket) => void) =>
+    Effect.gen(function* () {
+      const authority = yield* makeAuthority()
+      const certificate = yield* authority.issue(host)
+      const { port } = yield* listen((below) => {
+        const socket = new Tls.TLSSocket(below, { isServer: true, maxVersion, ...certificate })
+        socket.on("error", () => {}).once("data", () => act(socket, below))
+      })
+      return NodeEndpoint.tls({ host, port, ca: authority.ca })
+    })
+
+  const answerAndReset = (socket: Net.Socket, below: Net.Socket) => {
+    socket.write("answer")
+    // What is written is in the socket below a turn later.
+    setImmediate(() => below.resetAndDestroy())
+  }
+
+  const afterAnswer = (endpoint: ReturnType<typeof NodeEndpoint.tcp>) =>
+    Effect.gen(function* () {
+      const service = yield* startService(endpoint)
+      const transport = yield* service.whenConnected()
+      yield* transport.write("request")
+      const texts: Array<string> = []
+      const read = Stream.runForEach(Stream.decodeText(transport.incoming), (text) =>
+        Effect.sync(() => void texts.push(text))
+      )
+      const end = yield* Effect.flip(read)
+      const { cause } = yield* stateOf(service, "Waiting")
+      return { text: texts.join(""), end, loss: Cause.squash(cause) }
+    })
+
+  // Kinds 1, 7 and 10: Node.js tells of a clean end.
+  it.scopedLive("a reset is no clean end, by TCP", () =>
+    Effect.gen(function* () {
+      const { port } = yield* listen((socket) => socket.once("data", () => answerAndReset(socket, socket)))
+      const { end, loss, text } = yield* afterAnswer(NodeEndpoint.tcp({ host, port }))
+      expect(text).toBe("answer")
+      expect(end).toMatchObject({ _tag: "TransportError", reason: "Read", cause: { code: "ECONNRESET" } })
+      expect(loss).toMatchObject({ _tag: "ConnectError", reason: "Reset", code: "ECONNRESET" })
+    })
+  )
+
+  for (const version of versions) {
+    it.scopedLive(`a reset is no clean end, by ${version}`, () =>
+      Effect.gen(function* () {
+        const { end, loss, text } = yield* afterAnswer(yield* serve(version, answerAndReset))
+        expect(text).toBe("answer")
+        expect(end).toMatchObject({ _tag: "TransportError", reason: "Read" })
+        expect(loss).toMatchObject({ _tag: "ConnectError", reason: "Reset" })
+      })
+    )
+
+    it.scopedLive(`what breaks ${version} is told to the reader as well`, () =>
+      Effect.gen(function* () {
+        const endpoint = yield* serve(version, (socket, below) => {
+          socket.write("answer")
+          setImmediate(() => below.write("what is no TLS"))
+        })
+        const { end, loss, text } = yield* afterAnswer(endpoint)
+        expect(text).toBe("answer")
+        const code = expect.stringMatching(/^ERR_SSL_/)
+        expect(end).toMatchObject({ _tag: "TransportError", reason: "Read", cause: { code } })
+        expect(loss).toMatchObject({ _tag: "ConnectError", reason: "Tls", code })
+      })
+    )
+  }
+
+  // The peer may send what it has, and let nobody write to it any more.
+  it.scopedLive("an end is clean, though what is written after it is reset", () =>
+    Effect.gen(function* () {
+      const server = yield* listen((socket) => socket.once("data", () => socket.end("answer")), { allowHalfOpen: true })
+      const losses = yield* Queue.unbounded<ConnectError.ConnectError | undefined>()
+      const endpoint = NodeEndpoint.tcp({ host, port: server.port })
+      const transport = yield* endpoint.connect({ lost: (error) => losses.unsafeOffer(error) })
+      yield* transport.write(new Uint8Array(20_000_000))
+      const socket = yield* Queue.take(server.accepted)
+      expect(Chunk.join(yield* Stream.runCollect(Stream.decodeText(transport.incoming)), "")).toBe("answer")
+      expect(yield* Queue.take(losses)).toBeUndefined()
+      socket.resetAndDestroy()
+    })
+  )
 })
