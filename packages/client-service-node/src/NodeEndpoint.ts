@@ -222,15 +222,17 @@ export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport,
 export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
   const where = "NodeEndpoint.unix"
   const path = Address.path(where, "path", options.path)
+  // As Linux shows an abstract socket: its NUL would be in logs and errors.
+  const address = path.replace(/^\0/, "@")
   // In a URL, the first part of a relative path would be a host.
-  const name = nameOf(where, options, path.startsWith("/") ? `unix://${path}` : `unix:${path}`)
+  const name = nameOf(where, options, address.startsWith("/") ? `unix://${address}` : `unix:${address}`)
   const linger = lingerOf(where, options)
   const { allowHalfOpen = false } = options
   const connect = () => Net.connect({ path, allowHalfOpen })
   return Endpoint.make({
     name,
-    server: { address: path, transport: "unix" },
-    connect: dial({ address: path, openEvent: "connect", connect, tune: () => {}, linger, allowHalfOpen })
+    server: { address, transport: "unix" },
+    connect: dial({ address, openEvent: "connect", connect, tune: () => {}, linger, allowHalfOpen })
   })
 }
 

@@ -140,7 +140,7 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
         Effect.tap(() =>
           ping === undefined || webSocket === undefined
             ? Effect.void
-            : Effect.forkScoped(heartbeat(webSocket, ping, () => signal.lost(silence(endpoint, ping))))
+            : Effect.forkScoped(heartbeat(webSocket, socket, ping, () => signal.lost(silence(endpoint, ping))))
         )
       )
   }
@@ -221,17 +221,29 @@ const pingOf = (where: string, ping: PingOptions | undefined): Ping | undefined 
 const silence = (endpoint: string, { timeout }: Ping): WebSocketClosed =>
   new WebSocketClosed({ endpoint, code: 1006, reason: "", detail: `no pong within ${Duration.format(timeout)}` })
 
-const heartbeat = (webSocket: WebSocket, ping: Ping, lost: () => void): Effect.Effect<void> =>
+const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping, lost: () => void): Effect.Effect<void> =>
   Effect.sleep(ping.interval).pipe(
     Effect.zipRight(
       Effect.raceFirst(
         Effect.as(pong(webSocket), true),
-        // The event loop may have been held up, and the pong be in the socket.
-        Effect.as(Effect.zipRight(Effect.sleep(ping.timeout), turn), false)
+        Effect.as(
+          Effect.suspend(() => silent(webSocket, socket, ping)),
+          false
+        )
       )
     ),
-    Effect.flatMap((isAlive) => (isAlive ? heartbeat(webSocket, ping, lost) : Effect.sync(lost)))
+    Effect.flatMap((isAlive) => (isAlive ? heartbeat(webSocket, socket, ping, lost) : Effect.sync(lost)))
   )
+
+/** Waits until nothing has come for as long as the timeout. A pong comes after what the server has begun to send. */
+const silent = (webSocket: WebSocket, socket: Net.Socket, ping: Ping): Effect.Effect<void> => {
+  const before = socket.bytesRead
+  // The event loop may have been held up, and the pong be in the socket.
+  return Effect.flatMap(Effect.zipRight(Effect.sleep(ping.timeout), turn), () =>
+    // Of one that is held back, since nobody reads what it has sent, nothing can be heard.
+    webSocket.isPaused || socket.bytesRead > before ? silent(webSocket, socket, ping) : Effect.void
+  )
+}
 
 const pong = (webSocket: WebSocket): Effect.Effect<void> =>
   Effect.async((resume) => {

@@ -1,10 +1,11 @@
 import type * as Tls from "node:tls"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Queue, Stream } from "effect"
+import { Cause, Effect, Queue, Stream, TestClock } from "effect"
 import { NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "../support/certificates.js"
 import { closedPort, echo, listen } from "../support/server.js"
 import { connectOnce, failureOf, startService, stateOf } from "../support/service.js"
+import { turns } from "../support/turns.js"
 import * as WebSocketServer from "../support/webSocketServer.js"
 
 const host = "127.0.0.1"
@@ -106,6 +107,34 @@ describe("the handles of a WebSocket", () => {
         yield* Effect.async<void>((resume) => void webSocket.once("ping", () => resume(Effect.void)))
       }
       expect(yield* Queue.size(losses)).toBe(0)
+    })
+  )
+
+  // Kinds 7, 8 and 13: The pong is behind what the server has sent.
+  it.scoped("ping: a server is kept while its messages come, or wait for the reader, and lost once nothing does", () =>
+    Effect.gen(function* () {
+      const server = yield* WebSocketServer.listen()
+      const { losses, transport, webSocket } = yield* connected(server, {
+        ping: {},
+        receiveBuffer: 1024,
+        maxPayload: 2 ** 20
+      })
+      const rounds = (times: number) =>
+        Effect.repeatN(Effect.zipRight(turns(20), TestClock.adjust("10 seconds")), times)
+      const messages = 40
+      for (let i = 0; i < messages; i++) webSocket.send(Buffer.alloc(256 * 1024))
+      yield* turns(100)
+      yield* rounds(9)
+      expect(yield* Queue.size(losses)).toBe(0)
+      yield* Stream.runDrain(Stream.take(transport.incoming, messages).pipe(Stream.tap(() => rounds(0))))
+      yield* rounds(9)
+      expect(yield* Queue.size(losses)).toBe(0)
+      webSocket.pause()
+      yield* Effect.forkScoped(Stream.runDrain(transport.incoming))
+      yield* rounds(9)
+      expect(yield* Queue.take(losses)).toMatchObject({ code: 1006, detail: "no pong within 10s" })
+      // For the close, which waits for its answer.
+      webSocket.resume()
     })
   )
 
