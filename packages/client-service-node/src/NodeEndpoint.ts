@@ -300,7 +300,8 @@ export interface WebSocketOptions<
   readonly perMessageDeflate?: boolean | PerMessageDeflate | undefined
   /**
    * A heartbeat by the control frames of the protocol: a ping every `interval`, by default 30 seconds, and the connection
-   * is lost if there is no pong within `timeout`, by default 10 seconds. Default: none.
+   * is lost if there is no pong, and nothing else comes for as long as `timeout`, by default 10 seconds. A server that is
+   * held back, since what it has sent is not read, is not judged. Default: none.
    */
   readonly ping?:
     | {

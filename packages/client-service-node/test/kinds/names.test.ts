@@ -150,8 +150,12 @@ describe("names are checked, and normalised", () => {
   if (process.platform === "linux") {
     it.scopedLive("the path of an abstract socket begins with one", () =>
       Effect.gen(function* () {
-        const error = yield* failureOf(NodeEndpoint.unix({ path: "\0nobody listens here" }))
-        expect(error.reason).toBe("Refused")
+        const endpoint = NodeEndpoint.unix({ path: "\0nobody listens here" })
+        expect(endpoint).toMatchObject({
+          name: "unix://@nobody listens here",
+          server: { address: "@nobody listens here" }
+        })
+        expect(yield* failureOf(endpoint)).toMatchObject({ reason: "Refused", address: "@nobody listens here" })
       })
     )
   }
