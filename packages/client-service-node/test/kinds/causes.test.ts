@@ -248,7 +248,8 @@ describe("the cause is told: what ends a connection together with its last bytes
       return { text: texts.join(""), end, loss: Cause.squash(cause) }
     })
 
-  // Kinds 1, 7 and 10: Node.js tells of a clean end.
+  // Node.js tells of a clean end.
+  // Kind 10
   it.scopedLive("a reset is no clean end, by TCP", () =>
     Effect.gen(function* () {
       const { port } = yield* listen((socket) => socket.once("data", () => answerAndReset(socket, socket)))
@@ -260,6 +261,7 @@ describe("the cause is told: what ends a connection together with its last bytes
   )
 
   for (const version of versions) {
+    // Kind 10
     it.scopedLive(`a reset is no clean end, by ${version}`, () =>
       Effect.gen(function* () {
         const { end, loss, text } = yield* afterAnswer(yield* serve(version, answerAndReset))
@@ -269,6 +271,7 @@ describe("the cause is told: what ends a connection together with its last bytes
       })
     )
 
+    // Kind 10
     it.scopedLive(`what breaks ${version} is told to the reader as well`, () =>
       Effect.gen(function* () {
         const endpoint = yield* serve(version, (socket, below) => {
@@ -285,6 +288,7 @@ describe("the cause is told: what ends a connection together with its last bytes
   }
 
   // The peer may send what it has, and let nobody write to it any more.
+  // Kind 10
   it.scopedLive("an end is clean, though what is written after it is reset", () =>
     Effect.gen(function* () {
       const server = yield* listen((socket) => socket.once("data", () => socket.end("answer")), { allowHalfOpen: true })

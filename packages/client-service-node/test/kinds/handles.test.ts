@@ -110,7 +110,8 @@ describe("the handles of a WebSocket", () => {
     })
   )
 
-  // Kinds 7, 8 and 13: The pong is behind what the server has sent.
+  // The pong is behind what the server has sent.
+  // Kind 7
   it.scoped("ping: a server is kept while its messages come, or wait for the reader, and lost once nothing does", () =>
     Effect.gen(function* () {
       const server = yield* WebSocketServer.listen()
