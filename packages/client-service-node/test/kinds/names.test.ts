@@ -152,7 +152,7 @@ describe("names are checked, and normalised", () => {
       Effect.gen(function* () {
         const endpoint = NodeEndpoint.unix({ path: "\0nobody listens here" })
         expect(endpoint).toMatchObject({
-          name: "unix://@nobody listens here",
+          name: "unix:@nobody listens here",
           server: { address: "@nobody listens here" }
         })
         expect(yield* failureOf(endpoint)).toMatchObject({ reason: "Refused", address: "@nobody listens here" })
