@@ -118,9 +118,9 @@ export class Reference {
 /** The delay that follows from an answer. Where the default policy steps in, any delay that it may draw. */
 const delayOf = (asked: Asked | undefined, delay: number): number | string => {
   if (asked === undefined) return "one of a policy that was asked"
-  const { answer, failures } = asked
+  const { answer } = asked
   if (isGood(asked)) return answer === "hangs" ? 1000 : typeof answer === "number" ? answer : "none"
-  const bound = Math.min(30_000, 500 * 2 ** (failures - 1))
+  const bound = 30_000
   return delay >= 0 && delay <= bound && Number.isInteger(delay) ? delay : `one of the default policy, to ${bound}`
 }
 
