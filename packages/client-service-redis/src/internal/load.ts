@@ -56,19 +56,13 @@ export class Call extends Unsent {
   }
 }
 
-/** How large what is sent may be, in bytes. Beyond that, a server closes the connection. */
-export interface Sizes {
-  readonly argument: number
-  /** All arguments of a transaction, which the server keeps until it runs it. */
-  readonly transaction: number
-}
-
-/** By what the server has of its settings, or would have if nobody had changed them. */
-export const sizesOf = (bulk = 512 * 1024 * 1024, query = 1024 * 1024 * 1024): Sizes => {
-  // It has read some of what comes next by then.
-  const transaction = query - 64 * 1024
-  return { argument: Math.min(bulk, transaction), transaction }
-}
+/**
+ * How large an argument may be, in bytes, by what the server has of its settings, or would have if nobody had changed them. Beyond
+ * either, it closes the connection.
+ */
+export const maxArgument = (bulk = 512 * 1024 * 1024, query = 1024 * 1024 * 1024): number =>
+  // It may have read some of what comes next by the time that it looks.
+  Math.min(bulk, query - 32 * 1024)
 
 /**
  * Has a client tell each call of what it is asked for on its behalf, and refuse what a server has no answer to, or closes the
@@ -79,8 +73,8 @@ export const measure = (
   {
     endpoint,
     isSession = false,
-    limits
-  }: { readonly endpoint: string; readonly isSession?: boolean; readonly limits: Sizes }
+    max
+  }: { readonly endpoint: string; readonly isSession?: boolean; readonly max: number }
 ): void => {
   const { _executeMulti: multi, _executePipeline: pipeline, sendCommand: send } = client
   const base = baseOf(client)
@@ -89,9 +83,9 @@ export const measure = (
   const invalid = (detail: string) => new RedisError({ reason: "Invalid", endpoint, detail })
   const take = (call: Call | undefined, args: ReadonlyArray<RedisArgument>): RedisError | undefined => {
     if (args.length === 0) return invalid("a command has a name")
-    const bytes = sizeOfAll(args, limits.argument)
+    const bytes = sizeOfAll(args, max)
     if (Number.isNaN(bytes)) return invalid("an argument is a text or bytes")
-    if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${limits.argument} bytes`)
+    if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${max} bytes`)
     call?.add(bytes)
     if (isSession && call !== undefined && keepsBack(args)) call.isBlocking = true
     return undefined
@@ -121,9 +115,6 @@ export const measure = (
   }
   async function _executeMulti(this: RedisClientType, ...rest: Parameters<typeof multi>) {
     takeAll(callOf(this), rest[0])
-    if (!fits(rest[0], limits.transaction)) {
-      throw invalid(`a transaction takes more than ${limits.transaction} bytes`)
-    }
     return multi.apply(this, rest)
   }
 
@@ -147,17 +138,6 @@ const sizeOfAll = (args: ReadonlyArray<RedisArgument>, max: number): number => {
     bytes += size
   }
   return bytes
-}
-
-/** Whether what a transaction has the server keep is no more than so many bytes, with some of its own for each argument. */
-const fits = (commands: ReadonlyArray<{ readonly args: ReadonlyArray<RedisArgument> }>, most: number): boolean => {
-  let bytes = 0
-  // Of a text, it is no more than that.
-  for (const { args } of commands) for (const arg of args) bytes += 32 + 3 * arg.length
-  if (bytes <= most) return true
-  bytes = 0
-  for (const { args } of commands) for (const arg of args) bytes += 32 + Buffer.byteLength(arg)
-  return bytes <= most
 }
 
 // Of a short text, which may take up to three times as much, an estimate will do.
