@@ -1,6 +1,5 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
-import { availableParallelism } from "node:os"
 import { join, relative } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Report } from "./Report.js"
@@ -13,12 +12,11 @@ import { none, root, temporaryDirectory } from "./workspace.js"
  * to do.
  */
 export async function runTests(report: Report): Promise<void> {
-  // More than there are processors, since many tests wait for servers and for other programs.
-  const first = vitest("results", [`--maxWorkers=${Math.ceil(1.5 * availableParallelism())}`])
+  const first = vitest("results", [])
   const failures = failuresOf(first.files)
   const isWorthAnother = first.files.length > 0 && failures.length > 0 && failures.length <= mostToRepeat
   const again = isWorthAnother
-    ? vitest("results-again", ["--maxWorkers=1", ...new Set(failures.map(({ file }) => relative(root, file)))]).files
+    ? vitest("results-again", [...byItself, ...new Set(failures.map(({ file }) => relative(root, file)))]).files
     : []
   const isUnsteady = (failure: Failure) => again.some((file) => passesIn(file, failure))
   const failed = failures.filter((failure) => !isUnsteady(failure))
@@ -32,7 +30,8 @@ export async function runTests(report: Report): Promise<void> {
     skipped: first.skipped
   })
 
-  const { default: projects }: Workspace = await import(pathToFileURL(join(root, "vitest.workspace.ts")).href)
+  const { default: config }: Workspace = await import(pathToFileURL(join(root, "vitest.config.ts")).href)
+  const projects = config.test.projects.map((project) => (typeof project === "string" ? project : project.root))
   const problems = [
     ...(first.status !== 0 && failures.length === 0
       ? [`vitest ended with ${first.status}, though no test failed`]
@@ -47,6 +46,9 @@ export async function runTests(report: Report): Promise<void> {
   // Said only when it is so: the last words are those of the tests.
   if (problems.length > 0) await report.check("every project has tests", () => none(problems))
 }
+
+/** One file at a time, each in a process of its own. */
+const byItself = ["--pool=forks", "--no-file-parallelism"]
 
 /** Of more than these, the cause is not the machine. */
 const mostToRepeat = 10
@@ -99,7 +101,7 @@ const hasRun = ({ file, title }: MarkedTest, { assertionResults, name }: TestFil
   name === file && assertionResults.some((test) => test.title === title && /^(passed|failed)$/.test(test.status))
 
 interface Workspace {
-  readonly default: ReadonlyArray<string>
+  readonly default: { readonly test: { readonly projects: ReadonlyArray<string | { readonly root: string }> } }
 }
 
 interface VitestResults {
