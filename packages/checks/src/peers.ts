@@ -126,9 +126,11 @@ async function tryWith({ effect, node, platform: version }: Pair): Promise<Outco
       )
     )
   )
-  rewrite(
-    join(directory, "vitest.config.ts"),
-    () => `export default { test: { projects: ${JSON.stringify(packages)} } }\n`
+  rewrite(join(directory, "vitest.workspace.ts"), () =>
+    [
+      'import { defineWorkspace } from "vitest/config"',
+      `export default defineWorkspace(${JSON.stringify(packages)})`
+    ].join("\n")
   )
   const { packageManager = "pnpm" } = readManifest(root)
   const command = (name: string, ...args: ReadonlyArray<string>) => attempt(name, args, directory)

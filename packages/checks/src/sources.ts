@@ -36,7 +36,7 @@ const topLevel = new Set([
   "pnpm-workspace.yaml",
   "pnpm-lock.yaml",
   "tsconfig.base.json",
-  "vitest.config.ts",
+  "vitest.workspace.ts",
   "README.md",
   "LICENSE",
   "CHANGELOG.md",

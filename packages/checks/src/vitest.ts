@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join, relative } from "node:path"
 import { pathToFileURL } from "node:url"
 import type { Report } from "./Report.js"
@@ -12,7 +13,7 @@ import { none, root, temporaryDirectory } from "./workspace.js"
  * to do.
  */
 export async function runTests(report: Report): Promise<void> {
-  const first = vitest("results", [])
+  const first = vitest("results", together)
   const failures = failuresOf(first.files)
   const isWorthAnother = first.files.length > 0 && failures.length > 0 && failures.length <= mostToRepeat
   const again = isWorthAnother
@@ -30,8 +31,8 @@ export async function runTests(report: Report): Promise<void> {
     skipped: first.skipped
   })
 
-  const { default: config }: Workspace = await import(pathToFileURL(join(root, "vitest.config.ts")).href)
-  const projects = config.test.projects.map((project) => (typeof project === "string" ? project : project.root))
+  const { default: workspace }: Workspace = await import(pathToFileURL(join(root, "vitest.workspace.ts")).href)
+  const projects = workspace.map((project) => (typeof project === "string" ? project : project.root))
   const problems = [
     ...(first.status !== 0 && failures.length === 0
       ? [`vitest ended with ${first.status}, though no test failed`]
@@ -46,6 +47,17 @@ export async function runTests(report: Report): Promise<void> {
   // Said only when it is so: the last words are those of the tests.
   if (problems.length > 0) await report.check("every project has tests", () => none(problems))
 }
+
+/**
+ * Threads for those that share what they load, and processes for the others: half as many again as there are processors, since
+ * many tests wait for servers and for other programs.
+ */
+const together = [
+  `--poolOptions.threads.maxThreads=${Math.ceil(availableParallelism() / 2)}`,
+  "--poolOptions.threads.minThreads=1",
+  `--poolOptions.forks.maxForks=${availableParallelism()}`,
+  "--poolOptions.forks.minForks=1"
+]
 
 /** One file at a time, each in a process of its own. */
 const byItself = ["--pool=forks", "--no-file-parallelism"]
@@ -101,7 +113,7 @@ const hasRun = ({ file, title }: MarkedTest, { assertionResults, name }: TestFil
   name === file && assertionResults.some((test) => test.title === title && /^(passed|failed)$/.test(test.status))
 
 interface Workspace {
-  readonly default: { readonly test: { readonly projects: ReadonlyArray<string | { readonly root: string }> } }
+  readonly default: ReadonlyArray<string | { readonly root: string }>
 }
 
 interface VitestResults {
