@@ -18,7 +18,14 @@ export const runSuite = async (
   directory: string
 ): Promise<Tests> => {
   const file = join(directory, "results.json")
-  const options = ["run", `--project=${project}`, "--no-isolate", "--maxWorkers=1", "--reporter=json"]
+  const options = [
+    "run",
+    `--project=${project}`,
+    `--project=${project}, alone`,
+    "--no-isolate",
+    "--maxWorkers=1",
+    "--reporter=json"
+  ]
   const said = await run(command, [...args, ...options, `--outputFile.json=${file}`], root, {
     timeoutMillis: 1_500_000,
     environment
