@@ -11,11 +11,10 @@ class WrongPassword extends Data.TaggedError("WrongPassword") {
 
 // #region readme
 const policies = {
-  // The default: uniform from 0 to nine tenths of the time that the connection has been away, 500 ms at least and 30 s at most,
-  // without end.
-  byDefault: RetryPolicy.proportional({ factor: 0.9 }),
-  // Uniform from 0 to 500 ms, 1 s, 2 s ... 30 s: after short outages back later, with fewer attempts.
-  fullJitter: RetryPolicy.fullJitter({ initialDelay: "500 millis", maxDelay: "30 seconds" }),
+  // The default: uniform from 0 to 500 ms, 1 s, 2 s ... 30 s, without end.
+  byDefault: RetryPolicy.fullJitter(),
+  // Uniform from 0 to the time that the connection has been away: after short outages sooner back.
+  proportional: RetryPolicy.proportional({ initialDelay: "500 millis", maxDelay: "30 seconds" }),
   // Twisted's: 1 s, 1.5 s, 2.25 s ... 60 s, and up to a second on top.
   twisted: RetryPolicy.backoff({ initialDelay: "1 second", maxDelay: "60 seconds", factor: 1.5 }),
   // Any function of the failures in a row, and any Schedule.

@@ -6,8 +6,8 @@ export const mended = <Peer>(endpoint: Endpoint.Endpoint<Peer, Refused>) =>
   Effect.gen(function* () {
     const service = yield* ClientService.make({
       endpoint,
-      // The default: any time from 0 to nine tenths of how long the server has been away, and to 30 s at most.
-      retryPolicy: RetryPolicy.proportional({ factor: 0.9 })
+      // The default: any time from 0 to 500 ms, 1 s, 2 s ... 30 s.
+      retryPolicy: RetryPolicy.fullJitter()
     })
     yield* service.start
     return service

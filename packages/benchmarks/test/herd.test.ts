@@ -17,12 +17,6 @@ describe("5,000 services that lose their server at one instant", () => {
     expect(backWithin(recovery, 1)).toBeLessThanOrEqual(30_000)
   })
 
-  it("for 3 s come back within that: half within a quarter of it", async () => {
-    const recovery = await after(3000, ours, 2000)
-    expect(backWithin(recovery, 0.5)).toBeLessThanOrEqual(750)
-    expect(backWithin(recovery, 0.99)).toBeLessThanOrEqual(3000)
-  })
-
   // Failure 29: The first retry has no jitter, so that all who lost the same server are back at the same time.
   // Reported: the specification of gRPC's connection backoff, simulated
   it("for no time at all spread over the whole first delay, since that has jitter too", async () => {

@@ -416,7 +416,7 @@ export interface CommonOptions<
   /**
    * How long to wait before the next attempt, and when to give up: any `Schedule`, or options as those of `Effect.retry`,
    * such as `{ while: (error) => error._tag !== "WrongPassword", times: 10 }`. Each step of it has a Scope of its own.
-   * Default `RetryPolicy.proportional({ factor: 0.9 })`, without end.
+   * Default `RetryPolicy.fullJitter()`, without end.
    *
    * The `error` is what the options before it can fail with: of `make`, write it after `prepare` and `heartbeat`.
    */

@@ -56,7 +56,7 @@ export type RetryPolicy<E, R = never> = Schedule.Schedule<unknown, ConnectionFai
  * @category options
  */
 export interface Options<in E, out R = never> {
-  /** The delays. Default `proportional({ factor: 0.9 })`. */
+  /** The delays. Default `fullJitter()`. */
   readonly schedule?: RetryPolicy<E, R> | undefined
   /**
    * Whether to try again after an error. It is asked for each error of a failure; a failure without an error, such as a
@@ -118,9 +118,8 @@ export const backoff = (options?: {
 }
 
 /**
- * Waits for a time that is uniform from 0 to `min(initialDelay * factor ** (failures - 1), maxDelay)`: it spreads clients that
- * lost their server at the same time, from the first delay on. The bounds double past a short outage, from which a service comes
- * back later than by `proportional`, after fewer attempts.
+ * Waits for a time that is uniform from 0 to `min(initialDelay * factor ** (failures - 1), maxDelay)`. It is the default
+ * policy: it spreads clients that lost their server at the same time, from the first delay on.
  *
  * @since 0.1.0
  * @category constructors
@@ -143,13 +142,10 @@ export const fullJitter = (options?: {
 }
 
 /**
- * Waits for a time that is uniform from 0 to `factor * elapsed`, where `elapsed` is how long the connection has been away: from 0
- * to `initialDelay` while that is longer, and to `maxDelay` at most. So a service is away for twice as long as its server at
+ * Waits for a time that is uniform from 0 to `elapsed`, which is how long the connection has been away: from 0 to
+ * `initialDelay` while that is longer, and to `maxDelay` at most. So a service is away for twice as long as its server at
  * most, and on average for much less, however long that is; and services that lost their server at the same time stay as
  * spread as the outage is long.
- *
- * With a `factor` of 0.9, it is the default policy: after outages of a second and more, half of the services are back within a
- * quarter of the outage, and all but 1 % within the whole, or `maxDelay` if that is shorter.
  *
  * @since 0.1.0
  * @category constructors
@@ -160,20 +156,12 @@ export const proportional = (options?: {
   readonly initialDelay?: Duration.DurationInput | undefined
   /** The longest delay. More than zero. Default 30 seconds. */
   readonly maxDelay?: Duration.DurationInput | undefined
-  /** How many times as long as `elapsed` the upper bound of a delay is. More than zero. Default 1. */
-  readonly factor?: number | undefined
 }): RetryPolicy<unknown> => {
   const where = "RetryPolicy.proportional"
   const initialDelay = Validate.positiveDuration(where, "initialDelay", options?.initialDelay ?? "500 millis")
   const maxDelay = Validate.positiveDuration(where, "maxDelay", options?.maxDelay ?? "30 seconds")
-  const factor = options?.factor ?? 1
-  if (!(factor > 0 && factor < Number.POSITIVE_INFINITY)) {
-    return Validate.refuse(where, "factor", factor, "a finite number of more than zero")
-  }
   const { initial, max } = bounds(where, { initialDelay, maxDelay })
-  return stateless(({ elapsed }) =>
-    Random.nextRange(0, Math.min(Math.max(initial, factor * Duration.toMillis(elapsed)), max))
-  )
+  return stateless(({ elapsed }) => Random.nextRange(0, Math.min(Math.max(initial, Duration.toMillis(elapsed)), max)))
 }
 
 /**

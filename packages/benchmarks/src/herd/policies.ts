@@ -12,10 +12,7 @@ export interface Contender {
 }
 
 /** Not what the default is, but that which a service has that is not told of any. */
-export const ours: Contender = {
-  name: "default: 0.9 × the outage, 0.5 to 30 s",
-  policy: RetryPolicy.proportional({ factor: 0.9 })
-}
+export const ours: Contender = { name: "default: full jitter, 0.5 s × 2 to 30 s", policy: RetryPolicy.fullJitter() }
 
 export const unjittered: Contender = {
   name: "without jitter: 1 s, always",
@@ -42,9 +39,14 @@ const dbConnection = (shortest: number, longest: number): RetryPolicy.RetryPolic
     )
   )
 
+export const proportional: Contender = {
+  name: "proportional to the outage, 0.5 to 30 s",
+  policy: RetryPolicy.proportional()
+}
+
 export const contenders: ReadonlyArray<Contender> = [
   ours,
-  { name: "full jitter, 0.5 s × 2 to 30 s", policy: RetryPolicy.fullJitter() },
+  proportional,
   { name: "Twisted: 1 s × 1.5 to 60 s, + 0 to 1 s", policy: RetryPolicy.backoff() },
   { name: "gRPC: 1 s × 1.6 to 120 s, ± 20 %", policy: grpc },
   {

@@ -16,7 +16,7 @@ export type Policy = RetryPolicy.RetryPolicy<unknown>
 /** What a retry policy is chosen from. */
 export const policies: Readonly<Record<PolicyName, Policy>> = {
   fullJitter: RetryPolicy.fullJitter(),
-  proportional: RetryPolicy.proportional({ factor: 0.9 }),
+  proportional: RetryPolicy.proportional(),
   backoff: RetryPolicy.backoff(),
   decorrelatedJitter: RetryPolicy.decorrelatedJitter(),
   fixed: Schedule.spaced("5 seconds"),

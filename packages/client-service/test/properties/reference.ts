@@ -118,9 +118,9 @@ export class Reference {
 /** The delay that follows from an answer. Where the default policy steps in, any delay that it may draw. */
 const delayOf = (asked: Asked | undefined, delay: number): number | string => {
   if (asked === undefined) return "one of a policy that was asked"
-  const { answer } = asked
+  const { answer, failures } = asked
   if (isGood(asked)) return answer === "hangs" ? 1000 : typeof answer === "number" ? answer : "none"
-  const bound = 30_000
+  const bound = Math.min(30_000, 500 * 2 ** (failures - 1))
   return delay >= 0 && delay <= bound && Number.isInteger(delay) ? delay : `one of the default policy, to ${bound}`
 }
 

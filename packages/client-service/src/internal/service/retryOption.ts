@@ -1,12 +1,11 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { type ConnectionFailure, type Options, proportional, type RetryPolicy, whileError } from "../../RetryPolicy.js"
+import { type ConnectionFailure, fullJitter, type Options, type RetryPolicy, whileError } from "../../RetryPolicy.js"
 import * as Validate from "../options.js"
 import { whileInput } from "./whileInput.js"
 
-// With a factor of 1, half of those that lost their server for a second, or for ten, would be back just after a quarter of that.
-export const defaultPolicy: RetryPolicy<unknown> = /* @__PURE__ */ proportional({ factor: 0.9 })
+export const defaultPolicy: RetryPolicy<unknown> = fullJitter()
 
 /**
  * The policy that the option `retryPolicy` of a function stands for. Each of its steps has a Scope of its own.

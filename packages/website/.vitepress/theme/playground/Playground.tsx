@@ -144,8 +144,8 @@ export default defineComponent({
 })
 
 const policyLabels: Readonly<Record<PolicyName, string>> = {
-  fullJitter: "fullJitter()",
-  proportional: "proportional({ factor: 0.9 }), the default",
+  fullJitter: "fullJitter(), the default",
+  proportional: "proportional()",
   backoff: "backoff(), Twisted's",
   decorrelatedJitter: "decorrelatedJitter()",
   fixed: 'Schedule.spaced("5 seconds")',
