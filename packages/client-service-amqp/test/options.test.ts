@@ -143,7 +143,7 @@ describe("an attempt", () => {
       let reads = 0
       const password = Effect.suspend(() => {
         reads += 1
-        return reads === 1 ? Effect.fail(new Error("sealed")) : Effect.succeed(Redacted.make("new"))
+        return reads === 1 ? Effect.fail(new TypeError("sealed")) : Effect.succeed(Redacted.make("new"))
       })
       const amqp = yield* Amqp.make({
         endpoint: AmqpEndpoint.make({ host: "127.0.0.1", port: 1, password }),
@@ -153,7 +153,7 @@ describe("an attempt", () => {
       expect(first).toMatchObject({
         _tag: "AmqpError",
         reason: "Credentials",
-        detail: "sealed",
+        detail: "TypeError",
         cause: { message: "sealed" }
       })
       expect(AmqpError.isFatal(first)).toBe(false)

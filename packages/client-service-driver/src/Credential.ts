@@ -40,10 +40,11 @@ export type Fresh<A, R = never> = A | Effect.Effect<A, unknown, R>
  * @category getters
  */
 export const obtain = <A, E, R>(given: Fresh<A, R>, onFailure: OnFailure<E>): Effect.Effect<A, E, R> =>
-  isFresh(given) ? asked(given, onFailure) : Effect.succeed(given)
+  isFresh(given) ? asked(given, onFailure, messageOf) : Effect.succeed(given)
 
 /**
- * Makes an error of what an Effect has failed with, and of the message that this has, if it is an error.
+ * Makes an error of what an Effect has failed with, and of what may be told of that. Of an error it is the message, and of one
+ * that is about a secret the name alone, if it has one of its own: the message of a value that can't be decoded, say, shows it.
  *
  * @since 0.1.0
  * @category models
@@ -67,7 +68,7 @@ export const isFresh = <A, R>(given: Fresh<A, R>): given is Effect.Effect<A, unk
  */
 export const reveal = <E, R>(credential: Credential<R>, onFailure: OnFailure<E>): Effect.Effect<string, E, R> =>
   isAskedAgain(credential)
-    ? Effect.map(asked(Effect.filterOrFail(credential, isSecret, noSecret), onFailure), textOf)
+    ? Effect.map(asked(Effect.filterOrFail(credential, isSecret, noSecret), onFailure, nameOf), textOf)
     : Effect.succeed(textOf(credential))
 
 /**
@@ -87,11 +88,24 @@ export const isAskedAgain = <R>(credential: Credential<R>): credential is Effect
  */
 export const textOf = (secret: Secret): string => (Redacted.isRedacted(secret) ? Redacted.value(secret) : secret)
 
+/**
+ * The name of an error, if it has one of its own.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const nameOf = (error: unknown): string | undefined =>
+  error instanceof Error && error.name !== "Error" ? error.name : undefined
+
 // A defect is the source's failure like any other.
-const asked = <A, E, R>(source: Effect.Effect<A, unknown, R>, onFailure: OnFailure<E>): Effect.Effect<A, E, R> =>
-  Effect.mapError(Effect.catchAllDefect(source, Effect.fail), (cause) =>
-    onFailure(cause, cause instanceof Error ? cause.message : undefined)
-  )
+const asked = <A, E, R>(
+  source: Effect.Effect<A, unknown, R>,
+  onFailure: OnFailure<E>,
+  detailOf: (cause: unknown) => string | undefined
+): Effect.Effect<A, E, R> =>
+  Effect.mapError(Effect.catchAllDefect(source, Effect.fail), (cause) => onFailure(cause, detailOf(cause)))
+
+const messageOf = (cause: unknown): string | undefined => (cause instanceof Error ? cause.message : undefined)
 
 const noSecret = () => new TypeError("a credential must be a text or a Redacted")
 

@@ -19,14 +19,14 @@ import type { UseOptions } from "effect-client-service/ClientService"
  */
 export interface Places {
   /**
-   * Runs an Effect once there is a place, and gives that back in the end. Fails with what `late` gives if there is none within
-   * `maxWait`. The Effect is given what is left of that, for what it waits for itself.
+   * Runs an Effect once there is a place, and gives that back in the end; or runs `late` if there is none within `maxWait`. The
+   * Effect is given what is left of that, for what it waits for itself.
    */
-  readonly run: <A, E, R, E2>(
+  readonly run: <A, E, R, E2, R2>(
     f: (left: UseOptions) => Effect.Effect<A, E, R>,
     maxWait: Duration.Duration,
-    late: () => E2
-  ) => Effect.Effect<A, E | E2, R>
+    late: Effect.Effect<never, E2, R2>
+  ) => Effect.Effect<A, E | E2, R | R2>
 }
 
 /**
@@ -39,7 +39,7 @@ export interface Places {
  *
  * const places = Places.make(10)
  *
- * const session = places.run(() => Effect.succeed("mine"), Duration.seconds(2), () => "all are taken" as const)
+ * const session = places.run(() => Effect.succeed("mine"), Duration.seconds(2), Effect.fail("all are taken"))
  * ```
  *
  * @since 0.1.0
@@ -54,31 +54,32 @@ export const make = (count: number): Places => {
     else next()
   }
 
-  /** Waits for a place, from this step on. */
-  const queued = <E>(maxWait: Duration.Duration, late: () => E) => {
-    const told = Deferred.unsafeMake<void, E>(FiberId.none)
+  /** Waits for a place, from this step on, and tells whether there is one. */
+  const queued = (maxWait: Duration.Duration) => {
+    const told = Deferred.unsafeMake<boolean>(FiberId.none)
     let hasPlace = free > 0
+    const tell = (isPlace: boolean): void => {
+      waiting.delete(take)
+      Deferred.unsafeDone(told, Effect.succeed(isPlace))
+    }
     const take = (): void => {
       hasPlace = true
-      waiting.delete(take)
-      Deferred.unsafeDone(told, Effect.void)
+      tell(true)
     }
     const leave = (): void => {
       waiting.delete(take)
       if (hasPlace) giveBack()
     }
-    const giveUp = Effect.suspend(() => {
-      waiting.delete(take)
-      return hasPlace ? Effect.void : Deferred.failSync(told, late)
-    })
     if (hasPlace) {
       free -= 1
-      Deferred.unsafeDone(told, Effect.void)
-      return { isGiven: true, leave, place: Deferred.await(told) }
+      return { isGiven: true, leave, place: Effect.succeed(true) }
     }
-    if (Duration.isZero(maxWait)) return { isGiven: false, leave, place: Effect.failSync(late) }
+    if (Duration.isZero(maxWait)) return { isGiven: false, leave, place: Effect.succeed(false) }
     waiting.add(take)
     if (!Duration.isFinite(maxWait)) return { isGiven: false, leave, place: Deferred.await(told) }
+    const giveUp = Effect.sync(() => {
+      if (!hasPlace) tell(false)
+    })
     // No race of Effect's: interrupted between the making of its fibers and their start, it waits for them for ever.
     const place = Effect.acquireUseRelease(
       Effect.forkDaemon(Effect.interruptible(Effect.zipRight(Effect.sleep(maxWait), giveUp))),
@@ -89,18 +90,29 @@ export const make = (count: number): Places => {
   }
 
   return {
-    run: (f, maxWait, late) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(elapsed, (since) => {
-          const { isGiven, leave, place } = queued(maxWait, late)
-          const all: UseOptions = Duration.isFinite(maxWait) ? { maxWait } : {}
+    run: <A, E, R, E2, R2>(
+      f: (left: UseOptions) => Effect.Effect<A, E, R>,
+      maxWait: Duration.Duration,
+      late: Effect.Effect<never, E2, R2>
+    ) => {
+      const isBounded = Duration.isFinite(maxWait)
+      const now = isBounded ? elapsed : Effect.succeed(0)
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(now, (since) => {
+          const { isGiven, leave, place } = queued(maxWait)
+          const all: UseOptions = isBounded ? { maxWait } : {}
           const left =
-            isGiven || !Duration.isFinite(maxWait)
+            isGiven || !isBounded
               ? Effect.succeed(all)
-              : Effect.map(elapsed, (now) => ({ maxWait: Math.max(0, Duration.toMillis(maxWait) - (now - since)) }))
-          return restore(Effect.flatMap(Effect.zipRight(place, left), f)).pipe(Effect.ensuring(Effect.sync(leave)))
+              : Effect.map(now, (now) => ({ maxWait: Math.max(0, Duration.toMillis(maxWait) - (now - since)) }))
+          const inPlace = Effect.flatMap(
+            place,
+            (isPlace): Effect.Effect<A, E | E2, R | R2> => (isPlace ? Effect.flatMap(left, f) : late)
+          )
+          return Effect.ensuring(restore(inPlace), Effect.sync(leave))
         })
       )
+    }
   }
 }
 

@@ -30,13 +30,19 @@ describe("what may be had at every attempt", () => {
 describe("what its source fails with", () => {
   const onFailure = (cause: unknown, detail: string | undefined) => ({ cause, detail })
 
-  it.effect("is told by its message too, if it is an error", () =>
+  it.effect("is told by its message too, and of a secret by its name alone", () =>
     Effect.gen(function* () {
       const sealed = new Error("the vault is sealed")
-      for (const source of [Effect.fail(sealed), Effect.die(sealed)]) {
-        const told = { cause: sealed, detail: "the vault is sealed" }
-        expect(yield* Effect.flip(Credential.obtain(source, onFailure))).toEqual(told)
-        expect(yield* Effect.flip(Credential.reveal(source, onFailure))).toEqual(told)
+      const denied = Object.assign(new Error("hunter2 is denied"), { name: "VaultError" })
+      for (const [error, name] of [
+        [sealed, undefined],
+        [denied, "VaultError"]
+      ] as const) {
+        for (const source of [Effect.fail(error), Effect.die(error)]) {
+          const told = yield* Effect.flip(Credential.obtain(source, onFailure))
+          expect(told).toEqual({ cause: error, detail: error.message })
+          expect(yield* Effect.flip(Credential.reveal(source, onFailure))).toEqual({ cause: error, detail: name })
+        }
       }
       expect(yield* Effect.flip(Credential.reveal(Effect.fail("none"), onFailure))).toEqual({ cause: "none" })
     })

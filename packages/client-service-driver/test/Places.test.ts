@@ -3,7 +3,7 @@ import { Deferred, Duration, Effect, Exit, Fiber, TestClock } from "effect"
 import type { ClientService } from "effect-client-service"
 import { Places } from "effect-client-service-driver"
 
-const late = () => "late" as const
+const late = Effect.fail("late" as const)
 
 /** Takes a place until it is told to give it back. */
 const held = (places: Places.Places, maxWait = Duration.infinity) =>

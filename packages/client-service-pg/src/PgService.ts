@@ -389,8 +389,16 @@ const transactionOn = (
     const begin = ["BEGIN", ...modes].join(" ")
     const run = (connection: PgConnection) => internal.inTransaction(connection, service.name, begin, prepare, f)
     const wait = Validate.duration("PgService.transaction", "maxWait", maxWait ?? Duration.infinity)
-    const late = () =>
-      new PgError({ reason: "Overloaded", endpoint: service.name, detail: "maxSessions are under way" })
+    const overloaded = new PgError({
+      reason: "Overloaded",
+      endpoint: service.name,
+      detail: "maxSessions are under way"
+    })
+    // Where there is no connection, the others wait for one too, which is what to tell.
+    const late = Effect.zipRight(
+      service.use(() => Effect.void, { maxWait: 0 }),
+      overloaded
+    )
     return places.run((left) => service.use(run, left), wait, late)
   }
   return transaction

@@ -465,10 +465,15 @@ export const fromService = (
   ): Effect.Effect<A, E | BoundedError, R>
   function session<A, E, R>(f: (session: Session) => Effect.Effect<A, E, R>, options: MaybeBounded) {
     const maxWait = Validate.duration("Redis.session", "maxWait", options?.maxWait ?? Duration.infinity)
+    const overloaded = new RedisError({ reason: "Overloaded", endpoint: service.name, detail: "maxSessions are open" })
     return places.run(
       (left) => service.use((connection) => withSession(connection, service.name, f), left),
       maxWait,
-      () => new RedisError({ reason: "Overloaded", endpoint: service.name, detail: "maxSessions are open" })
+      // Where there is no connection, the others wait for one too, which is what to tell.
+      Effect.zipRight(
+        service.use(() => Effect.void, { maxWait: 0 }),
+        overloaded
+      )
     )
   }
   function watch<A, B>(

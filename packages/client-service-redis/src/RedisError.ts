@@ -151,7 +151,7 @@ const meanings: Record<Reason, string> = {
   Command: "the command failed",
   Session: "the command is not for a connection that is shared",
   Conflict: "what was watched has changed, and nothing was written",
-  Overloaded: "too many calls wait for those before them",
+  Overloaded: "too many at a time",
   Invalid: "what was asked can't be sent",
   Other: "it failed"
 }

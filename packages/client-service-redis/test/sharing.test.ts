@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Queue } from "effect"
+import { Deferred, Effect, Fiber, Option, Queue } from "effect"
 import type { Redis, RedisConnection } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
@@ -295,6 +295,19 @@ describe.skipIf(isMissing)("a session", () => {
       expect([...(yield* Queue.takeN(begun, 2))].sort()).toEqual([3, 4])
       yield* Fiber.interruptAll(sessions)
       expect(yield* redis.session(({ run }) => run((client) => client.ping()), { maxWait: "5 seconds" })).toBe("PONG")
+    })
+  )
+
+  it.scopedLive("is told that there is no connection, where the others wait for one too", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port, { maxSessions: 1 })
+      yield* server.kill
+      yield* Effect.repeat(redis.service.protocol.get, { until: Option.isNone })
+      yield* Effect.fork(redis.session(() => Effect.void))
+      yield* turns(10)
+      const late = yield* Effect.flip(redis.session(() => Effect.void, { maxWait: 0 }))
+      expect(late).toMatchObject({ _tag: "NotConnected" })
     })
   )
 

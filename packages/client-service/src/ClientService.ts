@@ -730,14 +730,17 @@ export const stream: {
  * import { ClientService } from "effect-client-service"
  *
  * interface Jobs {
- *   readonly take: Effect.Effect<string>
+ *   readonly received: Stream.Stream<string>
+ *   readonly cancel: Effect.Effect<void>
  * }
  *
  * declare const service: ClientService.ClientService<Jobs>
  *
- * // Finishes the job that it is at, and takes no more.
+ * // Once there is a later connection, it asks for no more, and finishes what it has received.
  * const work = ClientService.useUntilNext(service, (jobs, next) =>
- *   Stream.repeatEffect(jobs.take).pipe(Stream.haltWhen(next), Stream.runForEach(Effect.log))
+ *   Effect.fork(Effect.zipRight(Effect.ignore(next), jobs.cancel)).pipe(
+ *     Effect.zipRight(Stream.runForEach(jobs.received, Effect.log))
+ *   )
  * )
  * ```
  *

@@ -143,9 +143,9 @@ export const fullJitter = (options?: {
 
 /**
  * Waits for a time that is uniform from 0 to `elapsed`, which is how long the connection has been away: from 0 to
- * `initialDelay` while that is longer, and to `maxDelay` at most. So a service is away for twice as long as its server at
- * most, and on average for much less, however long that is; and services that lost their server at the same time stay as
- * spread as the outage is long.
+ * `initialDelay` while that is longer, and to `maxDelay` at most. So a service whose server is away for longer than
+ * `initialDelay` is away for twice as long at most, besides what its attempts take, and mostly for much less; and services that
+ * lost their server at the same time stay as spread as the outage is long.
  *
  * @since 0.1.0
  * @category constructors

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Stream, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option, Queue, Stream, TestClock } from "effect"
 import { ClientService, TestEndpoint } from "effect-client-service"
 import { settle } from "./support/fixture.js"
 
@@ -45,6 +45,41 @@ describe("useUntilNext", () => {
       expect(fiber.unsafePoll()).toBe(null)
       yield* end
       expect(yield* Fiber.join(fiber)).toBe("first")
+    })
+  )
+
+  it.scoped("lets a consumer finish what it has received, and ask for no more", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* make({ maxAge: "1 minute" })
+      const received = yield* Queue.unbounded<Option.Option<string>>()
+      const cancel = Queue.offer(received, Option.none())
+      const mayGoOn = yield* Deferred.make<void>()
+      const done: Array<string> = []
+      const working = yield* Effect.fork(
+        ClientService.useUntilNext(service, (_, next) =>
+          Effect.fork(Effect.zipRight(Effect.ignore(next), cancel)).pipe(
+            Effect.zipRight(
+              Stream.fromQueue(received).pipe(
+                Stream.takeWhile(Option.isSome),
+                Stream.runForEach(({ value }) =>
+                  Effect.zipRight(
+                    Deferred.await(mayGoOn),
+                    Effect.sync(() => done.push(value))
+                  )
+                )
+              )
+            )
+          )
+        )
+      )
+      yield* Queue.offerAll(received, [Option.some("first"), Option.some("second")])
+      yield* TestClock.adjust("70 seconds")
+      yield* server.accept("second")
+      yield* settle
+      expect(working.unsafePoll()).toBe(null)
+      yield* Deferred.succeed(mayGoOn, undefined)
+      yield* Fiber.join(working)
+      expect(done).toEqual(["first", "second"])
     })
   )
 

@@ -80,10 +80,15 @@ export class Readings {
 
   get #turn(): Effect.Effect<void> {
     return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (this.#waiting.size === 0) return this.#awoken
+      if (this.#waiting.size === 0) return this.#awoken(() => this.#waiting.size > 0)
       const latest = this.#latest
-      const left = latest === undefined ? 0 : latest.now + (this.#hasChanged ? least : most) - now
-      if (left > 0) return Effect.raceFirst(this.#awoken, Effect.sleep(left))
+      const hasChanged = this.#hasChanged
+      const left = latest === undefined ? 0 : latest.now + (hasChanged ? least : most) - now
+      if (left > 0)
+        return Effect.raceFirst(
+          this.#awoken(() => this.#hasChanged !== hasChanged),
+          Effect.sleep(left)
+        )
       this.#hasChanged = false
       return Effect.map(this.#services.all.get, (all) => {
         const reading = new Reading(now, all, this.#momentOf)
@@ -95,8 +100,10 @@ export class Readings {
     })
   }
 
-  get #awoken(): Effect.Effect<void> {
+  /** Waits to be woken, unless it has come too late for that. */
+  #awoken(isLate: () => boolean): Effect.Effect<void> {
     return Effect.async((resume) => {
+      if (isLate()) return resume(Effect.void)
       const wake = () => resume(Effect.void)
       this.#wake = wake
       return Effect.sync(() => {

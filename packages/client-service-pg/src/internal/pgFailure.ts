@@ -1,3 +1,4 @@
+import * as Credential from "effect-client-service-driver/Credential"
 import { fromNodeError, reasonOf } from "effect-client-service-node/ConnectError"
 import { DatabaseError } from "pg"
 import { PgError, type Reason } from "../PgError.js"
@@ -9,7 +10,7 @@ export class PasswordFailure extends Error {}
 export const pgFailure = (cause: unknown, endpoint: string): PgError => {
   if (cause instanceof PgError) return cause
   if (cause instanceof PasswordFailure) {
-    return new PgError({ reason: "Credentials", endpoint, detail: detailOf(cause.cause), cause: cause.cause })
+    return new PgError({ reason: "Credentials", endpoint, detail: Credential.nameOf(cause.cause), cause: cause.cause })
   }
   const detail = detailOf(cause)
   if (cause instanceof DatabaseError) {

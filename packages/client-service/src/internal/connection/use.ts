@@ -130,6 +130,7 @@ class FiberUser<A, E, R> extends User<A, E, R> {
     super()
     users.add(this)
     let before: FiberRefs.FiberRefs | undefined
+    const isNow = depth < deep
     depth += 1
     const running = Runtime.runFork(
       // The caller may be in an uninterruptible region, and the connection would end without it.
@@ -137,9 +138,9 @@ class FiberUser<A, E, R> extends User<A, E, R> {
         ? runtime
         : Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption),
       // As an Exit, since a fiber that fails with nobody to join it would be logged for that.
-      Effect.exit(evaluate(f)),
+      Effect.exit(isNow ? evaluate(f) : Effect.suspend(f)),
       {
-        immediate: depth < deep,
+        immediate: isNow,
         updateRefs: (refs) => {
           before = refs
           return refs

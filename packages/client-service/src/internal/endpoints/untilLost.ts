@@ -21,7 +21,7 @@ export const untilLost = <E, R>(
       const cause = Exit.isFailure(exit) ? exit.cause : Cause.empty
       signal.lost(
         Option.getOrUndefined(Cause.failureOption(cause)),
-        Exit.isSuccess(exit) ? "what runs beside it has ended" : undefined
+        Exit.isSuccess(exit) ? "what tells of its loss has completed" : undefined
       )
       return Cause.isDie(cause)
         ? Effect.logError(`${endpoint}: what ends with the connection died`, cause)
