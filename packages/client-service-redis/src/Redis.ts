@@ -643,15 +643,16 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
 
 const withHeartbeat = <R1, R3, R4>({ heartbeat, ...options }: Options<R1, R3, R4>) => {
   if (heartbeat === false) return options
+  const timeout = heartbeat?.timeout ?? "5 seconds"
   const withPing = {
-    // Ahead of what is not sent yet, and of what waits for a place. Of two connections, either may be silent.
+    // Ahead of what is not sent yet, and of what waits for a place. Of two connections, either may be silent, and costs itself.
     probe: ({ client, errorOf, subscriptions }: RedisConnection) =>
-      Effect.tryPromise({
-        try: () => Promise.all([ping(client.asap(), notReadyAnyLonger), subscriptions.probe()]),
-        catch: errorOf
-      }),
+      Effect.zipRight(
+        subscriptions.probe(timeout),
+        Effect.tryPromise({ try: () => ping(client.asap(), notReadyAnyLonger), catch: errorOf })
+      ),
     interval: heartbeat?.interval ?? "10 seconds",
-    timeout: heartbeat?.timeout ?? "5 seconds"
+    timeout
   }
   return { ...options, heartbeat: withPing }
 }

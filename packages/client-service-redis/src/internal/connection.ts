@@ -45,7 +45,7 @@ export const connect = (
 ): Effect.Effect<RedisConnection, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime()
-    const loginNow = () => Runtime.runPromise(runtime)(Effect.either(login))
+    const loginNow: LoginNow = (signal) => Runtime.runPromise(runtime)(Effect.either(login), { signal })
     const { client, end } = yield* opened(settings, login, signal)
     const [role, max] = yield* Effect.tryPromise({
       // One after the other without waiting. A user may not be permitted to ask.
@@ -100,6 +100,8 @@ const roleOf = (answer: unknown): string | ErrorReply | undefined => {
 
 /** Has the server answer what a connection waits for, and tells whether it waited. */
 type Unblock = (id: number) => Promise<boolean>
+
+type LoginNow = (signal: AbortSignal) => Promise<Either.Either<Login, RedisError>>
 
 const unlimited: Limits = {
   maxInFlight: Number.POSITIVE_INFINITY,
@@ -206,18 +208,16 @@ export const opened = (
     return { client, end }
   })
 
-const openOwn = (
-  settings: Settings,
-  login: () => Promise<Either.Either<Login, RedisError>>,
-  own: OwnClients,
-  max: number
-): Opening => {
+const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, max: number): Opening => {
   let made: ReturnType<typeof makeClient> | undefined
-  let isOver = false
+  const over = new AbortController()
   const open = async (): Promise<OwnClient> => {
-    const given = Either.getOrThrowWith(await login(), (error) => error)
-    if (isOver) throw new ClientClosedError()
-    made = makeClient(settings, given)
+    const given = await login(over.signal).catch((error) => {
+      throw over.signal.aborted ? new ClientClosedError() : error
+    })
+    if (over.signal.aborted) throw new ClientClosedError()
+    if (Either.isLeft(given)) throw given.left
+    made = makeClient(settings, given.right)
     const { client, destroy } = made
     client.on("error", () => {})
     await client.connect()
@@ -228,7 +228,7 @@ const openOwn = (
     return { client, owner, id, isOpen: () => client.isOpen, onLost, destroy }
   }
   const destroy = () => {
-    isOver = true
+    over.abort()
     made?.destroy()
   }
   return { client: open(), destroy }

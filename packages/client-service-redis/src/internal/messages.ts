@@ -39,10 +39,7 @@ export const messages = <A, Subscribed, Gap>(
           const mark = isFirst ? settings.subscribed : gapBy(settings, "Reconnected")
           const line = yield* subscribe<A, Subscribed | Gap>(connection, settings, mark, deliver)
           yield* delays.began
-          return yield* Effect.flatMap(
-            Effect.promise(() => line.lost),
-            (error) => Effect.fail(connection.errorOf(error))
-          )
+          return yield* lost(line, connection)
         })
       // A connection for subscriptions may be lost while the other one is up, or there may be none for now.
       const onConnection = (connection: RedisConnection) =>
@@ -68,14 +65,22 @@ export const messages = <A, Subscribed, Gap>(
 const gapBy = <Gap>({ gap }: { readonly gap: ((reason: Gaps.Reason) => Gap) | undefined }, reason: Gaps.Reason) =>
   gap === undefined ? undefined : () => gap(reason)
 
+/** Fails when a line is lost, or if it is already. */
+const lost = (line: Line, { errorOf }: RedisConnection): Effect.Effect<never, RedisError> =>
+  Effect.async((resume) => {
+    const forget = line.onLost((error) => resume(errorOf(error)))
+    return Effect.sync(forget)
+  })
+
 // What comes before all of the names are confirmed waits for the mark of that, which is to come first.
 const subscribe = <A, Mark>(
-  { errorOf, subscriptions }: RedisConnection,
+  connection: RedisConnection,
   { capacity, element, kind, names }: Pick<Settings<A, Mark, Mark>, "capacity" | "element" | "kind" | "names">,
   mark: (() => Mark) | undefined,
   deliver: (elements: ReadonlyArray<A | Mark>) => void
 ): Effect.Effect<Line, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
+    const { errorOf, subscriptions } = connection
     const begin = mark === undefined ? [] : [yield* Effect.sync(mark)]
     let early: Array<A> | undefined = []
     const receive = (message: A): void => {
@@ -102,6 +107,7 @@ const subscribe = <A, Mark>(
         deliver([...begin, ...(early ?? [])])
         early = undefined
       })
-    yield* Effect.tryPromise({ try: confirmed, catch: errorOf })
+    // The client says nothing of what it is asked once it is lost.
+    yield* Effect.raceFirst(Effect.tryPromise({ try: confirmed, catch: errorOf }), lost(line, connection))
     return line
   })

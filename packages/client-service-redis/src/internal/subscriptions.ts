@@ -1,5 +1,6 @@
-import { SocketClosedUnexpectedlyError } from "@redis/client"
+import { ClientClosedError, SocketClosedUnexpectedlyError } from "@redis/client"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type { Opening, OwnClient, OwnClients } from "./ownClients.js"
 import { ping } from "./ping.js"
 
@@ -43,8 +44,19 @@ export class Subscriptions {
     return this.#line
   }
 
-  /** Resolves when the connection has answered, or when there is none. */
-  readonly probe = (): Promise<void> => this.#line?.probe() ?? Promise.resolve()
+  /** Begins to look whether the connection answers within some time, if there is one. It loses itself if it does not. */
+  probe(limit: Duration.DurationInput): Effect.Effect<unknown> {
+    return Effect.suspend(() => this.#line?.probe(limit) ?? Effect.void)
+  }
+}
+
+/** Whatever it is lost for once it was begun, the next one may do. */
+class LineLost extends ClientClosedError {
+  constructor(cause: unknown) {
+    super()
+    this.cause = cause
+    if (cause instanceof Error) this.message = cause.message
+  }
 }
 
 /** How long it may take to be connected, in milliseconds. */
@@ -64,35 +76,48 @@ export class Line {
     pSubscribe: new Map<string, Subscription>(),
     sSubscribe: new Map<string, Subscription>()
   }
+  readonly #destroy: () => void
+  readonly #patience: NodeJS.Timeout
+  /** Who is told of the loss. */
+  readonly #told = new Set<(error: unknown) => void>()
+  #loss: { readonly error: unknown } | undefined
   #client: OwnClient["client"] | undefined
-  #isLost = false
-  /** Resolves with why it is lost, or can't be had. */
-  readonly lost: Promise<unknown>
+  #isProbed = false
+  #hasHeard = false
 
   constructor({ client, destroy }: Opening, linger: Duration.Duration) {
     this.#opened = client
     this.#linger = Duration.toMillis(linger)
-    this.lost = new Promise((resolve) => {
-      const lose = (error: unknown): void => {
-        clearTimeout(timer)
-        this.#isLost = true
-        this.#client = undefined
-        destroy()
-        resolve(error)
-      }
-      const timer = setTimeout(() => lose(new Error(`no connection for subscriptions within ${patience} ms`)), patience)
-      timer.unref()
-      client.then((own) => {
-        clearTimeout(timer)
+    this.#destroy = destroy
+    const giveUp = () => this.#lose(new LineLost(new Error(`no connection for subscriptions within ${patience} ms`)))
+    this.#patience = setTimeout(giveUp, patience)
+    this.#patience.unref()
+    const lost = (error: unknown) => this.#lose(new LineLost(error))
+    client.then(
+      (own) => {
+        clearTimeout(this.#patience)
+        // It may be lost already, by its patience.
+        if (this.isLost) return
         this.#client = own.client
-        own.onLost(lose)
-        if (!own.isOpen()) lose(new SocketClosedUnexpectedlyError())
-      }, lose)
-    })
+        own.onLost(lost)
+        if (!own.isOpen()) lost(new SocketClosedUnexpectedlyError())
+      },
+      (error) => this.#lose(error)
+    )
   }
 
   get isLost(): boolean {
-    return this.#isLost
+    return this.#loss !== undefined
+  }
+
+  /**
+   * Tells once why it is lost, or what it is refused with: at once if it is already. Gives what has it not tell any more, so that
+   * whoever leaves leaves nothing behind.
+   */
+  onLost(f: (error: unknown) => void): () => void {
+    if (this.#loss === undefined) this.#told.add(f)
+    else f(this.#loss.error)
+    return () => void this.#told.delete(f)
   }
 
   add(kind: Kind, name: string, listener: Listener): Subscribed {
@@ -103,33 +128,66 @@ export class Line {
       confirmed: subscription.confirmed,
       remove: async () => {
         subscription.listeners.delete(listener)
-        if (this.#isLost || subscription.listeners.size > 0 || subscriptions.get(name) !== subscription) return
+        if (this.isLost || subscription.listeners.size > 0 || subscriptions.get(name) !== subscription) return
         subscriptions.delete(name)
-        await this.#told(this.#opened.then(({ owner }) => owner[opposites[kind]](name, subscription.dispatch, true)))
+        await this.#answered(
+          this.#opened.then(({ owner }) => owner[opposites[kind]](name, subscription.dispatch, true))
+        )
       }
     }
   }
 
-  // One that is lost meanwhile has that known by itself.
-  probe(): Promise<void> {
-    return this.#client === undefined ? Promise.resolve() : ping(this.#client.asap(), /^$/).catch(() => {})
+  // Beside what else has a heartbeat, which is not to wait for it. What the server publishes will do for an answer, which comes
+  // after all of that.
+  probe(limit: Duration.DurationInput): Effect.Effect<unknown> {
+    const client = this.#client
+    if (client === undefined || this.#isProbed) return Effect.void
+    this.#isProbed = true
+    const answered = Effect.promise(() => ping(client.asap(), /^$/).catch(() => {}))
+    const silence = Effect.suspend(() => {
+      this.#hasHeard = false
+      return Effect.sleep(limit)
+    }).pipe(Effect.repeat({ while: () => this.#hasHeard }))
+    return Effect.raceFirst(
+      answered,
+      Effect.map(silence, () => this.#lose(new LineLost(new Error("no answer to a heartbeat"))))
+    ).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          this.#isProbed = false
+        })
+      ),
+      Effect.forkDaemon
+    )
   }
 
-  #told(answered: Promise<unknown>): Promise<void> {
+  #lose(error: unknown): void {
+    if (this.isLost) return
+    clearTimeout(this.#patience)
+    this.#loss = { error }
+    this.#client = undefined
+    this.#destroy()
+    for (const f of this.#told) f(error)
+    this.#told.clear()
+  }
+
+  #answered(answer: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.#linger)
       const done = () => {
         clearTimeout(timer)
+        this.#told.delete(done)
         resolve()
       }
-      answered.then(done, done)
-      void this.lost.then(done)
+      const timer = setTimeout(done, this.#linger)
+      this.#told.add(done)
+      answer.then(done, done)
     })
   }
 
   #begin(kind: Kind, name: string): Subscription {
     const listeners = new Set<Listener>()
     const dispatch: Listener = (message, channel) => {
+      this.#hasHeard = true
       for (const listener of listeners) listener(message, channel)
     }
     const confirmed = this.#opened.then(({ owner }) => owner[kind](name, dispatch, true))
