@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Either, Fiber, Queue, Stream } from "effect"
 import type { Redis } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
+import { startProxy } from "./support/proxy.js"
 import { connectTo, isMissing, startServer } from "./support/servers.js"
 
 const mebibyte = 1024 * 1024
@@ -259,13 +260,53 @@ describe.skipIf(isMissing)("an argument", () => {
         })
         expect(refused).toMatchObject({ _tag: "RedisError", reason: "Invalid" })
       }
-      // Of several, it looks at each.
+      // Of several, it looks at each, as servers did before 7.4.
       const most = large.slice(32 * 1024)
       yield* redis.transaction((client) => client.multi().set("a", most).set("b", most).set("c", most))
       expect(yield* redis.use((client) => client.exists("count"))).toBe(0)
       expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
     })
   )
+
+  for (const [what, pattern, text] of [
+    ["Redis since 7.4", /redis_version:7\.\d/, "redis_version:7.4"],
+    ["Valkey since 8", "redis_git_sha1:00000000", "valkey_version:8.0.0   "]
+  ] as const) {
+    it.scopedLive(`is not sent in a transaction that is too large for ${what} to keep`, () =>
+      Effect.gen(function* () {
+        const server = yield* startServer({ settings: { ...settings, "client-query-buffer-limit": "2mb" } })
+        // As long as what it is in the place of, for the answer to have the length that it tells.
+        const proxy = yield* startProxy(server.port, { answered: (data) => data.replace(pattern, text) })
+        const redis = yield* connectTo(proxy.port)
+        const half = "x".repeat(mebibyte - 100 * 1024)
+        yield* redis.transaction((client) => client.multi().set("a", half).set("b", half))
+        const calls: ReadonlyArray<Effect.Effect<unknown, Redis.CommandError>> = [
+          redis.transaction((client) => client.multi().set("a", half).set("b", half).set("c", half)),
+          redis.watch(
+            "key",
+            (client) => client.get("key"),
+            (client) => client.multi().set("a", half).set("b", half).set("c", half)
+          ),
+          redis.session(({ run }) =>
+            run((client) => client.multi().set("a", half).set("b", half).set("c", half).exec())
+          ),
+          redis.transaction((client) => {
+            const multi = client.multi()
+            for (let i = 0; i < 4000; i++) multi.set("ü".repeat(200), "ü".repeat(100))
+            return multi
+          })
+        ]
+        for (const call of calls) {
+          const [refused] = yield* Effect.all([Effect.flip(call), redis.use((client) => client.incr("others"))], {
+            concurrency: "unbounded"
+          })
+          expect(refused).toMatchObject({ _tag: "RedisError", reason: "Invalid" })
+        }
+        yield* redis.pipeline((client) => client.multi().set("a", half).set("b", half).set("c", half))
+        expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+    )
+  }
 
   it.scopedLive("that is empty, binary, one of very many or none is no trouble to those that come after it", () =>
     Effect.gen(function* () {

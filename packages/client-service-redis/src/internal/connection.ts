@@ -10,7 +10,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls, type Limits } from "./calls.js"
-import { type Call, maxArgument, measure } from "./load.js"
+import { type Call, measure, type Sizes, sizesOf } from "./load.js"
 import { type Opening, type OwnClient, OwnClients } from "./ownClients.js"
 import { notReady, ping } from "./ping.js"
 import { share } from "./sharedClient.js"
@@ -47,17 +47,18 @@ export const connect = (
     const runtime = yield* Effect.runtime()
     const loginNow: LoginNow = (signal) => Runtime.runPromise(runtime)(Effect.either(login), { signal })
     const { client, end } = yield* opened(settings, login, signal)
-    const [role, max] = yield* Effect.tryPromise({
+    const [role, limits] = yield* Effect.tryPromise({
       // One after the other without waiting. A user may not be permitted to ask.
       try: () =>
         Promise.all([
           client.sendCommand(["ROLE"]).catch((error) => error),
           numberOf(client, "proto-max-bulk-len"),
           numberOf(client, "client-query-buffer-limit"),
+          client.info("server").catch(() => undefined),
           ping(client, notReady)
         ]),
       catch: errorOf(settings)
-    }).pipe(Effect.map(([role, bulk, query]) => [roleOf(role), maxArgument(bulk, query)] as const))
+    }).pipe(Effect.map(([role, ...most]) => [roleOf(role), sizesOf(most[0], most[1], most[2])] as const))
     const failure = checkRole(role)
     if (failure !== undefined) return yield* failure
     const failureOf = (error: unknown) => {
@@ -70,14 +71,14 @@ export const connect = (
       owner.sendCommand<number>(["CLIENT", "UNBLOCK", String(id)]).then((count) => count === 1)
     const own = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const open = (): Opening => openOwn(settings, loginNow, own, max)
+        const open = (): Opening => openOwn(settings, loginNow, own, limits)
         const own: OwnClients = new OwnClients(open, unblock)
         return own
       }),
       (own) => Effect.sync(() => own.close())
     )
     const owner = share(client, own, settings.name)
-    measure(client, { endpoint: settings.name, max })
+    measure(client, { endpoint: settings.name, limits })
     const calls = new Calls(client, settings, failureOf, settings.name)
     return {
       [TypeId]: TypeId,
@@ -88,7 +89,7 @@ export const connect = (
       ofGroups: new Calls(client, unlimited, failureOf, settings.name),
       subscriptions: new Subscriptions(own, settings.linger),
       own,
-      session: (signal) => session(settings, login, signal, unblock, max),
+      session: (signal) => session(settings, login, signal, unblock, limits),
       errorOf: failureOf
     }
   })
@@ -122,12 +123,12 @@ const session = (
   login: Effect.Effect<Login, RedisError>,
   signal: ConnectionSignal<RedisError>,
   unblock: Unblock,
-  max: number
+  limits: Sizes
 ): Effect.Effect<Session, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const { client } = yield* opened(settings, login, signal)
     const id = yield* Effect.promise(() => idOf(client))
-    measure(client, { endpoint: settings.name, isSession: true, max })
+    measure(client, { endpoint: settings.name, isSession: true, limits })
     const calls = new Calls(client, settings, errorOf(settings), settings.name)
     const answers = new Map<Call, Promise<void>>()
     const run: Session["run"] = (f) =>
@@ -208,7 +209,7 @@ export const opened = (
     return { client, end }
   })
 
-const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, max: number): Opening => {
+const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, limits: Sizes): Opening => {
   let made: ReturnType<typeof makeClient> | undefined
   const over = new AbortController()
   const open = async (): Promise<OwnClient> => {
@@ -223,7 +224,7 @@ const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, max: numb
     await client.connect()
     const id = await idOf(client)
     const owner = share(client, own, settings.name)
-    measure(client, { endpoint: settings.name, max })
+    measure(client, { endpoint: settings.name, limits })
     const onLost: OwnClient["onLost"] = (f) => void client.once("error", f)
     return { client, owner, id, isOpen: () => client.isOpen, onLost, destroy }
   }

@@ -56,13 +56,25 @@ export class Call extends Unsent {
   }
 }
 
+/** How large what is sent may be, in bytes. Beyond that, a server closes the connection. */
+export interface Sizes {
+  readonly argument: number
+  /** All arguments of a transaction. */
+  readonly transaction: number
+}
+
 /**
- * How large an argument may be, in bytes, by what the server has of its settings, or would have if nobody had changed them. Beyond
- * either, it closes the connection.
+ * By what the server has of its settings, or would have if nobody had changed them, and what it says of itself. Redis looks at
+ * what it keeps of a transaction since 7.4; so may Valkey since 8, which comes of that and says that it is Redis 7.2.
  */
-export const maxArgument = (bulk = 512 * 1024 * 1024, query = 1024 * 1024 * 1024): number =>
-  // It may have read some of what comes next by the time that it looks.
-  Math.min(bulk, query - 32 * 1024)
+export const sizesOf = (bulk = 512 * 1024 * 1024, query = 1024 * 1024 * 1024, info = ""): Sizes => {
+  const isOld = /^redis_version:([0-6]|7\.[0-3])\./m.test(info) && !/^valkey_version:([89]|\d\d)/m.test(info)
+  return {
+    // It may have read some of what comes next by the time that it looks.
+    argument: Math.min(bulk, query - 32 * 1024),
+    transaction: isOld ? Number.POSITIVE_INFINITY : query - 64 * 1024
+  }
+}
 
 /**
  * Has a client tell each call of what it is asked for on its behalf, and refuse what a server has no answer to, or closes the
@@ -73,8 +85,8 @@ export const measure = (
   {
     endpoint,
     isSession = false,
-    max
-  }: { readonly endpoint: string; readonly isSession?: boolean; readonly max: number }
+    limits
+  }: { readonly endpoint: string; readonly isSession?: boolean; readonly limits: Sizes }
 ): void => {
   const { _executeMulti: multi, _executePipeline: pipeline, sendCommand: send } = client
   const base = baseOf(client)
@@ -83,9 +95,9 @@ export const measure = (
   const invalid = (detail: string) => new RedisError({ reason: "Invalid", endpoint, detail })
   const take = (call: Call | undefined, args: ReadonlyArray<RedisArgument>): RedisError | undefined => {
     if (args.length === 0) return invalid("a command has a name")
-    const bytes = sizeOfAll(args, max)
+    const bytes = sizeOfAll(args, limits.argument)
     if (Number.isNaN(bytes)) return invalid("an argument is a text or bytes")
-    if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${max} bytes`)
+    if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${limits.argument} bytes`)
     call?.add(bytes)
     if (isSession && call !== undefined && keepsBack(args)) call.isBlocking = true
     return undefined
@@ -115,6 +127,9 @@ export const measure = (
   }
   async function _executeMulti(this: RedisClientType, ...rest: Parameters<typeof multi>) {
     takeAll(callOf(this), rest[0])
+    if (!fits(rest[0], limits.transaction)) {
+      throw invalid(`a transaction takes more than ${limits.transaction} bytes`)
+    }
     return multi.apply(this, rest)
   }
 
@@ -138,6 +153,14 @@ const sizeOfAll = (args: ReadonlyArray<RedisArgument>, max: number): number => {
     bytes += size
   }
   return bytes
+}
+
+/** Whether what a transaction has the server keep is no more than so many bytes, with some of its own for each argument. */
+const fits = (commands: ReadonlyArray<{ readonly args: ReadonlyArray<RedisArgument> }>, most: number): boolean => {
+  const total = (size: (arg: RedisArgument) => number): number =>
+    commands.reduce((all, { args }) => args.reduce((sum, arg) => sum + 32 + size(arg), all), 0)
+  // Of a text, it is no more than that.
+  return total((arg) => 3 * arg.length) <= most || total(Buffer.byteLength) <= most
 }
 
 // Of a short text, which may take up to three times as much, an estimate will do.
