@@ -1,5 +1,5 @@
 /**
- * Commands, pipelines, transactions and subscriptions over one connection that is kept alive.
+ * Commands, pipelines and transactions over one connection that is kept alive, and subscriptions over another beside it.
  *
  * @since 0.1.0
  */

@@ -29,7 +29,7 @@ describe.skipIf(isMissing)("a subscription", () => {
       const redis = yield* connectTo(server.port)
       const elements = yield* elementsOf(redis.subscribe(["news", "sport"], marks))
       expect(yield* Queue.take(elements)).toBe("subscribed")
-      // On the connection that is subscribed, too, as RESP3 has it.
+      // By the same service, whose commands have a connection of their own.
       yield* publish(redis, "news", "first")
       yield* publish(redis, "sport", "second")
       expect(yield* Queue.takeN(elements, 2).pipe(Effect.map((taken) => [...taken]))).toEqual([
