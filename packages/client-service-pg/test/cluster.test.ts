@@ -71,13 +71,17 @@ describeWithServer("several servers", (test) => {
       const before = yield* hear(pg, "before")
       yield* primary.kill
       expect(yield* portOf(pg)).toBe(standby.port)
-      const beginning = yield* Effect.fork(hear(pg, "after"))
+      const told: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => told.push(`${logLevel.label} ${message}`))
+      const logged = Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      const beginning = yield* Effect.fork(logged(hear(pg, "after")))
       const refused = yield* Effect.flip(pg.query("LISTEN refused"))
       expect(refused).toMatchObject({ reason: "Query", code: "25006" })
       expect(before.events).toEqual([{ _tag: "Gap", reason: "Started" }])
       const admin = yield* start(standby)
       yield* admin.query("SELECT pg_promote()")
       const after = yield* Fiber.join(beginning)
+      expect(told[0]).toMatch(/^WARN listening to after: .*25006/)
       yield* before.until(isGap("Reconnected"))
       for (const [channel, heard] of [
         ["before", before],

@@ -2,12 +2,13 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { describe, expect, it } from "@effect/vitest"
 import { createClient } from "@redis/client"
-import type { Fiber } from "effect"
 import {
   type Context,
   Deferred,
   Duration,
   Effect,
+  type Fiber,
+  Logger,
   Option,
   Queue,
   Redacted,
@@ -17,6 +18,7 @@ import {
 } from "effect"
 import type { Redis } from "effect-client-service-redis"
 import { vi } from "vitest"
+import { Delays } from "../src/internal/delays.js"
 import type { OwnClient } from "../src/internal/ownClients.js"
 import { Line, type Listener } from "../src/internal/subscriptions.js"
 import { fromClientError } from "../src/RedisError.js"
@@ -45,6 +47,13 @@ const goesOn = (redis: Redis.Service, elements: Queue.Dequeue<unknown>) =>
     expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
   })
 
+/** What is logged. */
+const logs = () => {
+  const told: Array<string> = []
+  const logger = Logger.make(({ logLevel, message }) => told.push(`${logLevel.label} ${message}`))
+  return { told, logged: Effect.provide(Logger.replace(Logger.defaultLogger, logger)) }
+}
+
 // That of the commands is the first.
 const isFirstLine = (index: number) => index === 1
 
@@ -60,9 +69,11 @@ describe.skipIf(isMissing)("the connection of subscriptions", () => {
         }
       })
       const redis = yield* connectTo(port)
-      const elements = yield* heard(redis)
+      const { logged, told } = logs()
+      const elements = yield* logged(heard(redis))
       expect(yield* Queue.take(elements)).toBe("subscribed")
       expect(links.length).toBe(3)
+      expect(told).toEqual([expect.stringMatching(/^WARN subscription to news: redis:.* the connection was lost/)])
       yield* goesOn(redis, elements)
     })
   )
@@ -173,6 +184,26 @@ describe("the connection of subscriptions", () => {
       vi.useRealTimers()
     }
   })
+
+  it.effect("is told of when it can't be had: at first, and then less and less", () =>
+    Effect.gen(function* () {
+      const { logged, told } = logs()
+      const delays = new Delays()
+      const failure = logged(delays.next("subscription to news", new Error("refused")))
+      const failures = yield* Effect.fork(Effect.repeatN(failure, 99))
+      yield* TestClock.adjust("1 hour")
+      yield* failures
+      // The 1st, 2nd, 4th, and so on.
+      expect(told).toEqual(Array(7).fill("WARN subscription to news: refused"))
+      yield* delays.began
+      yield* TestClock.adjust("5 seconds")
+      // What has held and is lost is told of by the gap.
+      const lost = yield* Effect.fork(failure)
+      yield* TestClock.adjust("1 minute")
+      yield* lost
+      expect(told.length).toBe(7)
+    })
+  )
 
   it.effect("takes what is published for an answer to a probe, and is lost once there is neither", () =>
     Effect.gen(function* () {

@@ -110,7 +110,16 @@ class Subscriptions {
   }
 
   events(listener: Listener, beginning: Stream.Stream<PgEvent>): Stream.Stream<PgEvent, PgError> {
-    const asking = Effect.retry(this.add([listener]), { while: isForNow, schedule: delays })
+    let failures = 0
+    // Tells of the first refusal, and then of fewer and fewer.
+    const asking = this.add([listener]).pipe(
+      Effect.tapError((error) => {
+        failures += 1
+        const isTold = isForNow(error) && Number.isInteger(Math.log2(failures))
+        return isTold ? Effect.logWarning(`listening to ${listener.channel}: ${error.message}`) : Effect.void
+      }),
+      Effect.retry({ while: isForNow, schedule: delays })
+    )
     const arriving = Effect.map(asking, () => {
       const inbox = this.#inboxes.get(listener)
       // One by one, so that what waits for a slow consumer waits where it is counted.

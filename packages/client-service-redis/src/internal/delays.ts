@@ -14,9 +14,16 @@ export class Delays {
     this.#since = now
   })
 
-  readonly next: Effect.Effect<void> = Effect.flatMap(elapsed, (now) => {
-    this.#failures = now - this.#since >= 5000 ? 0 : this.#failures + 1
-    this.#since = Number.POSITIVE_INFINITY
-    return Effect.sleep(Math.min(50 * 2 ** this.#failures, 5000))
-  })
+  /** Waits after a failure, and tells of the first of those in a row, and then of fewer and fewer. */
+  next(what: string, error: Error): Effect.Effect<void> {
+    return Effect.flatMap(elapsed, (now) => {
+      this.#failures = now - this.#since >= 5000 ? 0 : this.#failures + 1
+      this.#since = Number.POSITIVE_INFINITY
+      const isTold = Number.isInteger(Math.log2(this.#failures))
+      return Effect.zipRight(
+        isTold ? Effect.logWarning(`${what}: ${error.message}`) : Effect.void,
+        Effect.sleep(Math.min(50 * 2 ** this.#failures, 5000))
+      )
+    })
+  }
 }

@@ -48,7 +48,7 @@ export const messages = <A, Subscribed, Gap>(
             const delays = new Delays()
             return Effect.forever(
               Effect.catchAll(Effect.scoped(subscribed(connection, delays)), (error) =>
-                isLasting(error) ? error : delays.next
+                isLasting(error) ? error : delays.next(`subscription to ${settings.names}`, error)
               )
             )
           })
