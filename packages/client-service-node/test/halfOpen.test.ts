@@ -2,13 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Fiber, Queue, Stream } from "effect"
+import { Cause, Chunk, Deferred, Effect, Fiber, Queue, Stream, TestClock } from "effect"
 import { RetryPolicy, type Transport } from "effect-client-service"
-import { NodeEndpoint } from "effect-client-service-node"
+import { type ConnectError, NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "./support/certificates.js"
-import { shell } from "./support/processes.js"
-import { eventOf, listen, receivedBy } from "./support/server.js"
+import { connect, groupGone, shell } from "./support/processes.js"
+import { closeOf, eventOf, listen, receivedBy } from "./support/server.js"
 import { type SocketEndpoint, startService, stateOf } from "./support/service.js"
+import { turn, turns } from "./support/turns.js"
 
 const host = "127.0.0.1"
 
@@ -61,6 +62,14 @@ const lostFirst = (endpoint: SocketEndpoint) =>
     return { service, transport }
   })
 
+/** A connection and its loss. */
+const connected = (endpoint: SocketEndpoint) =>
+  Effect.gen(function* () {
+    const loss = yield* Deferred.make<ConnectError.ConnectError | undefined>()
+    const transport = yield* endpoint.connect({ lost: (error) => Deferred.unsafeDone(loss, Effect.succeed(error)) })
+    return { transport, loss: Deferred.await(loss) }
+  })
+
 describe.each(Object.entries(kinds))("a peer over %s that has ended its side", (_, { by, make }) => {
   it.scopedLive("has ended the connection, and the loss tells how", () =>
     Effect.gen(function* () {
@@ -102,12 +111,55 @@ describe.each(Object.entries(kinds))("a peer over %s that has ended its side", (
       socket.destroy()
       yield* eventOf(socket, "close")
       yield* Effect.ignore(Effect.forever(Effect.zipRight(transport.write("x"), Effect.sleep("5 millis"))))
-      expect((yield* stateOf(service, "Waiting")).failures).toBe(1)
+      const { cause, failures } = yield* stateOf(service, "Waiting")
+      expect(failures).toBe(1)
+      expect(Cause.squash(cause)).toMatchObject({ _tag: "ConnectError", reason: "Reset" })
+    })
+  )
+
+  it.scopedLive("may break before the reader has come to its end, and then it is lost with that", () =>
+    Effect.gen(function* () {
+      const { endpoint, server } = yield* make(true)
+      const { loss, transport } = yield* connected(endpoint)
+      const goesOn = yield* Deferred.make<void>()
+      const reading = yield* Effect.fork(Stream.runForEach(transport.incoming, () => Deferred.await(goesOn)))
+      const peer = yield* Queue.take(server.accepted)
+      if (!peer.writableFinished) yield* eventOf(peer, "finish")
+      // A reset that comes with the end is the end.
+      yield* turns(20)
+      peer.destroy()
+      yield* closeOf(peer)
+      yield* Effect.flip(Effect.forever(Effect.zipRight(transport.write("x"), turn)))
+      yield* turns(20)
+      yield* Deferred.succeed(goesOn, undefined)
+      yield* Fiber.join(reading)
+      expect(yield* loss).toMatchObject({ _tag: "ConnectError", reason: "Reset" })
     })
   )
 })
 
 describe("a process with allowHalfOpen", () => {
+  for (const exitCode of [0, 3]) {
+    it.scoped(`that ends with ${exitCode} before the reader has come to its end is lost with that`, () =>
+      Effect.gen(function* () {
+        const endpoint = shell(`echo bye; exec 1>&-; cat > /dev/null; exit ${exitCode}`, { allowHalfOpen: true })
+        const { loss, transport } = yield* connect(endpoint)
+        const goesOn = yield* Deferred.make<void>()
+        const reading = yield* Effect.fork(Stream.runForEach(transport.incoming, () => Deferred.await(goesOn)))
+        // It has closed its output, and is waited for.
+        yield* Effect.repeat(Effect.zipRight(turn, TestClock.sleeps()), { until: Chunk.isNonEmpty })
+        yield* TestClock.adjust("1 second")
+        yield* turns(5)
+        yield* transport.end
+        yield* groupGone(transport.pid)
+        yield* turns(50)
+        yield* Deferred.succeed(goesOn, undefined)
+        yield* Fiber.join(reading)
+        expect(yield* loss).toMatchObject({ _tag: "ChildProcessError", reason: "Exited", exitCode })
+      })
+    )
+  }
+
   const start = (script: string) =>
     Effect.gen(function* () {
       const lost = yield* Deferred.make<unknown>()

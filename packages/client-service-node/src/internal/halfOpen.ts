@@ -4,21 +4,21 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 export class HalfOpen<E> implements ConnectionSignal<E> {
   readonly #signal: ConnectionSignal<E>
   #end: { readonly detail: string | undefined } | undefined
-  #isClosed = false
+  #closed: { readonly error: E | undefined } | undefined
 
   constructor(signal: ConnectionSignal<E>) {
     this.#signal = signal
   }
 
   /** The reader has come to the end, or had the time to. */
-  readonly lost = (error?: E, detail?: string): void => {
-    if (error !== undefined || this.#isClosed) this.#signal.lost(error, detail)
+  readonly lost = (error = this.#closed?.error, detail?: string): void => {
+    if (error !== undefined || this.#closed !== undefined) this.#signal.lost(error, detail)
     else this.#end = { detail }
   }
 
-  /** All is over, or has broken. */
+  /** All is over, or has broken, of which the reader may have yet to come to the end. The first tells why. */
   closed(error?: E): void {
-    this.#isClosed = true
-    if (this.#end !== undefined) this.#signal.lost(error, this.#end.detail)
+    this.#closed ??= { error }
+    if (this.#end !== undefined) this.#signal.lost(this.#closed.error, this.#end.detail)
   }
 }
