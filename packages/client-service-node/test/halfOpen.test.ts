@@ -138,6 +138,22 @@ describe.each(Object.entries(kinds))("a peer over %s that has ended its side", (
   )
 })
 
+describe("a peer that ends its side and resets at once, while there is much to send to it", () => {
+  it.scopedLive("has ended it cleanly for the reader, and the loss is the reset", () =>
+    Effect.gen(function* () {
+      const { port } = yield* listen(
+        (socket) => socket.once("readable", () => socket.end("bye", () => socket.resetAndDestroy())),
+        { allowHalfOpen: true }
+      )
+      const { loss, transport } = yield* connected(NodeEndpoint.tcp({ host, port, allowHalfOpen: true }))
+      // What is written waits, so that its failure is that of the end.
+      yield* transport.write(new Uint8Array(20_000_000))
+      expect(yield* textOf(transport)).toBe("bye")
+      expect(yield* loss).toMatchObject({ _tag: "ConnectError", reason: "Reset", code: "EPIPE" })
+    })
+  )
+})
+
 describe("a process with allowHalfOpen", () => {
   for (const exitCode of [0, 3]) {
     it.scoped(`that ends with ${exitCode} before the reader has come to its end is lost with that`, () =>

@@ -144,7 +144,8 @@ export class SocketTransport implements Transport, Owner {
     // What it has read before the error was sent before it.
     for (let chunk = this.socket.read(); chunk !== null; chunk = this.socket.read()) this.received.offer(chunk)
     const loss = fromNodeError(error, this.settings.address)
-    this.received.end(this.refusal("Read"), loss)
+    // How the peer has ended is told by this error too, to a reader that has still to learn of it.
+    if (!this.socket.readableEnded) this.received.end(this.refusal("Read"), loss)
     this.settings.halfOpen?.closed(loss)
     // What breaks TLS does not end the socket.
     this.socket.destroy()
