@@ -1,6 +1,6 @@
-import type * as Tls from "node:tls"
+import * as Tls from "node:tls"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Option, Queue, Stream } from "effect"
+import { Cause, Deferred, Effect, Option, Queue, Stream } from "effect"
 import { RetryPolicy } from "effect-client-service"
 import { ConnectError, FaultProxy, NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority, selfSigned, type Validity } from "./support/certificates.js"
@@ -133,6 +133,35 @@ describe("TLS", () => {
       yield* stateOf(service, "Waiting")
     })
   )
+
+  for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    it.scopedLive(`hands out once what came before it broke, though it was held back, by ${maxVersion}`, () =>
+      Effect.gen(function* () {
+        const authority = yield* makeAuthority()
+        const certificate = yield* authority.issue(host)
+        // A little more than it takes to hold the server back.
+        const sent = Array.from({ length: 540_000 / 6 }, (_, i) => String(i).padStart(6, "0")).join("")
+        const { port } = yield* listen((below) => {
+          const socket = new Tls.TLSSocket(below, { isServer: true, maxVersion, ...certificate })
+          socket.on("error", () => {}).once("data", () => socket.write(sent, () => below.write("what is no TLS")))
+        })
+        const lost = yield* Deferred.make<unknown>()
+        const transport = yield* NodeEndpoint.tls({ host, port, ca: authority.ca }).connect({
+          lost: (error) => Deferred.unsafeDone(lost, Effect.succeed(error))
+        })
+        yield* transport.write("hello")
+        expect(yield* Deferred.await(lost)).toMatchObject({ _tag: "ConnectError", reason: "Tls" })
+        const texts: Array<string> = []
+        const read = Stream.runForEach(Stream.decodeText(transport.incoming), (text) =>
+          Effect.sync(() => void texts.push(text))
+        )
+        expect(yield* Effect.flip(read)).toMatchObject({ _tag: "TransportError", reason: "Read" })
+        const received = texts.join("")
+        expect(received.length).toBe(sent.length)
+        expect(received === sent).toBe(true)
+      })
+    )
+  }
 })
 
 describe("nothing of the application is sent to a server whose certificate", () => {

@@ -141,7 +141,8 @@ export class SocketTransport implements Transport, Owner {
     this.settle()
     // How it has ended is told by then.
     if (this.phase === "opening" || this.phase === "ended") return
-    // What it has read before the error was sent before it.
+    // What it has read before the error was sent before it. Where TLS breaks, `read` would tell of it as well.
+    this.socket.removeAllListeners("data")
     for (let chunk = this.socket.read(); chunk !== null; chunk = this.socket.read()) this.received.offer(chunk)
     const loss = fromNodeError(error, this.settings.address)
     // How the peer has ended is told by this error too, to a reader that has still to learn of it.
