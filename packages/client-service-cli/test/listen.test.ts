@@ -2,12 +2,46 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Stream } from "effect"
+import { Deferred, Duration, Effect, Stream, TestClock } from "effect"
 import { Endpoint, Incoming } from "effect-client-service"
 import type { Transport } from "effect-client-service/Transport"
 import { listen } from "../src/internal/mode/listen.js"
 import { run, runHere } from "./support/keepalive.js"
 import { client, closedPort, echo, faulty, flood, listening } from "./support/server.js"
+
+/** A local port of an endpoint, and the end of its client. */
+const listenFor = (endpoint: Endpoint.Endpoint<Transport>) =>
+  Effect.gen(function* () {
+    const port = yield* Deferred.make<number>()
+    const closed = yield* Deferred.make<void>()
+    yield* Effect.forkScoped(
+      listen({
+        host: "127.0.0.1",
+        port: 0,
+        maxWait: Duration.minutes(1),
+        halfOpen: Duration.minutes(1),
+        upstream: { address: "server", endpoint },
+        patience: {
+          initialDelay: Duration.minutes(1),
+          maxDelay: Duration.minutes(1),
+          giveUpAfter: Number.POSITIVE_INFINITY,
+          connectTimeout: Duration.minutes(1),
+          resetAfter: Duration.minutes(1),
+          maxAge: Duration.infinity,
+          idleTimeout: undefined
+        },
+        report: {
+          happened: (happening) => {
+            if (happening.event === "listening") return Deferred.succeed(port, happening.port)
+            return happening.event === "closed" ? Deferred.succeed(closed, undefined) : Effect.void
+          },
+          state: () => Effect.void,
+          stderr: () => {}
+        }
+      })
+    )
+    return { port: yield* Deferred.await(port), closed: Deferred.await(closed) }
+  })
 
 describe("a local port", () => {
   it.scopedLive("stays up while what is behind it comes and goes, as a process, until SIGTERM", () =>
@@ -143,6 +177,63 @@ describe("a local port", () => {
     })
   )
 
+  it.scoped("waits for a server that has ended first to take what its client has sent, which is not silent then", () =>
+    Effect.gen(function* () {
+      const isWriting = yield* Deferred.make<void>()
+      const takes = yield* Deferred.make<void>()
+      const heard: Array<number> = []
+      const endpoint = Endpoint.make({
+        name: "server",
+        connect: () =>
+          Effect.map(Incoming.make<never>({ lost: () => {}, linger: 0, capacity: 1 }), (incoming): Transport => {
+            let bytes = 0
+            incoming.end()
+            return {
+              remote: "server",
+              incoming: incoming.stream,
+              write: (chunk) =>
+                Effect.gen(function* () {
+                  yield* Deferred.succeed(isWriting, undefined)
+                  yield* Deferred.await(takes)
+                  bytes += chunk.length
+                }),
+              end: Effect.sync(() => void heard.push(bytes))
+            }
+          })
+      })
+      const { closed, port } = yield* listenFor(endpoint)
+      const { closed: ended, socket } = yield* client(port)
+      expect(yield* ended).toBe("clean")
+      socket.write("all there is")
+      yield* Deferred.await(isWriting)
+      for (let minute = 0; minute < 5; minute++) yield* TestClock.adjust("1 minute")
+      yield* Deferred.succeed(takes, undefined)
+      yield* Effect.raceFirst(closed, Effect.forever(TestClock.adjust("1 minute")))
+      expect(heard).toEqual(["all there is".length])
+    })
+  )
+
+  it.scopedLive("hears a client after a stall of its own that was longer than --half-open", () =>
+    Effect.gen(function* () {
+      const heard = yield* Deferred.make<string>()
+      const server = yield* listening({ port: 0, host: "127.0.0.1" }, (socket) => {
+        let text = ""
+        socket.end("bye").on("data", (chunk: Buffer) => {
+          text += chunk.toString()
+        })
+        socket.on("end", () => Deferred.unsafeDone(heard, Effect.succeed(text)))
+      })
+      const program = yield* runHere([`tcp://127.0.0.1:${server.port}`, "--listen", "0", "--half-open", "50ms"])
+      yield* program.stderr.until("listening")
+      const { closed, socket } = yield* client(yield* portOf(program.stderr.text()))
+      expect(yield* closed).toBe("clean")
+      socket.write("still here")
+      const until = performance.now() + 100
+      while (performance.now() < until) {}
+      expect(yield* Deferred.await(heard)).toBe("still here")
+    })
+  )
+
   it.scopedLive("goes on with a process that has closed its output", () =>
     Effect.gen(function* () {
       const folder = mkdtempSync(join(tmpdir(), "keepalive-"))
@@ -188,32 +279,8 @@ describe("a local port", () => {
             }
           )
       })
-      const port = yield* Deferred.make<number>()
-      yield* Effect.forkScoped(
-        listen({
-          host: "127.0.0.1",
-          port: 0,
-          maxWait: Duration.minutes(1),
-          halfOpen: Duration.minutes(1),
-          upstream: { address: "server", endpoint },
-          patience: {
-            initialDelay: Duration.minutes(1),
-            maxDelay: Duration.minutes(1),
-            giveUpAfter: Number.POSITIVE_INFINITY,
-            connectTimeout: Duration.minutes(1),
-            resetAfter: Duration.minutes(1),
-            maxAge: Duration.infinity,
-            idleTimeout: undefined
-          },
-          report: {
-            happened: (happening) =>
-              happening.event === "listening" ? Deferred.succeed(port, happening.port) : Effect.void,
-            state: () => Effect.void,
-            stderr: () => {}
-          }
-        })
-      )
-      const { closed, socket, text } = yield* client(yield* Deferred.await(port))
+      const { port } = yield* listenFor(endpoint)
+      const { closed, socket, text } = yield* client(port)
       socket.pause()
       yield* Deferred.await(lost)
       socket.resume()

@@ -89,10 +89,11 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
         Effect.gen(function* () {
           // Outlives the connection: what came before that ended is the client's, however slowly it reads.
           receiving = yield* Effect.forkIn(down(socket, transport), scope)
-          const sending = yield* Effect.fork(up(socket, transport))
-          yield* untilLost(Fiber.join(receiving))
+          const ended = untilLost(Fiber.join(receiving))
           // A server that has ended may still take what its client sends.
-          yield* Effect.raceFirst(untilLost(Fiber.join(sending)), silence(socket, halfOpen))
+          const sending = yield* Effect.fork(up(socket, transport, { ended, halfOpen }))
+          yield* ended
+          yield* untilLost(Fiber.join(sending))
         }),
       { maxWait }
     )
@@ -133,17 +134,33 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
 // A side that fails is lost, which ends all.
 const untilLost = (side: Effect.Effect<void, unknown>): Effect.Effect<void> => Effect.catchAll(side, () => Effect.never)
 
-// Ends when nothing has come for so long. One that is held back, since what it has sent is not taken, is silent too.
-const silence = (socket: Net.Socket, duration: Duration.Duration): Effect.Effect<void> =>
+// To the end of the client, or until it is silent whose server has ended. The server gets that end when it has taken all.
+const up = (
+  socket: Net.Socket,
+  transport: Transport,
+  { ended, halfOpen }: { readonly ended: Effect.Effect<void>; readonly halfOpen: Duration.Duration }
+): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
-    const before = socket.bytesRead
-    return Effect.flatMap(Effect.sleep(duration), () =>
-      socket.bytesRead === before ? Effect.void : silence(socket, duration)
+    let given = 0
+    const giving = Stream.runForEach(received(socket), (chunk) =>
+      Effect.map(transport.write(chunk), () => {
+        given += chunk.length
+      })
     )
+    // One that is held back, since what it has sent is not taken, is not silent: what it has yet to send would be lost.
+    const silence: Effect.Effect<void> = Effect.suspend(() => {
+      const before = socket.bytesRead
+      return Effect.flatMap(Effect.zipRight(Effect.sleep(halfOpen), turn), () =>
+        socket.bytesRead === before && given === before ? Effect.void : silence
+      )
+    })
+    return Effect.zipRight(Effect.raceFirst(giving, Effect.zipRight(ended, silence)), transport.end)
   })
 
-const up = (socket: Net.Socket, transport: Transport): Effect.Effect<void, unknown> =>
-  Effect.zipRight(Stream.runForEach(received(socket), transport.write), transport.end)
+// What came while the event loop was held up is heard before it is found that nothing came.
+const turn: Effect.Effect<void> = Effect.async((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 const down = (socket: Net.Socket, transport: Transport): Effect.Effect<void, unknown> =>
   Effect.zipRight(
