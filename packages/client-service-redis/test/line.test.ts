@@ -85,7 +85,7 @@ describe.skipIf(isMissing)("the connection of subscriptions", () => {
       const { port } = yield* startProxy(server.port, {
         asked: (data, _, index) => (isSilent && isFirstLine(index) ? undefined : data)
       })
-      const redis = yield* connectTo(port, { heartbeat: { interval: "20 millis", timeout: "300 millis" } })
+      const redis = yield* connectTo(port, { heartbeat: { interval: "20 millis", timeout: "1 second" } })
       const elements = yield* heard(redis)
       expect(yield* Queue.take(elements)).toBe("subscribed")
       isSilent = true
