@@ -154,7 +154,10 @@ const where = "AmqpEndpoint.make"
 
 const secretOf = <R>(password: Options<R>["password"], endpoint: string): Effect.Effect<Secret, AmqpError, R> => {
   if (!Credential.isFresh(password)) return Effect.succeed(lasting(Credential.textOf(password ?? "guest")))
-  return Effect.map(Credential.obtain(password, failedOf(endpoint)), (given) =>
+  const failed = failedOf(endpoint)
+  // A secret is told of by a name alone, as `Credential.reveal` does it.
+  const obtained = Credential.obtain(password, (cause) => failed(cause, Credential.nameOf(cause)))
+  return Effect.map(obtained, (given) =>
     typeof given === "string" || Redacted.isRedacted(given)
       ? lasting(Credential.textOf(given))
       : {

@@ -151,7 +151,12 @@ describe.skipIf(isMissing)("a subscription", () => {
         Effect.fork
       )
       yield* Deferred.await(isReading)
-      for (const text of ["1", "2", "3", "4"]) yield* publish(redis, "news", text)
+      const quick = yield* elementsOf(redis.subscribe("news", marks))
+      expect(yield* Queue.take(quick)).toBe("subscribed")
+      for (const text of ["1", "2", "3", "4"]) {
+        yield* publish(redis, "news", text)
+        expect(yield* Queue.take(quick)).toEqual(message("news", text))
+      }
       yield* Deferred.succeed(goOn, undefined)
       yield* Effect.repeat(Effect.yieldNow(), { until: () => elements.includes("gap: Overflow") })
       yield* publish(redis, "news", "last")
