@@ -742,18 +742,23 @@ describe("prepare", () => {
 })
 
 describe("a server that does not read", () => {
+  const bounded = (options: { readonly maxWaiting: number } | { readonly maxWaitingBytes: number }) =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
+      const context = yield* RpcConnection.layer({ endpoint: server.endpoint, heartbeat: false, ...options }).pipe(
+        Layer.provide(RpcSerialization.layerNdjson),
+        Layer.build
+      )
+      return { client: yield* Effect.provide(RpcClient.make(Rpcs), context), server }
+    })
+
   for (const [name, options] of [
     ["messages than maxWaiting", { maxWaiting: 2 }],
     ["bytes than maxWaitingBytes", { maxWaitingBytes: 200 }]
   ] as const) {
     it.scoped(`has no more ${name} wait: other calls fail at once, and one that leaves makes room`, () =>
       Effect.gen(function* () {
-        const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
-        const context = yield* RpcConnection.layer({ endpoint: server.endpoint, heartbeat: false, ...options }).pipe(
-          Layer.provide(RpcSerialization.layerNdjson),
-          Layer.build
-        )
-        const client = yield* Effect.provide(RpcClient.make(Rpcs), context)
+        const { client, server } = yield* bounded(options)
         const peer = yield* makePeer
         const reads = yield* Deferred.make<void>()
         const write: Transport.Transport["write"] = (chunk) =>
@@ -780,12 +785,7 @@ describe("a server that does not read", () => {
 
     it.scoped(`has not refused those who have waited for a connection, though they are more ${name}`, () =>
       Effect.gen(function* () {
-        const server = yield* TestEndpoint.make<Transport.Transport, "refused">()
-        const context = yield* RpcConnection.layer({ endpoint: server.endpoint, heartbeat: false, ...options }).pipe(
-          Layer.provide(RpcSerialization.layerNdjson),
-          Layer.build
-        )
-        const client = yield* Effect.provide(RpcClient.make(Rpcs), context)
+        const { client, server } = yield* bounded(options)
         const numbers = [1, 2, 3, 4, 5]
         const calls = yield* Effect.forEach(numbers, (n) => Effect.fork(Effect.exit(client.Double({ n }))))
         yield* settle
