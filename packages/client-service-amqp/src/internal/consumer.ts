@@ -11,11 +11,12 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Refusal from "effect-client-service-driver/Refusal"
 import type { AmqpConnection } from "../AmqpConnection.js"
 import { AmqpError, type ConnectFailure, fromChannelError } from "../AmqpError.js"
 import type { AmqpMessage } from "../AmqpMessage.js"
 import { type Channels, isChannelLimit } from "./channels.js"
-import { Delays, elapsed, warn } from "./kept.js"
+import { Delays, elapsed } from "./kept.js"
 import { isPermanentReply } from "./permanent.js"
 import { idHeader } from "./publisher.js"
 
@@ -137,7 +138,11 @@ class Consumer {
         const error = end.left
         if (isFinal(error, connection.channels)) return yield* error
         const delay = yield* delays.next((yield* elapsed) - up.since)
-        yield* warn(`${connection.channels.endpoint} consumer of ${this.#settings.queue}`, error, delays.failures)
+        yield* Refusal.warn(
+          `${connection.channels.endpoint} consumer of ${this.#settings.queue}`,
+          error,
+          delays.failures
+        )
         yield* Effect.raceFirst(Effect.sleep(delay), Deferred.await(ending))
         if (yield* Deferred.isDone(ending)) return
       }

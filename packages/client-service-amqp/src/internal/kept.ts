@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as ConnectionState from "effect-client-service/ConnectionState"
+import * as Refusal from "effect-client-service-driver/Refusal"
 import type { AmqpError } from "../AmqpError.js"
 import { isRefusalOfMessage } from "./publisher.js"
 
@@ -71,7 +72,7 @@ export const keep = (
       since = Number.POSITIVE_INFINITY
       const retryAt = (yield* Clock.currentTimeMillis) + Duration.toMillis(delay)
       state = ConnectionState.Waiting({ failures: delays.failures, delay, retryAt, cause: Cause.fail(error) })
-      yield* warn(name, error, delays.failures)
+      yield* Refusal.warn(name, error, delays.failures)
       yield* Effect.sleep(delay)
     })
     yield* Deferred.await(started).pipe(Effect.zipRight(Effect.forever(once)), Effect.interruptible, Effect.forkScoped)
@@ -82,9 +83,5 @@ export const keep = (
       state: () => state
     }
   })
-
-/** Tells of the first failure, and then of fewer and fewer. */
-export const warn = (what: string, error: AmqpError, failures: number): Effect.Effect<void> =>
-  Number.isInteger(Math.log2(failures)) ? Effect.logWarning(`${what}: ${error.message}`) : Effect.void
 
 const failed = (error: AmqpError) => Option.some(Cause.fail(error))

@@ -5,6 +5,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Gaps from "effect-client-service-driver/Gaps"
+import * as Refusal from "effect-client-service-driver/Refusal"
 import { escapeIdentifier } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
@@ -115,8 +116,7 @@ class Subscriptions {
     const asking = this.add([listener]).pipe(
       Effect.tapError((error) => {
         failures += 1
-        const isTold = isForNow(error) && Number.isInteger(Math.log2(failures))
-        return isTold ? Effect.logWarning(`listening to ${listener.channel}: ${error.message}`) : Effect.void
+        return isForNow(error) ? Refusal.warn(`listening to ${listener.channel}`, error, failures) : Effect.void
       }),
       Effect.retry({ while: isForNow, schedule: delays })
     )

@@ -1,5 +1,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Refusal from "effect-client-service-driver/Refusal"
 
 // Milliseconds by a clock that nobody sets.
 const elapsed = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
@@ -19,9 +20,8 @@ export class Delays {
     return Effect.flatMap(elapsed, (now) => {
       this.#failures = now - this.#since >= 5000 ? 0 : this.#failures + 1
       this.#since = Number.POSITIVE_INFINITY
-      const isTold = Number.isInteger(Math.log2(this.#failures))
       return Effect.zipRight(
-        isTold ? Effect.logWarning(`${what}: ${error.message}`) : Effect.void,
+        Refusal.warn(what, error, this.#failures),
         Effect.sleep(Math.min(50 * 2 ** this.#failures, 5000))
       )
     })
