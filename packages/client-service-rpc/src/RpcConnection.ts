@@ -118,6 +118,8 @@ export const heartbeat = (options?: {
   readonly timeout?: Duration.DurationInput | undefined
 }): ClientService.Heartbeat<RpcConnection, Effect.Effect<unknown, TransportError>> => ({
   probe: (connection) => connection.ping,
+  // It answers in order, and may be at a long answer.
+  lastReceived: ({ exchange }) => exchange.lastReceived,
   interval: options?.interval ?? "10 seconds",
   timeout: options?.timeout ?? "10 seconds"
 })
@@ -180,6 +182,7 @@ export interface ProtocolOptions {
  * - `NotConnected`: there was no connection within `maxWait`; its `state` is what the service was doing. The call was not
  *   sent.
  * - `Overloaded`: too many calls wait to be sent. The call was not sent.
+ * - `TooLarge`: the call is larger than the buffer of the serialization. The call was not sent.
  * - `CallInterrupted`: the server interrupted the call, as one does that is stopped.
  *
  * A call with `discard: true` completes when the server has answered it.

@@ -60,6 +60,19 @@ export class Overloaded extends Data.TaggedError("Overloaded") {
   }
 }
 
+/**
+ * The call is larger than the buffer of the serialization, which its server has too: it would close the connection. The call was
+ * not sent. The `cause` of a `RpcClientError`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TooLarge extends Data.TaggedError("TooLarge") {
+  override get message(): string {
+    return "the call is larger than the buffer of the serialization"
+  }
+}
+
 const messages: Record<MalformedResponse["reason"], string> = {
   Undecodable: "the peer sent bytes that the serialization can't decode",
   Unexpected: "the peer sent a message that is no response",

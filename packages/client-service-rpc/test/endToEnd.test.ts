@@ -1,15 +1,9 @@
 import { RpcClient, RpcSerialization } from "@effect/rpc"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, LogLevel, Option, Queue, Stream } from "effect"
-import type { Endpoint, Transport } from "effect-client-service"
-import { RpcConnection } from "effect-client-service-rpc"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Option, Queue, Stream } from "effect"
+import { ProtocolLive } from "./support/connecting.js"
 import { Client, Elsewhere, NoSuchPerson, Person, Seen, ServerLive, Stranger } from "./support/directory.js"
-import { Address, tcp, webSocket } from "./support/servers.js"
-
-const ProtocolLive = <E>(endpoint: (port: number) => Endpoint.Endpoint<Transport.Transport, E>) =>
-  Layer.unwrapEffect(Effect.map(Address, ({ port }) => RpcConnection.layer({ endpoint: endpoint(port) }))).pipe(
-    Layer.provide(Logger.minimumLogLevel(LogLevel.None))
-  )
+import { tcp, webSocket } from "./support/servers.js"
 
 const overTcp = Client.Live.pipe(
   Layer.provideMerge(ProtocolLive(tcp.endpoint)),

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { TransportError } from "effect-client-service/Transport"
-import { CallInterrupted, Overloaded } from "../RpcConnectionError.js"
+import { CallInterrupted, Overloaded, TooLarge } from "../RpcConnectionError.js"
 import type { Delivery, Recipient } from "./deliveries.js"
 import type { Outgoing } from "./outbox.js"
 
@@ -16,12 +16,13 @@ export class NotEncodable {
 }
 
 /** What a call that is run is rejected with. */
-export type CallError = TransportError | CallInterrupted | Overloaded | NotEncodable
+export type CallError = TransportError | CallInterrupted | Overloaded | TooLarge | NotEncodable
 
 export const callErrorOf = (error: unknown): CallError =>
   error instanceof TransportError ||
   error instanceof CallInterrupted ||
   error instanceof Overloaded ||
+  error instanceof TooLarge ||
   error instanceof NotEncodable
     ? error
     : new NotEncodable(error)
@@ -30,7 +31,8 @@ export const callErrorOf = (error: unknown): CallError =>
 interface Line {
   readonly add: (call: Call) => boolean
   readonly remove: (call: Call) => boolean
-  readonly send: (message: RpcMessage.FromClientEncoded) => Outgoing | undefined
+  readonly request: (call: Call) => Outgoing | undefined
+  readonly tell: (call: Call, tag: "Ack" | "Interrupt") => void
   readonly recall: (message: Outgoing) => boolean
 }
 
@@ -38,6 +40,8 @@ interface Line {
  * One request on one connection.
  */
 export class Call implements Recipient {
+  /** What it is known by on its connection. */
+  id = ""
   /** Whether the server has answered, and sends no more. */
   isAnswered = false
   /** What its caller has not taken yet. */
@@ -58,9 +62,9 @@ export class Call implements Recipient {
       this.#answered = resolve
       this.#failed = reject
       try {
-        if (this.exchange.add(this)) this.#sent = this.exchange.send(this.request)
+        if (this.exchange.add(this)) this.#sent = this.exchange.request(this)
       } catch (defect) {
-        reject(new NotEncodable(defect))
+        reject(callErrorOf(defect))
       }
     })
   }
@@ -72,14 +76,19 @@ export class Call implements Recipient {
 
   /** Tells the server that the caller has taken what it sent. */
   get acknowledge(): Effect.Effect<void> {
-    return Effect.sync(() => void this.exchange.send({ _tag: "Ack", requestId: this.request.id }))
+    return Effect.sync(() => void this.exchange.tell(this, "Ack"))
   }
 
   /** Gives the call up, and tells the server of that if it knows of it and has not answered yet. */
   cancel(): void {
     this.delivery?.fiber.unsafeInterruptAsFork(FiberId.none)
-    if (!this.exchange.remove(this) || this.#sent === undefined || this.exchange.recall(this.#sent)) return
-    this.exchange.send({ _tag: "Interrupt", requestId: this.request.id })
+    if (this.exchange.remove(this)) this.retract()
+  }
+
+  /** Takes the request back, or tells the server that nobody waits for its answer any more. */
+  retract(): void {
+    if (this.#sent === undefined || this.exchange.recall(this.#sent)) return
+    this.exchange.tell(this, "Interrupt")
   }
 
   /** The server has answered. */

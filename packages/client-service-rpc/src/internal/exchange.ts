@@ -8,10 +8,11 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Stream from "effect/Stream"
 import { type Transport, TransportError } from "effect-client-service/Transport"
-import { CallInterrupted, MalformedResponse, type RpcConnectionError } from "../RpcConnectionError.js"
+import { CallInterrupted, MalformedResponse, type RpcConnectionError, TooLarge } from "../RpcConnectionError.js"
 import type { Call } from "./call.js"
 import { deliver, type Fork, type Parcel } from "./deliveries.js"
 import { type Limits, Outbox, type Outgoing } from "./outbox.js"
+import { Room } from "./room.js"
 
 const ping: RpcMessage.Ping = { _tag: "Ping" }
 
@@ -32,15 +33,19 @@ interface Signal {
  * The messages of one connection: requests, and what answers them.
  */
 export class Exchange {
+  /** By the ids that they have on this connection. */
   readonly #calls = new Map<string, Call>()
   readonly #pings = new Set<Deferred.Deferred<void, TransportError>>()
   readonly #parser: RpcSerialization.Parser
+  readonly #room: Room | undefined
   readonly #text: TextDecoder | undefined
   readonly #transport: Transport
   readonly #outbox: Outbox
   readonly #fork: Fork
   readonly #signal: Signal
   #closed: TransportError | undefined
+  #ping: Outgoing | undefined
+  #lastOwnId = 0
 
   constructor(
     serialization: RpcSerialization.RpcSerialization["Type"],
@@ -49,6 +54,7 @@ export class Exchange {
     signal: Signal
   ) {
     this.#parser = serialization.unsafeMake()
+    this.#room = serialization.includesFraming ? new Room(serialization) : undefined
     this.#transport = transport
     this.#outbox = new Outbox(transport, serialization.includesFraming)
     this.#fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
@@ -74,7 +80,10 @@ export class Exchange {
 
   /** Sends what is there to send. If that fails, the connection is lost, which tells everyone who waits. */
   get sending(): Effect.Effect<void> {
-    return Effect.catchAll(this.#outbox.sending, (error) => Effect.sync(() => this.#lost(error)))
+    return this.#outbox.sending.pipe(
+      Effect.catchAllDefect((cause) => new TransportError({ reason: "Write", cause })),
+      Effect.catchAll((error) => Effect.sync(() => this.#lost(error)))
+    )
   }
 
   /** Ends everything that waits for the peer. */
@@ -86,12 +95,18 @@ export class Exchange {
     this.#calls.clear()
   }
 
+  /** When the peer was last heard of, if the transport tells. */
+  get lastReceived(): number | undefined {
+    return this.#transport.lastReceived
+  }
+
   get ping(): Effect.Effect<void, TransportError> {
     return Effect.suspend(() => {
       if (this.#closed !== undefined) return this.#closed
       const pong = Deferred.unsafeMake<void, TransportError>(FiberId.none)
       this.#pings.add(pong)
-      this.send(ping)
+      // One that waits to be sent is enough for all who ask meanwhile.
+      if (this.#ping === undefined || !this.#outbox.isWaiting(this.#ping)) this.#ping = this.#send(ping)
       return Effect.ensuring(
         Deferred.await(pong),
         Effect.sync(() => this.#pings.delete(pong))
@@ -101,23 +116,27 @@ export class Exchange {
 
   /** Takes a call for under way, unless the connection has closed, which it is told. */
   add(call: Call): boolean {
-    if (this.#closed === undefined) this.#calls.set(call.request.id, call)
-    else call.failed(this.#closed)
+    if (this.#closed === undefined) {
+      call.id = this.#idFor(call.request.id)
+      this.#calls.set(call.id, call)
+    } else call.failed(this.#closed)
     return this.#closed === undefined
   }
 
   /** Takes a call for ended, and tells whether it was under way. */
   remove(call: Call): boolean {
-    return this.#calls.get(call.request.id) === call && this.#calls.delete(call.request.id)
+    return this.#calls.get(call.id) === call && this.#calls.delete(call.id)
   }
 
-  /** Sends a message, and does not wait for that. Throws if it can't be encoded. */
-  send(message: RpcMessage.FromClientEncoded): Outgoing | undefined {
-    const encoded = this.#parser.encode(message)
-    if (encoded === undefined) return undefined
-    const outgoing = { encoded }
-    this.#outbox.post(outgoing)
-    return outgoing
+  /** Sends the request of a call, and does not wait for that. Throws if it can't be encoded, or be sent. */
+  request(call: Call): Outgoing | undefined {
+    const { id, request } = call
+    return this.#send(id === request.id ? request : { ...request, id })
+  }
+
+  /** Tells the server of a call that is under way. */
+  tell(call: Call, tag: "Ack" | "Interrupt"): void {
+    this.#send({ _tag: tag, requestId: call.id })
   }
 
   /** Takes a message back, and tells whether it had not been sent yet. */
@@ -128,6 +147,23 @@ export class Exchange {
   /** Whether no call more may wait to be sent. */
   isFull(limits: Limits): boolean {
     return this.#outbox.isFull(limits)
+  }
+
+  #send(message: RpcMessage.FromClientEncoded): Outgoing | undefined {
+    const encoded = this.#parser.encode(message)
+    if (encoded === undefined) return undefined
+    if (this.#room?.isFor(encoded) === false) throw new TooLarge()
+    const outgoing = { encoded }
+    this.#outbox.post(outgoing)
+    return outgoing
+  }
+
+  // A client's own, unless a serialization would lose it, such as JSON-RPC, whose ids are numbers and not 0, or a client of
+  // the same connection has one under way that is alike. Then, it is one that no client has.
+  #idFor(id: string): string {
+    let own = id
+    while (!isNumber.test(own) || this.#calls.has(own)) own = String(--this.#lastOwnId)
+    return own
   }
 
   // A transport that is closed tells no more than that the connection is lost.
@@ -176,7 +212,7 @@ export class Exchange {
     switch (response._tag) {
       case "Chunk": {
         const call = this.#calls.get(response.requestId)
-        if (call !== undefined) parcels.push({ call, response })
+        if (call !== undefined) parcels.push({ call, response: asOwn(call, response) })
         return
       }
       case "Exit": {
@@ -188,15 +224,19 @@ export class Exchange {
           return
         }
         call.answered()
-        parcels.push({ call, response })
+        parcels.push({ call, response: asOwn(call, response) })
         return
       }
       case "Defect": {
-        // It ends every call of the connection, and a client needs no more than one of it.
+        // It ends every call of the connection, and a client needs no more than one of it. The server goes on with all but
+        // one of them, for nobody.
         const calls = [...this.#calls.values()]
         const callers = new Map(calls.map((call) => [call.respond, call]))
         this.#calls.clear()
-        for (const call of calls) call.answered()
+        for (const call of calls) {
+          call.answered()
+          call.retract()
+        }
         for (const call of callers.values()) parcels.push({ call, response })
         return
       }
@@ -205,6 +245,12 @@ export class Exchange {
     }
   }
 }
+
+const isNumber = /^-?[1-9]\d{0,14}$/
+
+/** A response by the id that the caller knows. */
+const asOwn = <R extends Response & { readonly requestId: string }>({ id, request }: Call, response: R): R =>
+  id === request.id ? response : { ...response, requestId: request.id }
 
 const isResponse = (message: unknown): message is Response => {
   if (!Predicate.hasProperty(message, "_tag")) return false

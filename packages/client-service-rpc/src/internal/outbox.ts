@@ -13,6 +13,12 @@ export interface Limits {
 }
 
 /**
+ * How much is joined to one write, of which only the message that fills it makes more. What is in a write can't be taken back
+ * any more, and may be one message of a WebSocket, of which servers take no more than so much.
+ */
+const most = 256 * 1024
+
+/**
  * What is to be sent, in order.
  *
  * What is posted in one turn is sent in one write, where messages have ends of their own: a write costs more than all else
@@ -21,8 +27,10 @@ export interface Limits {
 export class Outbox {
   readonly #transport: Transport
   readonly #isFramed: boolean
-  readonly #posted = new Set<Outgoing>()
-  /** Of a text, how many characters. */
+  #posted = new Set<Outgoing>()
+  /** What was posted when the transport was free last, and is not written yet. */
+  #leaving = new Set<Outgoing>()
+  /** How much is posted. Of a text, how many characters. */
   #bytes = 0
   /** Whether the transport has not taken yet what it was given last. */
   #isWriting = false
@@ -42,9 +50,14 @@ export class Outbox {
 
   /** Takes a message back, and tells whether it had not been sent yet. */
   recall(message: Outgoing): boolean {
-    const isPosted = this.#posted.delete(message)
-    if (isPosted) this.#bytes -= message.encoded.length
-    return isPosted
+    if (!this.#posted.delete(message)) return this.#leaving.delete(message)
+    this.#bytes -= message.encoded.length
+    return true
+  }
+
+  /** Whether a message is not sent yet. */
+  isWaiting(message: Outgoing): boolean {
+    return this.#posted.has(message) || this.#leaving.has(message)
   }
 
   /** Whether no call more may wait: the transport takes less than is sent. */
@@ -67,28 +80,43 @@ export class Outbox {
   })
 
   readonly #sent: Effect.Effect<void, TransportError> = Effect.suspend(() => {
-    const chunks = [...this.#posted].map(({ encoded }) => encoded)
-    this.#posted.clear()
+    const posted = this.#posted
+    this.#posted = this.#leaving
+    this.#leaving = posted
     this.#bytes = 0
     this.#isWriting = true
-    const written = Effect.forEach(this.#isFramed ? joined(chunks) : chunks, (chunk) => this.#transport.write(chunk), {
-      discard: true
-    })
     return Effect.ensuring(
-      written,
+      Effect.whileLoop({
+        while: () => this.#leaving.size > 0,
+        body: () => this.#transport.write(this.#next()),
+        step: () => {}
+      }),
       Effect.sync(() => {
         this.#isWriting = false
       })
     )
   })
+
+  /** Takes what is written next, at least one message. */
+  #next(): Uint8Array | string {
+    const chunks: Array<Uint8Array | string> = []
+    let size = 0
+    for (const message of this.#leaving) {
+      const { encoded } = message
+      if (size > 0 && (!this.#isFramed || size + encoded.length > most || typeof encoded !== typeof chunks[0])) break
+      this.#leaving.delete(message)
+      chunks.push(encoded)
+      size += encoded.length
+    }
+    return joined(chunks)
+  }
 }
 
-const joined = (chunks: ReadonlyArray<Uint8Array | string>): ReadonlyArray<Uint8Array | string> => {
-  if (chunks.length === 1) return chunks
-  const texts = chunks.filter((chunk) => typeof chunk === "string")
-  if (texts.length === chunks.length) return [texts.join("")]
+const joined = (chunks: ReadonlyArray<Uint8Array | string>): Uint8Array | string => {
+  const [first = ""] = chunks
+  if (chunks.length <= 1) return first
   const bytes = chunks.filter((chunk) => typeof chunk !== "string")
-  return bytes.length === chunks.length ? [concatenated(bytes)] : chunks
+  return bytes.length === 0 ? chunks.join("") : concatenated(bytes)
 }
 
 const concatenated = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {

@@ -19,7 +19,8 @@ export const defaults: Limits = { maxWaiting: 100_000, maxWaitingBytes: 64 * 102
  */
 export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Protocol["Type"] => {
   const clients = new Set<Respond>()
-  const calls = new Map<string, Call>()
+  /** Those that are sent have a `Call`. */
+  const calls = new Map<string, Call | undefined>()
   const respond: Respond = (response) => Effect.forEach(clients, (client) => client(response), { discard: true })
 
   // A client keeps what it knows of a call until that is answered, and a failure to send it is no answer to it. So it gets
@@ -38,6 +39,9 @@ export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Pro
 
   const call = (request: RpcMessage.RequestEncoded): Effect.Effect<void, RpcClientError> =>
     Effect.uninterruptibleMask((restore) => {
+      // Each would have the answer to the other.
+      if (calls.has(request.id)) return Effect.dieMessage(`another call of the same id is under way: ${request.id}`)
+      calls.set(request.id, undefined)
       let call: Call | undefined
       const answered = use((connection) => {
         if (connection.isFull(limits)) return Promise.reject(new Overloaded())

@@ -148,11 +148,14 @@ export class Client extends Context.Tag("test/Client")<
   Client,
   RpcClient.RpcClient<RpcGroup.Rpcs<typeof Directory>, RpcClientError.RpcClientError>
 >() {
-  static readonly Live = Layer.scoped(Client, RpcClient.make(Directory)).pipe(
-    Layer.provide(
-      RpcMiddleware.layerClient(Identified, ({ request }) =>
-        Effect.succeed({ ...request, headers: Headers.set(request.headers, "name", "the caller") })
+  static readonly make = (options?: Parameters<typeof RpcClient.make>[1] & { readonly flatten?: false }) =>
+    Layer.scoped(Client, RpcClient.make(Directory, options)).pipe(
+      Layer.provide(
+        RpcMiddleware.layerClient(Identified, ({ request }) =>
+          Effect.succeed({ ...request, headers: Headers.set(request.headers, "name", "the caller") })
+        )
       )
     )
-  )
+
+  static readonly Live = Client.make()
 }
