@@ -19,7 +19,7 @@ import type { ConnectionSignal, Endpoint } from "effect-client-service/Endpoint"
 import type { Transport, TransportError } from "effect-client-service/Transport"
 import type * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
-import { callErrorOf } from "./internal/call.js"
+import type { CallError } from "./internal/call.js"
 import { Exchange } from "./internal/exchange.js"
 import type { Limits } from "./internal/outbox.js"
 import { defaults, protocolOver } from "./internal/protocol.js"
@@ -147,7 +147,7 @@ export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: R
   Effect.provideService(
     RpcClient.make(group),
     RpcClient.Protocol,
-    protocolOver((run) => Effect.tryPromise({ try: () => run(connection.exchange), catch: callErrorOf }))
+    protocolOver((begin) => Effect.async((resume) => begin(connection.exchange, resume)))
   )
 
 /**
@@ -198,7 +198,7 @@ export const makeProtocol = <E>(
   const where = "RpcConnection.makeProtocol"
   const bound = boundOf(where, options)
   return protocolOver(
-    (run) => service.usePromise({ try: ({ exchange }) => run(exchange), catch: callErrorOf }, bound),
+    (begin) => service.useAsync<void, CallError>(({ exchange }, resume) => begin(exchange, resume), bound),
     limitsOf(where, options)
   )
 }

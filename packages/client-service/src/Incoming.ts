@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import { AttemptStatus } from "./internal/connection/attemptStatus.js"
+import * as ByteSource from "./internal/transports/byteSource.js"
 import { ReceiveBuffer } from "./internal/transports/receiveBuffer.js"
 import type { TransportError } from "./Transport.js"
 
@@ -123,3 +124,29 @@ export interface Options<in E> {
  */
 export const make = <E = never>(options: Options<E>): Effect.Effect<Incoming<E>> =>
   Effect.zipWith(Effect.clock, AttemptStatus, (clock, attempt) => new ReceiveBuffer(options, clock, attempt))
+
+/**
+ * Calls a function with each chunk that a transport receives, in order, until the end: as it arrives, if nothing is left to be
+ * done, which is in no fiber. The function may give an Effect, which is done before the next chunk is taken.
+ *
+ * It does what `Stream.runForEach` does with the `incoming` of a transport, and is the same consumer to it; where that is an
+ * `Incoming`, as of the endpoints of these packages, it takes less, which a driver notices whose messages are short.
+ *
+ * @example
+ * ```ts
+ * import { Incoming, type Transport } from "effect-client-service"
+ *
+ * const count = (transport: Transport.Transport, onBytes: (bytes: number) => void) =>
+ *   Incoming.receive(transport.incoming, (chunk) => {
+ *     onBytes(chunk.length)
+ *     return undefined
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category consuming
+ */
+export const receive: <E = never, R = never>(
+  incoming: Stream.Stream<Uint8Array, TransportError>,
+  onChunk: (chunk: Uint8Array) => Effect.Effect<void, E, R> | undefined
+) => Effect.Effect<void, E | TransportError, R> = ByteSource.receive

@@ -15,10 +15,13 @@ export class NotEncodable {
   constructor(readonly defect: unknown) {}
 }
 
-/** What a call that is run is rejected with. */
+/** Has a caller go on. */
+export type Resume = (effect: Effect.Effect<void, CallError>) => void
+
+/** What a call fails with. */
 export type CallError = TransportError | CallInterrupted | Overloaded | TooLarge | NotEncodable
 
-export const callErrorOf = (error: unknown): CallError =>
+const callErrorOf = (error: unknown): CallError =>
   error instanceof TransportError ||
   error instanceof CallInterrupted ||
   error instanceof Overloaded ||
@@ -47,26 +50,21 @@ export class Call implements Recipient {
   /** What its caller has not taken yet. */
   delivery: Delivery | undefined
   #sent: Outgoing | undefined
-  #answered = () => {}
-  #failed: (error: CallError) => void = () => {}
 
   constructor(
     private readonly exchange: Line,
     readonly request: RpcMessage.RequestEncoded,
-    readonly respond: Respond
+    readonly respond: Respond,
+    private readonly resume: Resume
   ) {}
 
-  /** Sends the request, and waits until the server has answered it. Rejects with a `CallError`. */
-  run(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#answered = resolve
-      this.#failed = reject
-      try {
-        if (this.exchange.add(this)) this.#sent = this.exchange.request(this)
-      } catch (defect) {
-        reject(callErrorOf(defect))
-      }
-    })
+  /** Sends the request. Its caller goes on when the server has answered it. */
+  begin(): void {
+    try {
+      if (this.exchange.add(this)) this.#sent = this.exchange.request(this)
+    } catch (defect) {
+      this.resume(Effect.fail(callErrorOf(defect)))
+    }
   }
 
   /** Waits until the caller has taken what came so far. */
@@ -94,12 +92,12 @@ export class Call implements Recipient {
   /** The server has answered. */
   answered(): void {
     this.isAnswered = true
-    this.#answered()
+    this.resume(Effect.void)
   }
 
   /** The connection has closed, or the server has stopped. */
   failed(error: TransportError | CallInterrupted): void {
-    this.#failed(error)
+    this.resume(error)
   }
 
   /** The caller is done. */

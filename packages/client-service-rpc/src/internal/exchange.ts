@@ -3,10 +3,13 @@ import type * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
-import * as Stream from "effect/Stream"
+import type * as Scheduler from "effect/Scheduler"
+import * as Incoming from "effect-client-service/Incoming"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { CallInterrupted, MalformedResponse, type RpcConnectionError, TooLarge } from "../RpcConnectionError.js"
 import type { Call } from "./call.js"
@@ -15,9 +18,6 @@ import { type Limits, Outbox, type Outgoing } from "./outbox.js"
 import { Room } from "./room.js"
 
 const ping: RpcMessage.Ping = { _tag: "Ping" }
-
-// One turn for the promises of the calls, and one for their fibers.
-const whenSent = Effect.zipRight(Effect.yieldNow(), Effect.yieldNow())
 
 // The transport tells of its end in so many steps, and how it was. Should it not, nobody else would.
 const aWhile = Effect.repeatN(Effect.yieldNow(), 64)
@@ -42,6 +42,7 @@ export class Exchange {
   readonly #transport: Transport
   readonly #outbox: Outbox
   readonly #fork: Fork
+  readonly #scheduler: Scheduler.Scheduler
   readonly #signal: Signal
   #closed: TransportError | undefined
   #ping: Outgoing | undefined
@@ -58,6 +59,7 @@ export class Exchange {
     this.#transport = transport
     this.#outbox = new Outbox(transport, serialization.includesFraming)
     this.#fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
+    this.#scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
     this.#signal = signal
     // A serialization of text takes each chunk for whole characters, which the peer may have been cut off in.
     this.#text = typeof this.#parser.encode(ping) === "string" ? new TextDecoder() : undefined
@@ -65,7 +67,7 @@ export class Exchange {
 
   /** Takes what the peer sends, until that ends. */
   get receive(): Effect.Effect<void> {
-    return Stream.runForEach(this.#transport.incoming, (bytes) => this.#receive(bytes)).pipe(
+    return Incoming.receive(this.#transport.incoming, (bytes) => this.#receive(bytes)).pipe(
       Effect.catchAllDefect((cause) => new TransportError({ reason: "Read", cause })),
       Effect.matchEffect({
         onSuccess: () =>
@@ -172,30 +174,29 @@ export class Exchange {
     else this.#signal.lost(error)
   }
 
-  #receive(bytes: Uint8Array): Effect.Effect<void, MalformedResponse> {
-    return Effect.suspend(() => {
-      const messages = this.#decode(bytes)
-      if (messages instanceof MalformedResponse) return messages
-      const parcels: Array<Parcel> = []
-      const interrupted: Array<Call> = []
-      // In one step, so that who is interrupted has what came before that.
-      const handOut = Effect.sync(() => {
-        deliver(parcels, this.#fork)
-        for (const call of interrupted) call.failed(new CallInterrupted())
-      })
-      for (const message of messages) {
-        if (!isResponse(message)) {
-          return Effect.zipRight(handOut, new MalformedResponse({ reason: "Unexpected" }))
-        }
-        this.#route(message, parcels, interrupted)
+  #receive(bytes: Uint8Array): Effect.Effect<void, MalformedResponse> | undefined {
+    const messages = this.#decode(bytes)
+    if (messages instanceof MalformedResponse) return messages
+    const parcels: Array<Parcel> = []
+    const interrupted: Array<Call> = []
+    // In one step, so that who is interrupted has what came before that.
+    const handOut = () => {
+      deliver(parcels, this.#fork)
+      for (const call of interrupted) call.failed(new CallInterrupted())
+    }
+    for (const message of messages) {
+      if (!isResponse(message)) {
+        handOut()
+        return new MalformedResponse({ reason: "Unexpected" })
       }
-      // To the end: who is answered waits for that alone, and the connection may be lost meanwhile.
-      // The client interrupts what still sends a call that it has the answer of, which costs more than to let that end
-      // first. A stream may take its time, and goes on to be watched over.
-      return parcels.every(({ response }) => response._tag === "Exit")
-        ? Effect.uninterruptible(Effect.zipRight(whenSent, handOut))
-        : handOut
-    })
+      this.#route(message, parcels, interrupted)
+    }
+    // The client interrupts what still sends a call that it has the answer of, which costs more than to let that end first. A
+    // stream may take its time, and goes on to be watched over.
+    if (parcels.length > 0 && parcels.every(({ response }) => response._tag === "Exit")) {
+      this.#scheduler.scheduleTask(handOut, 0)
+    } else handOut()
+    return undefined
   }
 
   #decode(bytes: Uint8Array): ReadonlyArray<unknown> | MalformedResponse {

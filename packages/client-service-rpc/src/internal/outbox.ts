@@ -67,9 +67,16 @@ export class Outbox {
   }
 
   /** Sends what is posted, until that fails. */
-  get sending(): Effect.Effect<never, TransportError> {
-    return Effect.forever(Effect.zipRight(this.#filled, this.#sent))
-  }
+  readonly sending: Effect.Effect<never, TransportError> = Effect.suspend(() => {
+    if (this.#leaving.size === 0) {
+      const posted = this.#posted
+      this.#posted = this.#leaving
+      this.#leaving = posted
+      this.#bytes = 0
+      this.#isWriting = posted.size > 0
+    }
+    return Effect.zipRight(this.#isWriting ? this.#transport.write(this.#next()) : this.#filled, this.sending)
+  })
 
   readonly #filled: Effect.Effect<void> = Effect.async((resume) => {
     if (this.#posted.size > 0) return resume(Effect.void)
@@ -77,24 +84,6 @@ export class Outbox {
       this.#wake = () => {}
       resume(Effect.void)
     }
-  })
-
-  readonly #sent: Effect.Effect<void, TransportError> = Effect.suspend(() => {
-    const posted = this.#posted
-    this.#posted = this.#leaving
-    this.#leaving = posted
-    this.#bytes = 0
-    this.#isWriting = true
-    return Effect.ensuring(
-      Effect.whileLoop({
-        while: () => this.#leaving.size > 0,
-        body: () => this.#transport.write(this.#next()),
-        step: () => {}
-      }),
-      Effect.sync(() => {
-        this.#isWriting = false
-      })
-    )
   })
 
   /** Takes what is written next, at least one message. */

@@ -5,12 +5,14 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Overloaded } from "../RpcConnectionError.js"
-import { Call, type CallError, NotEncodable, type Respond } from "./call.js"
+import { Call, type CallError, NotEncodable, type Respond, type Resume } from "./call.js"
 import type { Exchange } from "./exchange.js"
 import type { Limits } from "./outbox.js"
 
-/** Runs a call on a connection, once, and fails if that connection is lost. */
-export type Use = (run: (connection: Exchange) => Promise<void>) => Effect.Effect<void, CallError | Error>
+/** Begins a call on a connection, once, which resumes its caller, and fails if that connection is lost. */
+export type Use = (begin: Begin) => Effect.Effect<void, CallError | Error>
+
+export type Begin = (connection: Exchange, resume: Resume) => void
 
 export const defaults: Limits = { maxWaiting: 100_000, maxWaitingBytes: 64 * 1024 * 1024 }
 
@@ -21,7 +23,13 @@ export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Pro
   const clients = new Set<Respond>()
   /** Those that are sent have a `Call`. */
   const calls = new Map<string, Call | undefined>()
-  const respond: Respond = (response) => Effect.forEach(clients, (client) => client(response), { discard: true })
+  const respond: Respond = (response) => {
+    const [client] = clients
+    // There mostly is one.
+    return client !== undefined && clients.size === 1
+      ? client(response)
+      : Effect.forEach(clients, (client) => client(response), { discard: true })
+  }
 
   // A client keeps what it knows of a call until that is answered, and a failure to send it is no answer to it. So it gets
   // one, when it has taken the failure.
@@ -43,24 +51,29 @@ export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Pro
       if (calls.has(request.id)) return Effect.dieMessage(`another call of the same id is under way: ${request.id}`)
       calls.set(request.id, undefined)
       let call: Call | undefined
-      const answered = use((connection) => {
-        if (connection.isFull(limits)) return Promise.reject(new Overloaded())
-        call = new Call(connection, request, respond)
+      const answered = use((connection, resume) => {
+        if (connection.isFull(limits)) return resume(new Overloaded())
+        call = new Call(connection, request, respond, resume)
         calls.set(request.id, call)
-        return call.run()
+        call.begin()
       })
       const ended = (exit: Exit.Exit<void, CallError | Error>): Effect.Effect<void, RpcClientError> => {
         calls.delete(request.id)
-        if (Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause)) call?.cancel()
+        if (Exit.isSuccess(exit)) return Exit.void
+        if (Cause.isInterruptedOnly(exit.cause)) call?.cancel()
         else call?.end()
-        const told = Exit.mapErrorCause(exit, causeOf)
-        if (Exit.isSuccess(told) || call?.isAnswered === true) return told
-        return Effect.zipRight(forget(request.id, told.cause), told)
+        const cause = causeOf(exit.cause)
+        const failure = Exit.failCause(cause)
+        return call?.isAnswered === true ? failure : Effect.zipRight(forget(request.id, cause), failure)
       }
-      return Effect.flatMap(Effect.exit(restore(answered)), (exit) => {
+      const settled = (exit: Exit.Exit<void, CallError | Error>): Effect.Effect<void, RpcClientError> => {
         if (call?.delivery === undefined) return ended(exit)
         // What came before the connection was lost is the caller's.
         return Effect.flatMap(Effect.exit(restore(Effect.zipRight(call.delivered, exit))), ended)
+      }
+      return Effect.matchCauseEffect(restore(answered), {
+        onFailure: (cause) => settled(Exit.failCause(cause)),
+        onSuccess: () => settled(Exit.void)
       })
     })
 

@@ -28,7 +28,12 @@ export interface ByteSource {
   readonly readOut: () => void
   /** Ends what reads on behalf of readers, which may come again. */
   readonly halt: Effect.Effect<void>
+  /** Reads all that comes, as a consumer of the stream. */
+  readonly receive?: <E, R>(onChunk: OnChunk<E, R>) => Effect.Effect<void, E | TransportError, R>
 }
+
+/** Is given each chunk, and may have something to be done before the next. */
+export type OnChunk<E, R> = (chunk: Uint8Array) => Effect.Effect<void, E, R> | undefined
 
 /** The sources behind the streams that have one. */
 const sources = /* @__PURE__ */ new WeakMap<Bytes, ByteSource>()
@@ -39,6 +44,10 @@ export const setSource = (stream: Bytes, source: ByteSource): Bytes => {
 }
 
 export const sourceOf = (stream: Bytes): ByteSource => sources.get(stream) ?? new StreamSource(stream)
+
+/** Reads a stream, without its machinery if it has a source. */
+export const receive = <E, R>(stream: Bytes, onChunk: OnChunk<E, R>): Effect.Effect<void, E | TransportError, R> =>
+  sources.get(stream)?.receive?.(onChunk) ?? Stream.runForEach(stream, (chunk) => onChunk(chunk) ?? Effect.void)
 
 /**
  * The bytes of a stream. It is pulled by a fiber of its own, since one that is interrupted may lose what it has pulled; and by

@@ -9,8 +9,8 @@ import { TransportError } from "../../Transport.js"
 import type { Status } from "../connection/attemptStatus.js"
 import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
-import { wait } from "../time/wait.js"
-import { type ByteSource, setSource } from "./byteSource.js"
+import { type Pending, wait } from "../time/wait.js"
+import { type ByteSource, type OnChunk, setSource } from "./byteSource.js"
 
 /** Milliseconds that a reader has to come back where no option tells, and a peer to close as well. */
 export const linger = 1000
@@ -142,6 +142,46 @@ export class ReceiveBuffer<E> implements ByteSource {
     return setSource(stream, this)
   }
 
+  receive<E2, R>(onChunk: OnChunk<E2, R>): Effect.Effect<void, E2 | TransportError, R> {
+    const work = (): Effect.Effect<void, E2, R> | undefined => {
+      for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) {
+        const work = onChunk(chunk)
+        if (work !== undefined) return work
+      }
+      return undefined
+    }
+    // As it arrives: to wake a fiber for each chunk costs more than what most have done.
+    const more = wait<void, E2, R>((resume) =>
+      this.#whenMore(resume, () => {
+        try {
+          const next = work()
+          if (next === undefined && this.#end === undefined) return false
+          resume(next ?? Effect.void)
+        } catch (defect) {
+          resume(Effect.die(defect))
+        }
+        return true
+      })
+    )
+    const step: Effect.Effect<void, E2 | TransportError, R> = Effect.suspend(() => {
+      const next = work()
+      if (next !== undefined) return Effect.zipRight(next, step)
+      if (this.#end === undefined) return Effect.zipRight(more, step)
+      this.readOut()
+      return this.#end.error ?? Effect.void
+    })
+    return Effect.uninterruptibleMask((restore) => {
+      if (this.#isRead) return new TransportError({ reason: "Busy" })
+      this.#isRead = true
+      return Effect.ensuring(
+        restore(step),
+        Effect.sync(() => {
+          this.#isRead = false
+        })
+      )
+    })
+  }
+
   get isRead(): boolean {
     return this.#isRead
   }
@@ -190,23 +230,34 @@ export class ReceiveBuffer<E> implements ByteSource {
 
   // A chunk is taken by the fiber that reads, and not by what wakes it: an interruption in between loses none.
   get #more(): Effect.Effect<void> {
-    return wait((resume) => {
-      if (this.#length > 0 || this.#end !== undefined) {
+    return wait((resume) =>
+      this.#whenMore(resume, () => {
         resume(Effect.void)
-        return undefined
-      }
-      const wake = () => {
-        this.#wake = undefined
-        resume(Effect.void)
-      }
+        return true
+      })
+    )
+  }
+
+  /** Resumes if there is something, and otherwise has a function called when there is, until that tells that it is enough. */
+  #whenMore(resume: (effect: Effect.Effect<void>) => void, isEnough: () => boolean): Pending | undefined {
+    if (this.#length > 0 || this.#end !== undefined) {
+      resume(Effect.void)
+      return undefined
+    }
+    const wake = () => {
+      this.#wake = undefined
+      if (!isEnough()) listen()
+    }
+    const listen = () => {
       this.#wake = wake
       this.#letGo()
-      return {
-        cancel: Effect.sync(() => {
-          if (this.#wake === wake) this.#wake = undefined
-        })
-      }
-    })
+    }
+    listen()
+    return {
+      cancel: Effect.sync(() => {
+        if (this.#wake === wake) this.#wake = undefined
+      })
+    }
   }
 
   take(): Uint8Array | undefined {
