@@ -67,7 +67,8 @@ const make = ({ connect = Effect.void, policy = Effect.void, prepare = Effect.vo
         (_: unknown) => Effect.as(Effect.orDieWith(policy, String), true)
       ),
       connectTimeout: "10 days",
-      closeTimeout: Duration.infinity
+      closeTimeout: Duration.infinity,
+      drainTimeout: Duration.infinity
     })
     return { lose: () => signals.at(-1)?.lost("lost"), service }
   })
@@ -103,6 +104,14 @@ const places: Record<
       connect: Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizer(scope, Effect.ignore(here)))
     },
     reach: ({ service }) => Effect.zipRight(awaitState(service, "Connected"), service.reconnect)
+  }),
+  "a use": (here) => ({
+    places: {},
+    reach: ({ service }) => Effect.fork(service.use(() => here))
+  }),
+  "a use within a use": (here) => ({
+    places: {},
+    reach: ({ service }) => Effect.fork(service.use(() => service.use(() => Effect.zipRight(Effect.yieldNow(), here))))
   })
 }
 
@@ -145,7 +154,8 @@ describe("what the service waits for and calls the service", () => {
         ["the probe", "check", "a probe waits for its own answer"],
         ["the policy", "use", "the retry policy waits for the connection that it is asked about"],
         ["a finalizer", "use", "what closes a connection waits for the next one"],
-        ["a finalizer", "stop", "what stop waits for calls stop, which does not wait for it"]
+        ["a finalizer", "stop", "what stop waits for calls stop, which does not wait for it"],
+        ["a use", "stop", "what stop waits for calls stop, which does not wait for it"]
       ] as const) {
         yield* withLogs((entries) =>
           Effect.gen(function* () {

@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { ConnectionSignal, Endpoint } from "../../Endpoint.js"
 import { AttemptStatus, type Stage } from "./attemptStatus.js"
@@ -27,17 +26,6 @@ export const prepared =
     prepare === undefined
       ? connect(signal)
       : Effect.tap(connect(signal), (protocol) => stage("prepare", () => prepare(protocol)))
-
-/**
- * Whether an attempt can't go on without a fiber: its own, or one of those that end with it.
- */
-export const isAwaited = (
-  attempt: Fiber.RuntimeFiber<unknown, unknown>,
-  fiber: Fiber.RuntimeFiber<unknown, unknown>
-): Effect.Effect<boolean> =>
-  attempt === fiber
-    ? Effect.succeed(true)
-    : Effect.flatMap(attempt.children, (children) => Effect.exists(children, (child) => isAwaited(child, fiber)))
 
 // Gives an Effect the Scope of the connection that it is run for, so that its type does not ask for the caller's.
 const stage = <A, E, R>(

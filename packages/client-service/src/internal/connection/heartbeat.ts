@@ -11,8 +11,8 @@ import type { Instruments } from "../telemetry/instruments.js"
 import { monotonic } from "../time/monotonic.js"
 import { sleep } from "../time/sleep.js"
 import { endWithin } from "../time/within.js"
-import { isAwaited } from "./attempt.js"
 import type { AttemptStatus } from "./attemptStatus.js"
+import { isAwaited } from "./isAwaited.js"
 
 export interface Heartbeat<in P, out E, out R> {
   readonly probe: (protocol: P) => Effect.Effect<unknown, E, R>

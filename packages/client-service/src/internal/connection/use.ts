@@ -11,6 +11,7 @@ import { ConnectionLost } from "../../ConnectionError.js"
 import type { Changes } from "../time/changes.js"
 import { type Restore, Suspension } from "../time/wait.js"
 import { withoutStack } from "../withoutStack.js"
+import { isAwaited } from "./isAwaited.js"
 
 /** Is told of each use, and what it gave at the beginning at the end. */
 interface UseMetrics {
@@ -38,6 +39,16 @@ export class Users {
 
   get size(): number {
     return this.#size
+  }
+
+  /** Whether one of them can't end without a fiber. */
+  isHeldUpBy(fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<boolean> {
+    const others: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+    for (let user: AnyUser | undefined = this.#last; user !== undefined; user = user.previous) {
+      if (user.fiberId === fiber.id()) return Effect.succeed(true)
+      if (user.running !== undefined) others.push(user.running)
+    }
+    return Effect.exists(others, (other) => isAwaited(other, fiber))
   }
 
   /** Has everybody fail, and tells them why. */
@@ -105,6 +116,10 @@ interface AnyUser {
   since: number | undefined
   previous: AnyUser | undefined
   next: AnyUser | undefined
+  /** The fiber that it has, if it takes one. */
+  readonly running?: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  /** Of that, which is known earlier. */
+  readonly fiberId?: FiberId.FiberId | undefined
   /** The connection has ended. */
   lose(end: Exit.Exit<never, ConnectionLost>): void
 }
@@ -123,7 +138,8 @@ let depth = 0
 const deep = 32
 
 class FiberUser<A, E, R> extends User<A, E, R> {
-  readonly #running: Fiber.RuntimeFiber<Exit.Exit<A, E>> | undefined
+  fiberId: FiberId.FiberId | undefined
+  readonly running: Fiber.RuntimeFiber<Exit.Exit<A, E>> | undefined
   #end: Exit.Exit<never, ConnectionLost> | undefined
 
   constructor(users: Users, runtime: Runtime.Runtime<R>, f: () => Effect.Effect<A, E, R>) {
@@ -141,14 +157,15 @@ class FiberUser<A, E, R> extends User<A, E, R> {
       Effect.exit(isNow ? evaluate(f) : Effect.suspend(f)),
       {
         immediate: isNow,
-        updateRefs: (refs) => {
+        updateRefs: (refs, fiberId) => {
+          this.fiberId = fiberId
           before = refs
           return refs
         }
       }
     )
     depth -= 1
-    this.#running = running
+    this.running = running
     const ended = (ended: Exit.Exit<Exit.Exit<A, E>>) => {
       const exit = Exit.flatten(ended)
       users.remove(this)
@@ -165,12 +182,12 @@ class FiberUser<A, E, R> extends User<A, E, R> {
   }
 
   override get cancel(): Effect.Effect<unknown> {
-    return this.#running === undefined ? Effect.void : Fiber.interrupt(this.#running)
+    return this.running === undefined ? Effect.void : Fiber.interrupt(this.running)
   }
 
   lose(end: Exit.Exit<never, ConnectionLost>): void {
     this.#end = end
-    this.#running?.unsafeInterruptAsFork(FiberId.none)
+    this.running?.unsafeInterruptAsFork(FiberId.none)
   }
 }
 

@@ -104,6 +104,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       name,
       retries,
       open: this.#open,
+      isDraining: settings.drainTimeout > 0,
       warnOnce: (message) => this.#warnOnce(message) ?? Effect.void
     })
   }
@@ -127,15 +128,28 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   get stop(): Effect.Effect<void> {
     return Effect.withFiberRuntime((fiber) => {
       // At once, so that nobody comes in between.
-      if (!this.#selfWaits.mayBe(fiber)) return this.#stop
+      if (!this.#selfWaits.mayBe(fiber)) return this.#waited(this.#stop)
       return Effect.checkInterruptible((isInterruptible) =>
         Effect.flatMap(this.#selfWaits.isHeldUp(isInterruptible), (isHeldUp) => {
           if (!isHeldUp) return this.#stop
           this.#settings.fork.now(this.#stop)
-          return this.#warnOnce("what stop waits for calls stop, which does not wait for it") ?? Effect.void
+          return this.#warnOfSelfWait
         })
       )
     })
+  }
+
+  /** Waits for a stop, other than one that lets finish what waits. */
+  #waited(stop: Effect.Effect<void>): Effect.Effect<void> {
+    if (!this.#selfWaits.areDrained) return stop
+    const stopping = this.#settings.fork.now(stop)
+    return Effect.flatMap(this.#selfWaits.isDrained, (isDrained) =>
+      isDrained ? this.#warnOfSelfWait : Fiber.join(stopping)
+    )
+  }
+
+  get #warnOfSelfWait(): Effect.Effect<void> {
+    return this.#warnOnce("what stop waits for calls stop, which does not wait for it") ?? Effect.void
   }
 
   get #stop(): Effect.Effect<void> {
@@ -194,7 +208,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
   get shutDown(): Effect.Effect<void> {
     const { fork, retries } = this.#settings
     return Effect.withFiberRuntime((fiber) => {
-      if (!this.#selfWaits.mayBe(fiber)) return this.#shutDown
+      if (!this.#selfWaits.mayBe(fiber)) return this.#waited(this.#shutDown)
       return Effect.flatMap(
         Effect.zipWith(this.#selfWaits.isHeldUp(false), retries.isHeldUpBy(fiber), (within, asked) => within || asked),
         (isHeldUp) => (isHeldUp ? Effect.sync(() => void fork.now(this.#shutDown)) : this.#shutDown)

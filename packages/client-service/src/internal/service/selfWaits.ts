@@ -3,6 +3,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Connection } from "../connection/connection.js"
 import { isEstablished } from "../connection/phase.js"
+import type { Users } from "../connection/use.js"
 import type { Retries } from "./retries.js"
 
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
@@ -12,6 +13,8 @@ interface Surroundings<P, E, R> {
   readonly retries: Retries<E, R>
   /** All connections that are neither closed nor given up. */
   readonly open: Iterable<Connection<P, E, R>>
+  /** Whether a stop lets those finish who use the connections. */
+  readonly isDraining: boolean
   /** Logs a warning, once for a service. */
   readonly warnOnce: (message: string) => Effect.Effect<void>
 }
@@ -30,6 +33,16 @@ export class SelfWaits<P, E, R> {
   /** Whether a fiber may be such a one. Of most, there is nothing more to find out. */
   mayBe(fiber: AnyFiber): boolean {
     return this.#surroundings.retries.isAsked || this.#within(fiber).length > 0
+  }
+
+  /** Whether there are those that a stop lets finish, which may call it. */
+  get areDrained(): boolean {
+    return this.#drained.length > 0
+  }
+
+  /** Whether the fiber that asks is part of those. */
+  get isDrained(): Effect.Effect<boolean> {
+    return Effect.withFiberRuntime((fiber) => Effect.exists(this.#drained, (users) => users.isHeldUpBy(fiber)))
   }
 
   /** Fails such a fiber before it waits for a connection. */
@@ -65,6 +78,14 @@ export class SelfWaits<P, E, R> {
   isHeldUp(isInterruptible: boolean): Effect.Effect<boolean> {
     return Effect.withFiberRuntime((fiber) =>
       Effect.exists(this.#within(fiber), (connection) => connection.isHeldUpBy(fiber, isInterruptible))
+    )
+  }
+
+  get #drained(): ReadonlyArray<Users> {
+    const { isDraining, open } = this.#surroundings
+    if (!isDraining) return []
+    return [...open].flatMap(({ established }) =>
+      established && established.users.size > 0 ? [established.users] : []
     )
   }
 
