@@ -64,8 +64,22 @@ export const run = (
   })
 
 /** Runs a command of the workspace's own, in a directory of the caller's. */
-export const runBin = (name: string, args: ReadonlyArray<string>, cwd: string): Promise<string> => {
-  const bins = [join(root, "node_modules/.bin", name), join(root, "packages/checks/node_modules/.bin", name)]
+export const runBin = (name: string, args: ReadonlyArray<string>, cwd: string): Promise<string> =>
+  runIn([root, checks], name, args, cwd)
+
+/** Runs a command that the checks have for themselves, in another version than the workspace. */
+export const runOwnBin = (name: string, args: ReadonlyArray<string>, cwd: string): Promise<string> =>
+  runIn([checks], name, args, cwd)
+
+const checks = join(root, "packages/checks")
+
+const runIn = (
+  directories: ReadonlyArray<string>,
+  name: string,
+  args: ReadonlyArray<string>,
+  cwd: string
+): Promise<string> => {
+  const bins = directories.map((directory) => join(directory, "node_modules/.bin", name))
   const bin = bins.find(existsSync)
   if (bin === undefined) throw new Error(`${name} is not installed in the workspace`)
   return run(bin, args, cwd)

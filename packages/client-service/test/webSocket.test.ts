@@ -218,6 +218,17 @@ describe("webSocket", () => {
     })
   )
 
+  it.scoped("sends a copy of bytes whose memory is shared, which no browser takes", () =>
+    Effect.gen(function* () {
+      const { transport, webSocket } = yield* makeTransport()
+      const shared = new Uint8Array(new SharedArrayBuffer(2))
+      shared.set([1, 2])
+      yield* transport.write(shared)
+      expect(webSocket.sent).toEqual([bytes(1, 2)])
+      expect(webSocket.sent).toHaveProperty("0.buffer", expect.any(ArrayBuffer))
+    })
+  )
+
   it.scoped("a write waits until no more than 1 MiB is to be sent, and those after it keep their order", () =>
     withTimers((timers) =>
       Effect.gen(function* () {

@@ -1,4 +1,7 @@
 import { spawnSync } from "node:child_process"
+import { fileURLToPath } from "node:url"
+
+const compiler = fileURLToPath(new URL("../../../node_modules/.bin/tsc", import.meta.url))
 
 interface Project {
   readonly config: { readonly name: string; readonly root: string }
@@ -9,6 +12,6 @@ interface Project {
  * use, so that each starts in less time.
  */
 export default ({ config: { name, root } }: Project): void => {
-  const { status } = spawnSync("npx", ["tsc", "-b"], { cwd: root, stdio: "inherit" })
+  const { status } = spawnSync(compiler, ["-b"], { cwd: root, stdio: "inherit" })
   if (status !== 0) throw new Error(`The tests of ${name} do not compile.`)
 }

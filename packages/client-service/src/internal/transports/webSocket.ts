@@ -200,9 +200,12 @@ class LiveWebSocket implements WebSocketTransport {
     return typeof this.#phase !== "string"
   }
 
-  // The caller may use the array again, which `ws` would read later in order to compress it.
-  #kept(chunk: Uint8Array | string): Uint8Array | string {
-    return typeof chunk !== "string" && this.#webSocket.extensions ? new Uint8Array(chunk) : chunk
+  // The caller may use the array again, which `ws` would read later in order to compress it. Browsers take none whose
+  // memory is shared.
+  #kept(chunk: Uint8Array | string): Uint8Array<ArrayBuffer> | string {
+    return typeof chunk === "string" || (isUnshared(chunk) && !this.#webSocket.extensions)
+      ? chunk
+      : new Uint8Array(chunk)
   }
 
   // Sent one by one, each message would cost a system call, which takes longer than all else that is done with a small
@@ -279,6 +282,8 @@ interface Corkable {
   readonly cork: () => void
   readonly uncork: () => void
 }
+
+const isUnshared = (chunk: Uint8Array): chunk is Uint8Array<ArrayBuffer> => chunk.buffer instanceof ArrayBuffer
 
 const asWs = (webSocket: unknown): Ws | undefined => (isWs(webSocket) ? webSocket : undefined)
 
