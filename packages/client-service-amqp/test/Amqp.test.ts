@@ -365,7 +365,7 @@ describe.skipIf(isMissing)("a server", () => {
         expect(closed).toMatchObject({ _tag: "NotConnected", service: `${amqp.service.name} publisher` })
         expect(closed.message).toContain("no exchange 'no such exchange'")
         yield* amqp.sendToQueue("away", "b", { maxWait: "1 minute" })
-        yield* server.stop
+        yield* server.control("stop_app")
         yield* until(amqp, "Waiting")
         for (const maxWait of [0, 20]) {
           const away = { _tag: "NotConnected", service: amqp.service.name }
@@ -373,7 +373,7 @@ describe.skipIf(isMissing)("a server", () => {
           expect(yield* Effect.flip(amqp.use(durable("away"), { maxWait }))).toMatchObject(away)
         }
         const publish = yield* Effect.fork(amqp.sendToQueue("away", "d", { maxWait: "1 minute" }))
-        yield* server.start
+        yield* server.control("start_app")
         yield* Fiber.join(publish)
         expect(yield* readyIn(amqp, "away")).toBe(2)
       })

@@ -1,13 +1,12 @@
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { describe, expect, it, layer } from "@effect/vitest"
+import { describe, expect, layer } from "@effect/vitest"
 import type { Channel } from "amqplib"
-import { Duration, Effect, Fiber, Logger, LogLevel, Queue, Redacted, Ref, Schedule, Stream } from "effect"
+import { Duration, Effect, Fiber, Queue, Redacted, Ref, Schedule, Stream } from "effect"
 import { Endpoint } from "effect-client-service"
 import { Amqp, AmqpEndpoint, type AmqpMessage } from "effect-client-service-amqp"
 import * as servers from "test-servers/rabbitmq"
 import * as serverProcess from "test-servers/serverProcess"
-import { makeAuthority } from "../../client-service-node/test/support/certificates.js"
 import { connect, connectTo, installedPaths, isMissing, retryPolicy, Server } from "./support/server.js"
 
 /** Answers what is asked in a queue, but for what is not to be answered yet. */
@@ -27,7 +26,7 @@ const answering = (amqp: Amqp.Service, queue: string) =>
   })
 
 describe.skipIf(isMissing)("a server", () => {
-  layer(Server.Live, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  layer(Server.knowingCertificates, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
     it.scoped("passes on a call and its answer, whichever comes first, and tells if nobody is called", () =>
       Effect.gen(function* () {
         const server = yield* connect()
@@ -110,66 +109,49 @@ describe.skipIf(isMissing)("a server", () => {
         yield* amqp.use((channel) => channel.checkExchange("amq.direct"))
       })
     )
+
+    it.scoped("takes over from another that is killed", () =>
+      Effect.gen(function* () {
+        const first = yield* servers.make(installedPaths())
+        const second = yield* Server
+        const endpoints = [first, second].map(({ url }) => AmqpEndpoint.make({ url: Redacted.make(url) }))
+        const amqp = yield* Amqp.make({ endpoint: Endpoint.failover(endpoints), retryPolicy })
+        const declare = (channel: Channel) => channel.assertQueue("anywhere")
+        const messages = yield* Queue.unbounded<string>()
+        yield* amqp.consume("anywhere", { declare, noAck: true }).pipe(
+          Stream.runForEach(({ content }) => Queue.offer(messages, `${content}`)),
+          Effect.forkScoped
+        )
+        const send = (text: string) =>
+          Effect.retry(amqp.sendToQueue("anywhere", text, { mandatory: true }), Schedule.spaced("10 millis"))
+        yield* send("a")
+        expect(yield* Queue.take(messages)).toBe("a")
+        yield* first.kill
+        yield* send("b")
+        expect(yield* Queue.take(messages)).toBe("b")
+        const other = yield* connectTo(second)
+        expect(yield* other.use((channel) => channel.checkQueue("anywhere"))).toMatchObject({ consumerCount: 1 })
+      })
+    )
+
+    it.scoped("knows a user by the certificate that it has (EXTERNAL), by files that a URL names", () =>
+      Effect.gen(function* () {
+        const { control, tls } = yield* Server
+        const directory = yield* serverProcess.temporaryDirectory
+        const user = yield* tls.issue("machine")
+        const files = { ca: tls.ca, userCert: user.cert, userKey: user.key }
+        for (const [name, content] of Object.entries(files))
+          yield* Effect.promise(() => writeFile(join(directory, name), content))
+        yield* control("add_user", "machine", "no password that it has")
+        yield* control("set_permissions", "machine", ".*", ".*", ".*")
+        const parts = `cacertfile=${directory}/ca&certfile=${directory}/userCert&keyfile=${directory}/userKey`
+        const amqp = yield* Amqp.make({
+          endpoint: AmqpEndpoint.make({ url: `amqps://127.0.0.1:${tls.port}?auth_mechanism=external&${parts}` }),
+          retryPolicy
+        })
+        yield* amqp.use((channel) => channel.assertQueue("machines"))
+        yield* amqp.sendToQueue("machines", "a", { userId: "machine" })
+      })
+    )
   })
-})
-
-describe.skipIf(isMissing)("two servers", () => {
-  it.scopedLive("take over from each other as one is killed", () =>
-    Effect.gen(function* () {
-      const first = yield* servers.make(installedPaths())
-      const second = yield* servers.make(installedPaths())
-      const endpoints = [first, second].map(({ url }) => AmqpEndpoint.make({ url: Redacted.make(url) }))
-      const amqp = yield* Amqp.make({ endpoint: Endpoint.failover(endpoints), retryPolicy })
-      const declare = (channel: Channel) => channel.assertQueue("anywhere")
-      const messages = yield* Queue.unbounded<string>()
-      yield* amqp.consume("anywhere", { declare, noAck: true }).pipe(
-        Stream.runForEach(({ content }) => Queue.offer(messages, `${content}`)),
-        Effect.forkScoped
-      )
-      const send = (text: string) =>
-        Effect.retry(amqp.sendToQueue("anywhere", text, { mandatory: true }), Schedule.spaced("10 millis"))
-      yield* send("a")
-      expect(yield* Queue.take(messages)).toBe("a")
-      yield* first.kill
-      yield* send("b")
-      expect(yield* Queue.take(messages)).toBe("b")
-      const other = yield* connectTo(second)
-      expect(yield* other.use((channel) => channel.checkQueue("anywhere"))).toMatchObject({ consumerCount: 1 })
-    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
-  )
-
-  it.scopedLive("know a user by the certificate that it has (EXTERNAL), by files that a URL names", () =>
-    Effect.gen(function* () {
-      const { ca, issue } = yield* makeAuthority()
-      const directory = yield* serverProcess.temporaryDirectory
-      const own = yield* issue("127.0.0.1")
-      const user = yield* issue("machine")
-      const files = { ca, cert: own.cert, key: own.key, userCert: user.cert, userKey: user.key }
-      for (const [name, content] of Object.entries(files))
-        yield* Effect.promise(() => writeFile(join(directory, name), content))
-      const port = yield* serverProcess.freePort
-      const server = yield* servers.make(installedPaths(), {
-        plugins: ["rabbitmq_auth_mechanism_ssl"],
-        settings: {
-          "listeners.ssl.default": `127.0.0.1:${port}`,
-          "ssl_options.cacertfile": join(directory, "ca"),
-          "ssl_options.certfile": join(directory, "cert"),
-          "ssl_options.keyfile": join(directory, "key"),
-          "ssl_options.verify": "verify_peer",
-          "auth_mechanisms.1": "PLAIN",
-          "auth_mechanisms.2": "EXTERNAL",
-          ssl_cert_login_from: "common_name"
-        }
-      })
-      yield* server.control("add_user", "machine", "no password that it has")
-      yield* server.control("set_permissions", "machine", ".*", ".*", ".*")
-      const parts = `cacertfile=${directory}/ca&certfile=${directory}/userCert&keyfile=${directory}/userKey`
-      const amqp = yield* Amqp.make({
-        endpoint: AmqpEndpoint.make({ url: `amqps://127.0.0.1:${port}?auth_mechanism=external&${parts}` }),
-        retryPolicy
-      })
-      yield* amqp.use((channel) => channel.assertQueue("machines"))
-      yield* amqp.sendToQueue("machines", "a", { userId: "machine" })
-    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
-  )
 })

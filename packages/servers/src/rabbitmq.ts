@@ -1,10 +1,13 @@
 /**
  * A RabbitMQ server for tests.
  */
+import { execFile } from "node:child_process"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
 import * as debian from "./debian.js"
+import { expressionOf } from "./rabbitmqCommands.js"
+import { withLibrariesOf } from "./rabbitmqLibraries.js"
 import * as serverProcess from "./serverProcess.js"
 
 export interface RabbitMQ extends serverProcess.ServerProcess {
@@ -17,9 +20,9 @@ export interface RabbitMQ extends serverProcess.ServerProcess {
   readonly url: string
   /** What another server needs to know to join it. */
   readonly node: Node
-  /** Runs `rabbitmqctl`, which takes seconds. */
-  readonly control: (...args: ReadonlyArray<string>) => Effect.Effect<void>
-  /** Has what was declared survive a kill, for the server writes it to disk some seconds after it has said that it is. */
+  /** Has the server do what a command of `rabbitmqctl` has it do. */
+  readonly control: (...command: ReadonlyArray<string>) => Effect.Effect<void>
+  /** Has what was declared survive a kill. */
   readonly keepDeclared: Effect.Effect<void>
 }
 
@@ -30,17 +33,17 @@ interface Node {
   readonly mapperPort: number
 }
 
-export type Executable = "epmd" | "rabbitmq-server"
+export type Executable = "epmd" | "erl_call" | "rabbitmq-server"
 
 export const wanted: debian.Wanted<Executable> = {
   packages: ["rabbitmq-server"],
-  executables: ["epmd", "rabbitmq-server"]
+  executables: ["epmd", "erl_call", "rabbitmq-server"]
 }
 
 export const install = (): Promise<debian.Installed<Executable>> => debian.install(wanted)
 
 // Those on the PATH change the user and the environment.
-const scripts = "/usr/lib/rabbitmq/bin"
+const script = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
 /**
  * Starts a server in a temporary folder, with a port mapper of its own. When it is started again, it has the same port and
@@ -77,12 +80,16 @@ export const make = (
       home: joined?.home ?? directory,
       mapperPort: joined?.mapperPort ?? (yield* serverProcess.freePort)
     }
+    const scripts = yield* Effect.promise(() =>
+      withLibrariesOf(options?.plugins ?? [], script, join(directory, "home"))
+    )
     // Without waiting in a loop for what comes next, which takes the processor from the tests.
     const erlang = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
     const env = {
       HOME: node.home,
       ERL_EPMD_PORT: String(node.mapperPort),
       ERL_EPMD_ADDRESS: "127.0.0.1",
+      RABBITMQ_SCRIPTS_DIR: scripts,
       RABBITMQ_NODENAME: node.name,
       RABBITMQ_NODE_IP_ADDRESS: "127.0.0.1",
       RABBITMQ_NODE_PORT: String(port),
@@ -94,7 +101,6 @@ export const make = (
       RABBITMQ_CONF_ENV_FILE: join(directory, "rabbitmq-env.conf"),
       RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, "enabled_plugins"),
       RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: erlang,
-      RABBITMQ_CTL_ERL_ARGS: erlang,
       // So that the process is the server, not a script that waits for it.
       RUNNING_UNDER_SYSTEMD: "true"
     }
@@ -107,15 +113,18 @@ export const make = (
         env
       })
     const server = yield* serverProcess.make({
-      command: join(scripts, "rabbitmq-server"),
+      command: script,
       ready: /Server startup complete/,
       env,
       cwd: directory
     })
-    const control: RabbitMQ["control"] = (...args) =>
-      serverProcess.run({ command: join(scripts, "rabbitmqctl"), args: ["--quiet", ...args], env, cwd: directory })
-    if (joined !== undefined)
-      for (const command of [["stop_app"], ["join_cluster", joined.name], ["start_app"]]) yield* control(...command)
+    const control: RabbitMQ["control"] = (name = "", ...args) =>
+      Effect.promise(() => evaluate(paths.erl_call, node.name, expressionOf(name, args), env))
+    if (joined !== undefined) {
+      yield* control("stop_app")
+      yield* control("join_cluster", joined.name)
+      yield* control("start_app")
+    }
     return {
       ...server,
       node,
@@ -125,6 +134,26 @@ export const make = (
       password,
       url: `amqp://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}`,
       control,
-      keepDeclared: control("eval", "mnesia:sync_log().")
+      keepDeclared: control("sync")
     }
+  })
+
+const evaluate = (
+  erlCall: string,
+  node: string,
+  expression: string,
+  env: Readonly<Record<string, string>>
+): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const child = execFile(
+      erlCall,
+      ["-r", "-sname", node, "-e"],
+      { env: { ...process.env, ...env } },
+      (error, output) => {
+        if (error !== null) reject(error)
+        else if (/^\{ok, (?!\{(?:error|badrpc))/.test(output)) resolve()
+        else reject(new Error(`${expression} gave ${output}`))
+      }
+    )
+    child.stdin?.end(`${expression}\n`)
   })

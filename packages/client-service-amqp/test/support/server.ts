@@ -3,7 +3,7 @@ import { type ConnectionState, RetryPolicy } from "effect-client-service"
 import { Amqp, AmqpEndpoint } from "effect-client-service-amqp"
 import * as servers from "test-servers/rabbitmq"
 import * as serverProcess from "test-servers/serverProcess"
-import { makeCertificateFiles } from "../../../client-service-node/test/support/certificates.js"
+import { type Authority, makeCertificateFiles } from "../../../client-service-node/test/support/certificates.js"
 
 const installed = await servers.install()
 
@@ -18,15 +18,16 @@ export const installedPaths = () => {
 }
 
 interface TlsServer extends servers.RabbitMQ {
-  readonly tls: { readonly port: number; readonly ca: string }
+  readonly tls: { readonly port: number } & Pick<Authority, "ca" | "issue">
 }
 
-const start = (settings?: Readonly<Record<string, string>>) =>
+const start = (settings?: Readonly<Record<string, string>>, plugins?: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     if (!installed.isInstalled) return yield* Effect.dieMessage(installed.reason)
-    const { ca, files } = yield* makeCertificateFiles("127.0.0.1")
+    const { ca, files, issue } = yield* makeCertificateFiles("127.0.0.1")
     const port = yield* serverProcess.freePort
     const server = yield* servers.make(installed.paths, {
+      plugins,
       settings: {
         ...settings,
         "listeners.ssl.default": `127.0.0.1:${port}`,
@@ -35,13 +36,30 @@ const start = (settings?: Readonly<Record<string, string>>) =>
         "ssl_options.keyfile": files.key
       }
     })
-    return { ...server, tls: { port, ca } }
+    return { ...server, tls: { port, ca, issue } }
   })
 
 /** The server of all tests of a file, since it takes seconds to start. */
 export class Server extends Context.Tag("test/Server")<Server, TlsServer>() {
   /** Without logs, too. */
   static readonly Live = Layer.merge(Layer.scoped(Server, start()), Logger.minimumLogLevel(LogLevel.None))
+  /** One that knows users by their certificates (EXTERNAL), too. */
+  static readonly knowingCertificates = Layer.merge(
+    Layer.scoped(
+      Server,
+      start(
+        {
+          "ssl_options.verify": "verify_peer",
+          "auth_mechanisms.1": "PLAIN",
+          "auth_mechanisms.2": "AMQPLAIN",
+          "auth_mechanisms.3": "EXTERNAL",
+          ssl_cert_login_from: "common_name"
+        },
+        ["rabbitmq_auth_mechanism_ssl"]
+      )
+    ),
+    Logger.minimumLogLevel(LogLevel.None)
+  )
   /** One of small limits. */
   static readonly small = Layer.merge(
     Layer.scoped(Server, start({ frame_max: "8192", max_message_size: "65536" })),

@@ -56,7 +56,11 @@ export const makeCertificateFiles = (name: string) =>
     const directory = yield* serverProcess.temporaryDirectory
     for (const [file, content] of Object.entries({ ca, ...(yield* issue(name)) }))
       yield* Effect.promise(() => writeFile(join(directory, file), content))
-    return { ca, files: { ca: join(directory, "ca"), cert: join(directory, "cert"), key: join(directory, "key") } }
+    return {
+      ca,
+      issue,
+      files: { ca: join(directory, "ca"), cert: join(directory, "cert"), key: join(directory, "key") }
+    }
   })
 
 /** A certificate that nobody but its owner certifies. */
