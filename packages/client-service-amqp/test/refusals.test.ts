@@ -193,6 +193,31 @@ describe.skipIf(isMissing)("a server", () => {
     )
 
     // Kind 31
+    it.scoped("closes the connection for an error of its own, again and again: its consumer waits, and goes on", () =>
+      Effect.gen(function* () {
+        const { control } = yield* Server
+        const amqp = yield* connect()
+        let count = 0
+        const declare = async (channel: Channel) => {
+          await channel.assertQueue("broken")
+          if (++count > 3) return
+          await Effect.runPromise(control("eval", "[exit(Channel, kill) || Channel <- rabbit_channel:list()]."))
+          await channel.checkQueue("broken")
+        }
+        const { messages } = yield* consumed(amqp, "broken", { declare })
+        yield* Effect.repeat(
+          Effect.delay(
+            Effect.sync(() => count),
+            "50 millis"
+          ),
+          { until: (count) => count > 3 }
+        )
+        yield* amqp.sendToQueue("broken", "a", { mandatory: true, resend: true })
+        yield* until(messages, "a")
+      })
+    )
+
+    // Kind 31
     it.scoped("has nothing to do with what a declaration fails with of its own, which is done again", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()

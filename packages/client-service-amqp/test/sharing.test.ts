@@ -159,6 +159,31 @@ describe.skipIf(isMissing)("a server", () => {
     )
 
     // Kind 32
+    it.scoped(
+      "closes the connection for what others ask, again and again: a consumer that asks meanwhile goes on",
+      () =>
+        Effect.gen(function* () {
+          const amqp = yield* connect()
+          const declare = (channel: Channel) => channel.assertQueue("meanwhile")
+          const wrong = amqp.use((channel) => channel.assertExchange("wrong", "no such type"))
+          const others = yield* Effect.fork(Effect.forever(Effect.ignore(wrong)))
+          const messages = yield* Queue.unbounded<AmqpMessage.AmqpMessage>()
+          const consumer = yield* Effect.forkScoped(
+            Stream.runForEach(amqp.consume("meanwhile", { declare }), (message) => Queue.offer(messages, message))
+          )
+          yield* amqp.service.state.changes.pipe(
+            Stream.takeUntil((state) => state._tag === "Connected" && state.generation > 8),
+            Stream.runDrain
+          )
+          yield* Fiber.interrupt(others)
+          yield* Effect.retry(amqp.sendToQueue("meanwhile", "a", { mandatory: true }), { times: 1000 })
+          expect(
+            `${(yield* Effect.raceFirst(Queue.take(messages), Effect.zipRight(Fiber.join(consumer), Effect.dieMessage("it ended")))).content}`
+          ).toBe("a")
+        })
+    )
+
+    // Kind 32
     it.scoped("closes the connection for a consumer, again and again: that one ends, and the others go on", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()

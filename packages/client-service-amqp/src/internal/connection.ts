@@ -14,6 +14,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type AmqpConnection, TypeId } from "../AmqpConnection.js"
 import { AmqpError, fromChannelError, fromConnectError } from "../AmqpError.js"
 import type { AmqpReply } from "../AmqpMessage.js"
+import { tellMethod } from "./blame.js"
 import { Caller } from "./caller.js"
 import { Channels, isChannelLimit, within } from "./channels.js"
 import { Gate } from "./gate.js"
@@ -51,8 +52,13 @@ export const connect = (
       if (socket !== undefined) joinWrites(socket)
       const gate = new Gate(socket)
       const close = keepOpen(model)
-      model.on("error", end)
-      model.on("close", end)
+      const tell = tellMethod(model)
+      for (const event of ["error", "close"] as const) {
+        model.on(event, (error?: Error) => {
+          tell(error)
+          end(error)
+        })
+      }
       for (const event of ["blocked", "unblocked"] as const) {
         const isBlocked = event === "blocked"
         model.on(event, () => {

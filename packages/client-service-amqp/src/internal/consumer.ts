@@ -15,6 +15,7 @@ import * as Refusal from "effect-client-service-driver/Refusal"
 import type { AmqpConnection } from "../AmqpConnection.js"
 import { AmqpError, type ConnectFailure, fromChannelError } from "../AmqpError.js"
 import type { AmqpMessage } from "../AmqpMessage.js"
+import { Asked } from "./blame.js"
 import { type Channels, isChannelLimit } from "./channels.js"
 import { Delays, elapsed } from "./kept.js"
 import { isPermanentReply } from "./permanent.js"
@@ -73,6 +74,10 @@ class Consumer {
   #offset: number | undefined
   /** Whether it waits for the answer to what it has asked for. */
   #isAsking = false
+  readonly #asked = new Asked()
+  /** When the server has closed the connection first while it did so, and how long it waits until it asks again. */
+  #closedFirst = 0
+  readonly #delays = new Delays()
   /** How often the server has closed the connection while it did so; after the first time, it was the only one. */
   #closes = 0
 
@@ -111,11 +116,27 @@ class Consumer {
     const wasAsking = this.#isAsking
     this.#isAsking = false
     if (!wasAsking || !(cause instanceof AmqpError) || !hardErrors.has(cause.code)) return Effect.void
-    if (isChannelLimit(cause)) return Effect.void
-    this.#closes += 1
-    if (this.#closes < 3) return Effect.void
-    const { code, detail, endpoint } = cause
-    return new AmqpError({ reason: "Rejected", endpoint, code, detail, cause })
+    if (isChannelLimit(cause) || !this.#asked.maybe(cause.cause)) return Effect.void
+    return Effect.flatMap(elapsed, (now) => {
+      if (this.#closes === 0) this.#closedFirst = now
+      this.#closes += 1
+      if (this.#closes < 3) return Effect.void
+      const { code, detail, endpoint } = cause
+      // An error of the server's own may be over in a minute. Meanwhile, the others have their turn.
+      if (code === internalError && now - this.#closedFirst < patience) return this.#pause(cause)
+      return new AmqpError({ reason: "Rejected", endpoint, code, detail, cause })
+    })
+  }
+
+  #pause(cause: AmqpError): Effect.Effect<void> {
+    const hasEnded = this.#service.state.changes.pipe(
+      Stream.filter(({ _tag }) => _tag === "Stopped" || _tag === "Exhausted"),
+      Stream.runHead
+    )
+    return this.#delays.next(0).pipe(
+      Effect.zipLeft(Refusal.warn(`${cause.endpoint} consumer of ${this.#settings.queue}`, cause, this.#closes)),
+      Effect.flatMap((delay) => Effect.raceFirst(Effect.sleep(delay), hasEnded))
+    )
   }
 
   #onConnection(
@@ -175,10 +196,12 @@ class Consumer {
     const { declare, isAcknowledged, options, prefetch, queue } = this.#settings
     const asking = Effect.gen(this, function* () {
       this.#isAsking = true
+      this.#asked.clear()
       const consuming = new Consuming(channels, isAcknowledged, this.#offer, (offset) => {
         this.#offset = offset
       })
       const channel = yield* channels.open(consuming.closed)
+      this.#asked.listen(channel)
       yield* Effect.addFinalizer(() => Effect.sync(consuming.ended))
       yield* Effect.tryPromise({
         try: async () => {
@@ -193,6 +216,7 @@ class Consumer {
       if (!channels.isOpen(channel)) return yield* closedError(channels)
       this.#isAsking = false
       this.#closes = 0
+      this.#delays.failures = 0
       return consuming
     })
     // It is interrupted by the loss of the connection, which tells whether it was for this.
@@ -329,6 +353,12 @@ const isFinal = ({ code, detail, reason }: AmqpError, { isAskedAgain }: Channels
   // What a token permits, the next one may not, and the other way round.
   return reason === "Rejected" && isPermanentReply(code, detail) && !(code === 403 && isAskedAgain)
 }
+
+/** The code of an error that is the server's own. */
+const internalError = 541
+
+/** How long a consumer goes on with a server that has such ones, in milliseconds. */
+const patience = 60_000
 
 /** The codes by which a server closes a connection for what it was asked. */
 const hardErrors: ReadonlySet<unknown> = new Set([501, 502, 503, 504, 505, 530, 540, 541])
