@@ -563,6 +563,83 @@ describe("an exchange of a service", () => {
       }
     })
   )
+
+  // Kind 1
+  it.scoped("prepare that waits before it refuses the last answer says why as well, for a second", () =>
+    Effect.gen(function* () {
+      const protocol = Framing.protocol(Framing.lines(), (lines) => Exchange.inOrder(lines))
+      for (const [wait, how] of [
+        [900, "Refused"],
+        [1100, "ConnectionLost"]
+      ] as const) {
+        const server = yield* TestEndpoint.make<Transport.Transport>()
+        const service = yield* ClientService.make({
+          endpoint: server.endpoint,
+          protocol,
+          prepare: ({ ask }) =>
+            ask("LOGIN").pipe(
+              // By a fiber of its own.
+              Effect.timeout("10 seconds"),
+              Effect.tap(() => Effect.sleep(wait)),
+              Effect.flatMap((line) => new Refused({ line }))
+            )
+        })
+        yield* service.start
+        const { peer, transport } = yield* TestTransport.make()
+        yield* server.accept(transport)
+        expect(yield* peer.readText).toEqual(Option.some("LOGIN\n"))
+        yield* peer.write("refused\n")
+        yield* peer.end
+        const failing = yield* Effect.fork(Effect.flip(service.whenConnected({ failAfterFailures: 1 })))
+        yield* settle
+        expect(failing.unsafePoll()).toBeNull()
+        yield* TestClock.adjust(wait)
+        expect(`${yield* Fiber.join(failing)}`).toContain(how)
+      }
+    })
+  )
+
+  // Kind 1
+  it.scoped("a use has the time to act on an answer, whoever still waits for one, and the loss is known after it", () =>
+    Effect.gen(function* () {
+      const { peer, service } = yield* serve(Framing.lines())
+      const use = (question: string, wait: number) =>
+        Effect.fork(Effect.exit(service.use(({ ask }) => Effect.tap(ask(question), () => Effect.sleep(wait)))))
+      const answered = yield* use("1", 10)
+      const unanswered = yield* use("2", 0)
+      yield* settle
+      yield* peer.write("one\n")
+      yield* peer.end
+      yield* settle
+      // What nobody can answer any more is asked by the next connection.
+      const late = yield* use("3", 0)
+      yield* TestClock.adjust(9)
+      expect([unanswered.unsafePoll(), late.unsafePoll()]).toEqual([null, null])
+      yield* TestClock.adjust(1)
+      expect(yield* Fiber.join(answered)).toEqual(Exit.succeed("one"))
+      for (const fiber of [unanswered, late]) {
+        expect(yield* Fiber.join(fiber)).toEqual(Exit.fail(expect.any(ConnectionError.ConnectionLost)))
+      }
+      yield* awaitState(service, "Waiting")
+    })
+  )
+
+  // Kind 1
+  it.scoped("one who asks again has come to the end, and nobody is waited for who has left", () =>
+    Effect.gen(function* () {
+      for (const isAsking of [true, false]) {
+        const { peer, service } = yield* serve(Framing.lines())
+        const using = yield* Effect.fork(
+          Effect.exit(service.use(({ ask }) => (isAsking ? Effect.zipRight(ask("1"), ask("2")) : ask("1"))))
+        )
+        yield* settle
+        yield* peer.write("one\n")
+        yield* peer.end
+        yield* awaitState(service, "Waiting")
+        expect(Exit.isSuccess(yield* Fiber.join(using))).toBe(!isAsking)
+      }
+    })
+  )
 })
 
 it.scoped("options of an exchange that make no sense are refused at once", () =>

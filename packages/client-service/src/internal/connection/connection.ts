@@ -79,6 +79,8 @@ export class Connection<P, E, R> {
     this.#phase = { _tag: "Attempting", since: this.#now() }
     this.#status = {
       isEstablished: false,
+      users: () => this.established?.users.size ?? 0,
+      changes: settings.changes,
       enter: (stage) => {
         this.#stage = stage
         if (span !== undefined) tellStage(span, stage, settings.clock)

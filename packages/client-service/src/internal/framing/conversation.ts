@@ -7,9 +7,12 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
+import { AttemptStatus, type Status } from "../connection/attemptStatus.js"
 import { type Fork, makeFork } from "../fork.js"
+import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
 import { wait } from "../time/wait.js"
+import { within } from "../time/within.js"
 import { linger, steps } from "../transports/receiveBuffer.js"
 import { withoutStack } from "../withoutStack.js"
 import { encoded } from "./cutter.js"
@@ -30,6 +33,14 @@ interface Told {
 
 type Outgoing<In> = Call<In> | Told
 
+type Attempt = Pick<Status, "changes" | "isEstablished" | "users">
+
+interface Surroundings {
+  readonly fork: Fork<never>
+  readonly clock: Clock.Clock
+  readonly attempt: Attempt
+}
+
 /** As many bytes as go out in one write, and no more frames than that takes. */
 const batch = 64 * 1024
 
@@ -42,7 +53,8 @@ export class Conversation<in out In, in out Out, in Request> {
     capacity: number
   ): Effect.Effect<Conversation<In, Out, Request>, never, Scope.Scope> {
     return Effect.gen(function* () {
-      const conversation = new Conversation(link, pairing(), capacity, yield* makeFork<never>(), yield* Effect.clock)
+      const surroundings = { fork: yield* makeFork<never>(), clock: yield* Effect.clock, attempt: yield* AttemptStatus }
+      const conversation = new Conversation(link, pairing(), capacity, surroundings)
       yield* Effect.addFinalizer(() => link.halt)
       conversation.#reader = yield* Effect.forkScoped(Effect.interruptible(conversation.#reading))
       yield* Effect.addFinalizer(() => Effect.sync(() => conversation.#close(undefined)))
@@ -53,6 +65,8 @@ export class Conversation<in out In, in out Out, in Request> {
   readonly #link: Link<In, Out>
   readonly #pairing: Pairing<In, Out, Request>
   readonly #fork: Fork<never>
+  readonly #clock: Clock.Clock
+  readonly #attempt: Attempt
   readonly #events: Events<In>
   readonly events: Events<In>["stream"]
   #outbox: Array<Outgoing<In>> = []
@@ -66,6 +80,9 @@ export class Conversation<in out In, in out Out, in Request> {
   #reader: Fiber.RuntimeFiber<void> | undefined
   /** Whether nothing more is read. */
   #isReadOut = false
+  /** When somebody was last answered, by what of the chunks that were taken. */
+  #answered = Number.NEGATIVE_INFINITY
+  #answering = 0
   /** What has the connection lost after a write that failed. */
   #breaking: Fiber.RuntimeFiber<void> | undefined
   /** What calls fail with. */
@@ -79,12 +96,13 @@ export class Conversation<in out In, in out Out, in Request> {
     link: Link<In, Out>,
     pairing: Pairing<In, Out, Request>,
     capacity: number,
-    fork: Fork<never>,
-    clock: Clock.Clock
+    { attempt, clock, fork }: Surroundings
   ) {
     this.#link = link
     this.#pairing = pairing
     this.#fork = fork
+    this.#clock = clock
+    this.#attempt = attempt
     this.#events = new Events(capacity, clock, () => {
       link.touch()
       this.#wanted?.()
@@ -106,7 +124,8 @@ export class Conversation<in out In, in out Out, in Request> {
         resume(error instanceof FrameError ? error : Effect.die(error))
         return undefined
       }
-      this.#post(call)
+      // Nobody would answer, and the peer may have ended both sides.
+      if (!this.#isReadOut) this.#post(call)
       this.#wanted?.()
       return {
         cancel: Effect.sync(() => {
@@ -254,8 +273,34 @@ export class Conversation<in out In, in out Out, in Request> {
       this.#events.end(error)
       // Without a service, there is nobody to tell of it.
       if (this.#link.signal === undefined) this.#close(error)
-      return Effect.zipRight(this.#events.readOut, this.#lost)
+      return Effect.zipRight(Effect.zipRight(this.#events.readOut, this.#acted), this.#lost)
     })
+  }
+
+  /**
+   * Waits until those who were answered have acted on that: the attempt, or whoever uses the connection. But not for long, nor
+   * for who asks again, as there will be no answer.
+   */
+  get #acted(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const left = this.#answered + linger - monotonic(this.#clock)
+      return Effect.asVoid(within(this.#fork, left, () => !this.#isActing, { subscribe: this.#subscribe }))
+    })
+  }
+
+  get #isActing(): boolean {
+    const { isEstablished, users } = this.#attempt
+    const asking = this.#pairing.size
+    return isEstablished ? users() > asking : asking === 0
+  }
+
+  readonly #subscribe = (changed: () => void): (() => void) => {
+    const forget = this.#attempt.changes?.subscribe(changed)
+    this.#wanted = changed
+    return () => {
+      this.#wanted = undefined
+      forget?.()
+    }
   }
 
   get #lost(): Effect.Effect<void> {
@@ -276,7 +321,14 @@ export class Conversation<in out In, in out Out, in Request> {
     if (call === true) {
       if (this.#events.isFull) throw new FrameError({ reason: "Unread", limit: this.#events.capacity })
       this.#events.add(message, weight)
-    } else call?.resume(Effect.succeed(message))
+    } else if (call !== undefined) {
+      // A chunk may have many, and to look at the clock for each would take longer than all else that is done with it.
+      if (this.#answering !== this.#link.chunks) {
+        this.#answering = this.#link.chunks
+        this.#answered = monotonic(this.#clock)
+      }
+      call.resume(Effect.succeed(message))
+    }
   }
 
   /** Waits while nobody wants what comes: events fill their buffer, and no call waits. */

@@ -40,6 +40,8 @@ export class Link<out In, in Out> {
   readonly #source: ByteSource
   readonly #cutter: Cutter<In>
   readonly signal: Signal | undefined
+  /** How many chunks were taken from the transport. */
+  chunks = 0
   /** The next frame, if it is whole. */
   #next: In | typeof none = none
   #end: { readonly error: FrameError | TransportError | undefined } | undefined
@@ -203,8 +205,10 @@ export class Link<out In, in Out> {
         if (this.#next !== none) return true
         if (source.isRead) return false
         const chunk = source.take()
-        if (chunk !== undefined) this.#cutter.push(chunk)
-        else if (source.ended === undefined) return false
+        if (chunk !== undefined) {
+          this.chunks += 1
+          this.#cutter.push(chunk)
+        } else if (source.ended === undefined) return false
         else if (source.ended.error !== undefined || !this.#cutter.isMidFrame) this.#end = source.ended
         else this.#fail(new FrameError({ reason: "CutOff" }))
       }
