@@ -88,6 +88,32 @@ describe("an endpoint that has told of its loss, and whose connect can't be inte
     })
   )
 
+  // Kind 10
+  it.scoped("tells how it was lost, be it without an error", () =>
+    Effect.gen(function* () {
+      for (const detail of ["the peer said goodbye", undefined]) {
+        const lost = Endpoint.make({
+          name: "lost",
+          connect: (signal: Endpoint.ConnectionSignal<never>) => {
+            signal.lost(undefined, detail)
+            return Effect.never
+          }
+        })
+        const message = `ConnectionLost: lost: the connection was lost${detail === undefined ? "" : `: ${detail}`}`
+        for (const combined of [Endpoint.failover([lost]), Endpoint.happyEyeballs([lost])]) {
+          const error = yield* Effect.flip(Effect.scoped(combined.connect({ lost: () => {} })))
+          expect(error.message).toBe(`lost: ${message}`)
+          const service = yield* ClientService.make({ endpoint: combined })
+          yield* service.start
+          expect(yield* Effect.flip(service.whenConnected({ failAfterFailures: 1 }))).toMatchObject({
+            _tag: "EndpointsFailed",
+            message: `lost: ${message}`
+          })
+        }
+      }
+    })
+  )
+
   // Kind 11
   it.scoped("is told when it waits for its own connection", () =>
     Effect.gen(function* () {

@@ -1,10 +1,11 @@
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { AttemptStatus } from "../connection/attemptStatus.js"
+import { ConnectionLost } from "../connectionErrors.js"
 import { wait } from "../time/wait.js"
+import { withoutStack } from "../withoutStack.js"
 import type { Connectable, Signal } from "./connectable.js"
 
 /**
@@ -15,7 +16,7 @@ import type { Connectable, Signal } from "./connectable.js"
  * all that was acquired before is released.
  */
 export const connectOrLose = <A, E, R>(
-  { connect }: Connectable<A, E, R>,
+  { connect, name: service }: Connectable<A, E, R>,
   signal: Signal<E>
 ): Effect.Effect<A, E, R | Scope.Scope> =>
   Effect.uninterruptibleMask((restore) =>
@@ -48,10 +49,12 @@ export const connectOrLose = <A, E, R>(
         Effect.suspend(() => {
           const exit = fiber.unsafePoll()
           if (exit !== null) return exit
-          const [error] = early ?? []
+          const [error, detail] = early ?? []
+          // As a defect, since none of its errors tells of a loss without one.
+          const without = () => new ConnectionLost(detail === undefined ? { service } : { service, detail })
           return Effect.zipRight(
             Fiber.interruptFork(fiber),
-            error === undefined ? Exit.failCause(Cause.empty) : Exit.fail(error)
+            error === undefined ? Exit.die(withoutStack(without)) : Exit.fail(error)
           )
         })
       )
