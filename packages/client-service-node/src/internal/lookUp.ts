@@ -2,6 +2,7 @@ import * as Dns from "node:dns"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { ConnectError, fromNodeError } from "../ConnectError.js"
+import { deadline } from "./turn.js"
 
 /**
  * Looks up all addresses of a name, in the order in which to try them: that of the system, which knows its routes, but
@@ -17,16 +18,18 @@ export const lookUp = (
     try: () => Dns.promises.lookup(host, { all: true, verbatim: true, family }),
     catch: (error) => fromNodeError(error, address)
   }).pipe(
-    Effect.timeoutFail({
-      duration: timeout,
-      onTimeout: () =>
-        new ConnectError({
-          reason: "Dns",
-          address,
-          code: "ETIMEOUT",
-          cause: new Error(`the look-up did not end within ${Duration.format(timeout)}`)
-        })
-    }),
+    Effect.raceFirst(
+      Effect.flatMap(
+        deadline(timeout),
+        () =>
+          new ConnectError({
+            reason: "Dns",
+            address,
+            code: "ETIMEOUT",
+            cause: new Error(`the look-up did not end within ${Duration.format(timeout)}`)
+          })
+      )
+    ),
     Effect.map(alternate)
   )
 

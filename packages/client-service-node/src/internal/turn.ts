@@ -6,6 +6,10 @@ export const turn: Effect.Effect<void> = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** Waits for something, until a deadline has passed. The event loop may have been held up, so that has one turn more. */
-export const within = (effect: Effect.Effect<void>, deadline: Duration.Duration): Effect.Effect<void> =>
-  Effect.raceFirst(Effect.interruptible(effect), Effect.interruptible(Effect.zipRight(Effect.sleep(deadline), turn)))
+/** Sleeps until a deadline has passed. The event loop may have been held up, so what came meanwhile has one turn more. */
+export const deadline = (duration: Duration.Duration): Effect.Effect<void> =>
+  Effect.zipRight(Effect.sleep(duration), turn)
+
+/** Waits for something, until a deadline has passed. */
+export const within = (effect: Effect.Effect<void>, duration: Duration.Duration): Effect.Effect<void> =>
+  Effect.raceFirst(Effect.interruptible(effect), Effect.interruptible(deadline(duration)))

@@ -15,6 +15,7 @@ import { asEffect, type Fresh, isFresh } from "./fresh.js"
 import { openSocket } from "./openSocket.js"
 import * as OverIp from "./overIp.js"
 import * as Secure from "./secure.js"
+import { deadline } from "./turn.js"
 
 /** How the socket below a WebSocket is made. */
 export interface Network {
@@ -239,7 +240,7 @@ const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping, lost: (
 const silent = (webSocket: WebSocket, socket: Net.Socket, ping: Ping): Effect.Effect<void> => {
   const before = socket.bytesRead
   // The event loop may have been held up, and the pong be in the socket.
-  return Effect.flatMap(Effect.zipRight(Effect.sleep(ping.timeout), turn), () =>
+  return Effect.flatMap(deadline(ping.timeout), () =>
     // Of one that is held back, since nobody reads what it has sent, nothing can be heard.
     webSocket.isPaused || socket.bytesRead > before ? silent(webSocket, socket, ping) : Effect.void
   )
@@ -255,10 +256,6 @@ const pong = (webSocket: WebSocket): Effect.Effect<void> =>
       webSocket.off("pong", heard)
     })
   })
-
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
 
 // Its types differ from those of browsers in what nobody uses here.
 const domWebSocket = (webSocket: unknown) => webSocket as globalThis.WebSocket

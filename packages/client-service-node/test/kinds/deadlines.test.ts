@@ -1,7 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel, Stream } from "effect"
 import { ClientService } from "effect-client-service"
+import { NodeEndpoint } from "effect-client-service-node"
 import { peersOfSockets } from "../support/peers.js"
+import { listen } from "../support/server.js"
+import { connectOnce } from "../support/service.js"
 import { turns } from "../support/turns.js"
 
 /** Holds the event loop up, as a long computation does. */
@@ -60,3 +63,16 @@ for (const [name, makePeer] of Object.entries(peersOfSockets)) {
     )
   })
 }
+
+// Kind 7
+it.scopedLive("a look-up that has ended while the event loop was held up counts, though lookupTimeout has passed", () =>
+  Effect.gen(function* () {
+    const { port } = yield* listen()
+    const looking = Effect.scoped(
+      connectOnce(NodeEndpoint.tcp({ host: "localhost", port, family: 4, lookupTimeout: 50 }))
+    )
+    // The system has the answer at once, by a thread of its own.
+    setImmediate(compute, 150)
+    yield* looking
+  })
+)
