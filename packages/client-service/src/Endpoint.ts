@@ -424,7 +424,8 @@ export type Protocols = string | ReadonlyArray<string>
  *
  * Closing waits a second for the peer to close as well, and then destroys a WebSocket that has a `terminate`, as those of
  * `ws` and Bun have. Other platforms give no hold of the socket: that of a peer that is mute stays open until the system
- * or the peer gives it up, one for each connection that was lost to its silence.
+ * or the peer gives it up, one for each connection that was lost to its silence. So does that of a peer that has said goodbye
+ * and does not close it, whose loss is known a second later with `ws`, and two seconds later with the WebSocket of Node.js.
  *
  * @example
  * ```ts

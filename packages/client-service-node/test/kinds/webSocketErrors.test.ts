@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto"
 import type { Socket } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Logger, LogLevel, Queue, Scope, Stream, TestClock } from "effect"
+import { Chunk, Effect, Exit, Fiber, Logger, LogLevel, Queue, Scope, Stream, TestClock } from "effect"
 import { ClientService } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
 import { endpointsOfWebSockets } from "../support/peers.js"
 import { clientSockets, listen as listenTcp } from "../support/server.js"
-import { turn } from "../support/turns.js"
+import { readText } from "../support/service.js"
+import { turn, turns } from "../support/turns.js"
 import { listen } from "../support/webSocketServer.js"
 
 /** Agrees to a WebSocket, sends something, and does nothing more. */
@@ -100,6 +101,48 @@ for (const [name, endpointOf] of overWs) {
       })
     )
   }
+}
+
+const overPlatform = Object.entries(endpointsOfWebSockets).filter(([name]) => name.includes("platform"))
+
+for (const [name, endpointOf] of overPlatform) {
+  // Kind 3
+  it.scoped(`${name}: a server that has said goodbye and does not close is lost after two seconds`, () =>
+    Effect.gen(function* () {
+      const { port } = yield* listenTcp(agree(Buffer.concat([message("one"), Buffer.from([0x88, 2, 3, 232])])), {
+        allowHalfOpen: true
+      })
+      for (const isClosed of [false, true]) {
+        const losses = yield* Queue.unbounded<unknown>()
+        const scope = yield* Scope.make()
+        const transport = yield* Scope.extend(
+          endpointOf(`ws://127.0.0.1:${port}`).connect({ lost: (error) => losses.unsafeOffer(error) }),
+          scope
+        )
+        expect(yield* readText(transport, 3)).toBe("one")
+        yield* turns(20)
+        yield* TestClock.adjust("1 second")
+        if (isClosed) {
+          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+          yield* Effect.zipRight(turns(2), TestClock.adjust("1 second"))
+          yield* Fiber.join(closing)
+        }
+        yield* Effect.zipRight(turns(2), TestClock.adjust("1 second"))
+        expect(yield* Queue.takeAll(losses)).toEqual(
+          isClosed
+            ? Chunk.empty()
+            : Chunk.of(
+                expect.objectContaining({
+                  _tag: "WebSocketClosed",
+                  code: 1006,
+                  detail: expect.stringContaining("goodbye")
+                })
+              )
+        )
+        yield* Scope.close(scope, Exit.void)
+      }
+    })
+  )
 }
 
 // Kind 4

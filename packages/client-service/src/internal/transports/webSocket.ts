@@ -83,6 +83,8 @@ class LiveWebSocket implements WebSocketTransport {
 
   /** Waits for a peer that has said goodbye, and does not close. */
   #parting: Fiber.RuntimeFiber<void> | undefined
+  /** Whether this side has said goodbye first. */
+  #hasEnded = false
 
   constructor(webSocket: globalThis.WebSocket, settings: Settings, incoming: Received, clock: Clock.Clock) {
     this.#webSocket = webSocket
@@ -99,12 +101,14 @@ class LiveWebSocket implements WebSocketTransport {
         this.#socket = socket
         // Both have said goodbye, after which `ws` waits for the peer to close for half a minute.
         socket.once("finish", () => {
-          if (this.#isClosed) return
-          const parting = Effect.map(deadline(linger), () => terminate(this.#webSocket))
-          this.#parting = Effect.runFork(Effect.withClock(parting, clock))
+          if (!this.#isClosed)
+            this.#part(
+              Effect.map(deadline(linger), () => terminate(this.#webSocket)),
+              clock
+            )
         })
       })
-    }
+    } else if (isOfNode()) webSocket.addEventListener("open", () => this.#part(this.#leftOpen, clock), { once: true })
     webSocket.addEventListener("open", () => this.#opened(), { once: true })
     webSocket.addEventListener("message", ({ data }) => this.#received(data))
     webSocket.addEventListener("error", (event) => this.#failed(event))
@@ -146,7 +150,13 @@ class LiveWebSocket implements WebSocketTransport {
     })
 
   get end(): Effect.Effect<void, TransportError> {
-    return Effect.suspend(() => this.#whileOpen(() => this.#webSocket.close(1000)) ?? Effect.void)
+    return Effect.suspend(
+      () =>
+        this.#whileOpen(() => {
+          this.#hasEnded = true
+          this.#webSocket.close(1000)
+        }) ?? Effect.void
+    )
   }
 
   /** Closes the WebSocket, and waits until it is closed; but not for long, as the peer may be gone. */
@@ -154,10 +164,32 @@ class LiveWebSocket implements WebSocketTransport {
     return Effect.suspend(() => {
       this.#buffer.close()
       if (this.#isClosed) return Effect.void
+      this.#stay()
       this.#webSocket.close(this.#settings.closeCodes[endOf(exit)] ?? 1000)
       // Interruptible, as a finalizer is not, or the race could not end the one that loses.
       const closed = Effect.interruptible(this.#when(() => this.#isClosed))
       return Effect.map(firstOf(closed, Effect.interruptible(deadline(linger))), () => terminate(this.#webSocket))
+    })
+  }
+
+  #part(parting: Effect.Effect<void>, clock: Clock.Clock): void {
+    this.#parting = Effect.runFork(Effect.withClock(parting, clock))
+  }
+
+  #stay(): void {
+    this.#parting?.unsafeInterruptAsFork(FiberId.none)
+    this.#parting = undefined
+  }
+
+  // No event tells that the peer has said goodbye, and that of the close comes when it closes the connection, which it may never.
+  get #leftOpen(): Effect.Effect<void> {
+    return Effect.flatMap(deadline(linger), () => {
+      if (this.#hasEnded) return Effect.void
+      if (this.#webSocket.readyState === OPEN) return this.#leftOpen
+      return Effect.map(deadline(linger), () => {
+        this.#told = { reason: "Failed", detail: "the peer has said goodbye, and does not close the connection" }
+        this.#closed(abnormal, "")
+      })
     })
   }
 
@@ -185,8 +217,7 @@ class LiveWebSocket implements WebSocketTransport {
 
   #closed(code: number, reason: string): void {
     if (this.#isClosed) return
-    this.#parting?.unsafeInterruptAsFork(FiberId.none)
-    this.#parting = undefined
+    this.#stay()
     const { endpoint } = this.#settings
     const { detail } = this.#told
     const closed = new WebSocketClosed({ endpoint, code: code || abnormal, reason, detail })
@@ -255,6 +286,10 @@ class LiveWebSocket implements WebSocketTransport {
 }
 
 const OPEN = 1
+
+/** Whether the WebSocket of the platform is that of Node.js. */
+const isOfNode = (): boolean =>
+  propertyOf(propertyOf(propertyOf(globalThis, "process"), "versions"), "undici") !== undefined
 
 /** The code of a close that has none of its own. Deno has 0 for it. */
 const abnormal = 1006
