@@ -451,8 +451,9 @@ export type Protocols = string | ReadonlyArray<string>
  *
  * @since 0.1.0
  * @category constructors
- * @throws InvalidOption if a URL that is given as text is not one of `ws:` or `wss:` without a fragment, a protocol is not a
- * token of HTTP or is there twice, the name is empty, or `receiveBuffer` is not a positive integer
+ * @throws InvalidOption if a URL that is given as text is not one of `ws:` or `wss:` with the name of a host and without a
+ * fragment, a protocol is not a token of HTTP or is there twice, the name is empty, or `receiveBuffer` is not a positive
+ * integer
  */
 export function webSocket<EP = never, RP = never>(
   url: string,
@@ -482,7 +483,8 @@ export function webSocket<E, R, EP, RP>(
   const where = "Endpoint.webSocket"
   const known =
     typeof url === "string"
-      ? (webSocketUrl(url) ?? refuseUnseen(where, "url", "a URL of ws: or wss: without a fragment"))
+      ? (webSocketUrl(url) ??
+        refuseUnseen(where, "url", "a URL of ws: or wss: with the name of a host, and without a fragment"))
       : undefined
   const endpoint = Validate.text(where, "name", options?.name ?? known?.origin ?? "websocket")
   const { closeCodes = {}, protocols = [] } = options ?? {}
@@ -575,7 +577,7 @@ interface WebSocketUrl {
 const webSocketUrl = (text: string): WebSocketUrl | undefined => {
   try {
     const { hash, hostname, href, origin, port, protocol } = new URL(text)
-    if (!/^wss?:$/.test(protocol) || hash !== "") return undefined
+    if (!/^wss?:$/.test(protocol) || hash !== "" || port === "0" || !host.test(hostname)) return undefined
     const server: ServerAddress = {
       address: hostname.replace(/^\[|\]$/g, ""),
       port: Number(port) || (protocol === "ws:" ? 80 : 443),
@@ -586,6 +588,9 @@ const webSocketUrl = (text: string): WebSocketUrl | undefined => {
     return undefined
   }
 }
+
+// A URL takes more for a host than there can be in the DNS, such as an empty label.
+const host = /^(\[.*\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)$/
 
 const isProtocols = (option: unknown): option is Protocols => typeof option === "string" || Array.isArray(option)
 

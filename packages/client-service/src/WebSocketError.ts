@@ -89,7 +89,7 @@ export class WebSocketClosed extends Data.TaggedError("WebSocketClosed")<{
 }
 
 const meanings: Record<WebSocketOpenReason, string> = {
-  InvalidUrl: "the URL is not one of ws: or wss: without a fragment",
+  InvalidUrl: "the URL is not one of ws: or wss: with the name of a host, and without a fragment",
   InvalidOption: "an option can't be sent",
   Unsupported: "this platform has no WebSocket",
   Connection: "there is no connection to the server",

@@ -66,13 +66,18 @@ describe("webSocket", () => {
     expect(Endpoint.webSocket(Effect.succeed(url), { name: "feed" }).name).toBe("feed")
   })
 
-  for (const invalid of ["", "secret", "https://alice:secret@example.com", "ws://secret:port", "ws://a/?secret#part"]) {
+  const invalidUrls = [
+    ...["", "secret", "https://alice:secret@example.com", "ws://secret:port", "ws://a/?secret#part"],
+    ...["ws://secret:0", "ws://secret..example.com", "ws://*.secret", `ws://secret${"x".repeat(60)}`]
+  ]
+  for (const invalid of invalidUrls) {
+    // Kind 12
     it(`refuses the URL ${JSON.stringify(invalid)} at once, without showing it`, () => {
       const error = caught(() => Endpoint.webSocket(invalid))
       expect(error).toBeInstanceOf(InvalidOption.InvalidOption)
       expect(error).toMatchObject({ where: "Endpoint.webSocket", option: "url" })
       expect(inspect(error, { depth: 9 }).split("\n")[0]).toBe(
-        'InvalidOption: Endpoint.webSocket: url must be a URL of ws: or wss: without a fragment, got "(not shown)"'
+        'InvalidOption: Endpoint.webSocket: url must be a URL of ws: or wss: with the name of a host, and without a fragment, got "(not shown)"'
       )
       expect(JSON.stringify(error)).not.toContain("secret")
     })
@@ -82,7 +87,10 @@ describe("webSocket", () => {
         const { made, service } = yield* makeService(Endpoint.webSocket(Effect.succeed(invalid)))
         const error = yield* Effect.flip(service.whenConnected({ failAfterFailures: 1 }))
         expect(error).toEqual(new WebSocketError.WebSocketOpenError({ endpoint: "websocket", reason: "InvalidUrl" }))
-        expect(error).toHaveProperty("message", "websocket: the URL is not one of ws: or wss: without a fragment")
+        expect(error).toHaveProperty(
+          "message",
+          "websocket: the URL is not one of ws: or wss: with the name of a host, and without a fragment"
+        )
         yield* service.stop
         expect((yield* Effect.fork(made)).unsafePoll()).toBeNull()
       })
