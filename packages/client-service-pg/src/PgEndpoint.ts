@@ -158,10 +158,12 @@ const makeFor = <R>(
   if (options.host !== undefined) Validate.text(where, "host", options.host)
   const config = configOf(where, options)
   const { database, host: given, port } = clientOf(where, config)
+  // That of the URL, or of the environment.
+  Validate.integer(where, "port", port, 1, 65535)
   const isPath = given.startsWith("/")
-  const host = isPath ? Address.path(where, "host", given) : Address.host(where, "host", given)
+  const host = isPath ? given : Address.host(where, "host", given)
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
-  const address = isPath ? `${host}/.s.PGSQL.${port}` : authority
+  const address = isPath ? Address.path(where, "host", `${host}/.s.PGSQL.${port}`) : authority
   const name = Validate.text(where, "name", options.name ?? `postgres://${authority}/${database ?? ""}`)
   return Endpoint.make({
     name,

@@ -15,6 +15,9 @@ const refusal = (run: () => unknown): string => {
 describe("PgEndpoint.make", () => {
   it("refuses what makes no sense", () => {
     expect(refusal(() => PgEndpoint.make({ port: 0 }))).toContain("PgEndpoint.make: port must be")
+    expect(refusal(() => PgEndpoint.make({ url: "postgres://h:0" }))).toContain("PgEndpoint.make: port must be")
+    // With the name of the socket, it is longer than a path of one may be.
+    expect(refusal(() => PgEndpoint.make({ host: `/${"x".repeat(100)}` }))).toContain("PgEndpoint.make: host must be")
     expect(refusal(() => PgEndpoint.make({ host: " " }))).toContain("PgEndpoint.make: host must be")
     for (const host of ["localhost\0.evil.example", "/run/postgresql\0"])
       expect(refusal(() => PgEndpoint.make({ host }))).toContain("PgEndpoint.make: host must be")
