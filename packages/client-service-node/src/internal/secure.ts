@@ -136,7 +136,9 @@ const checked =
     const refusal = (error: unknown): Error =>
       Object.assign(new Error(messageOf(error), { cause: error }), { code: "ERR_TLS_CERT_ALTNAME_INVALID" })
     try {
-      const error = check(host, certificate)
+      const error: unknown = check(host, certificate)
+      // Of a function without types that is asynchronous, nobody would hear the answer.
+      if (error instanceof Promise) error.catch(() => {})
       return error === undefined ? undefined : refusal(error)
     } catch (error) {
       return refusal(error)

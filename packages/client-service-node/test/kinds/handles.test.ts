@@ -200,6 +200,9 @@ describe("the handles of TLS", () => {
           expect(error).toMatchObject({ reason: "Tls" })
           expect(error.message).toContain("not the one I know")
         }
+        // As a program without types may have it. Nobody waits for the promise, which would end the process.
+        const checkServerIdentity = () => Promise.reject(new Error("unheard")) as never
+        expect(yield* failureOf(NodeEndpoint.tls({ ...options, checkServerIdentity }))).toMatchObject({ reason: "Tls" })
       })
   )
 
