@@ -2,6 +2,7 @@ import type * as Net from "node:net"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
+import { keepUnread } from "./unread.js"
 
 export interface Settings {
   /** What is tried, for errors. */
@@ -21,7 +22,7 @@ export const openSocket = ({
   tune
 }: Settings): Effect.Effect<Net.Socket, ConnectError, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.try({ try: connect, catch: (error) => fromNodeError(error, address) }),
+    Effect.try({ try: () => keepUnread(connect()), catch: (error) => fromNodeError(error, address) }),
     // Also one that whoever has it left open, and one whose attempt was given up.
     (socket) => Effect.sync(() => socket.destroy())
   ).pipe(

@@ -11,6 +11,7 @@ import { hiddenReset } from "./hiddenReset.js"
 import type * as OpenSocket from "./openSocket.js"
 import { type Owner, Sending } from "./sending.js"
 import { within } from "./turn.js"
+import { keepUnread } from "./unread.js"
 
 export interface Settings extends Omit<OpenSocket.Settings, "connect"> {
   /** How long a close waits for the peer, and a loss for the reader. */
@@ -44,6 +45,7 @@ export class SocketTransport implements Transport, Owner {
     this.received = settings.incoming
     this.received.from(socket)
     this.sending = new Sending(socket, this)
+    keepUnread(socket, () => this.endedBefore())
     // Or its own side would end before it is known how the other has.
     socket.allowHalfOpen = true
     socket.on(settings.openEvent, () => this.opened())
@@ -129,11 +131,22 @@ export class SocketTransport implements Transport, Owner {
     const { cutOff, settings, socket } = this
     const end = (cause: unknown, loss: ConnectError | undefined) => {
       if (loss !== undefined) this.received.end(new TransportError({ reason: "Read", cause }), loss)
-      else this.received.end(undefined, undefined, `the peer ended it cleanly${this.goodbye}`)
+      else this.endCleanly()
     }
     if (socket instanceof Tls.TLSSocket) end(cutOff, cutOff)
     else hiddenReset(socket, (reset) => end(reset, reset && fromNodeError(reset, settings.address)))
     if (settings.halfOpen === undefined) socket.end()
+  }
+
+  private endCleanly(): void {
+    this.received.end(undefined, undefined, `the peer ended it cleanly${this.goodbye}`)
+  }
+
+  /** The peer had ended its side before a write failed. */
+  private endedBefore(): void {
+    if (this.phase !== "open") return
+    if (this.settings.halfOpen === undefined) this.phase = "ended"
+    this.endCleanly()
   }
 
   private failed(error: Error): void {

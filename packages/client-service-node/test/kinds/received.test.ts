@@ -1,9 +1,15 @@
+import type * as Net from "node:net"
+import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Data, Effect, Logger, LogLevel, Stream } from "effect"
+import { Chunk, Data, Effect, Exit, Logger, LogLevel, Queue, Stream } from "effect"
 import { ClientService, RetryPolicy, type Transport } from "effect-client-service"
+import { NodeEndpoint } from "effect-client-service-node"
+import * as serverProcess from "test-servers/serverProcess"
 import { peers } from "../support/peers.js"
-import { stateOf } from "../support/service.js"
+import { listen } from "../support/server.js"
+import { connectOnce, stateOf } from "../support/service.js"
 import { turns } from "../support/turns.js"
+import * as WebSocketServer from "../support/webSocketServer.js"
 
 class Refused extends Data.TaggedError("Refused")<{ readonly line: string }> {}
 
@@ -104,3 +110,61 @@ for (const [name, makePeer] of Object.entries(peers)) {
     )
   })
 }
+
+const host = "127.0.0.1"
+
+/** What comes to the reader of what the peer has sent before its end, when it looks after writes that fail by that. */
+const rest = (transport: Transport.Transport, end: () => void) =>
+  Effect.gen(function* () {
+    const text: Array<string> = []
+    // In one turn, so that the event loop does not look at the socket in between.
+    end()
+    for (let i = 0; i < 3; i++) yield* Effect.ignore(transport.write("more"))
+    const exit = yield* Effect.exit(
+      Stream.runForEach(Stream.decodeText(transport.incoming), (more) => Effect.sync(() => text.push(more)))
+    )
+    return [text.join(""), Exit.isSuccess(exit)]
+  })
+
+for (const [how, isClean, close] of [
+  ["closes", true, (socket: Net.Socket) => socket.destroy()],
+  ["resets", false, (socket: Net.Socket) => socket.resetAndDestroy()]
+] as const) {
+  // Kind 1
+  it.scopedLive(`what a peer says before it ${how} is the reader's, though a write has failed by that`, () =>
+    Effect.gen(function* () {
+      const { accepted, port } = yield* listen()
+      const transport = yield* connectOnce(NodeEndpoint.tcp({ host, port }))
+      const socket = yield* Queue.take(accepted)
+      const end = () => {
+        socket.write("goodbye")
+        close(socket)
+      }
+      expect(yield* rest(transport, end)).toEqual(["goodbye", isClean])
+
+      const server = yield* WebSocketServer.listen()
+      const webSocket = yield* connectOnce(NodeEndpoint.webSocket(`ws://${host}:${server.port}`))
+      const served = yield* Queue.take(server.accepted)
+      const endWebSocket = () => {
+        served.webSocket.send("goodbye")
+        close(served.request.socket)
+      }
+      expect(yield* rest(webSocket, endWebSocket)).toEqual(["goodbye", false])
+    })
+  )
+}
+
+// Kind 1
+it.scopedLive("so is what one of a Unix socket says", () =>
+  Effect.gen(function* () {
+    const path = join(yield* serverProcess.temporaryDirectory, "socket")
+    const { accepted } = yield* listen(() => {}, { path })
+    const transport = yield* connectOnce(NodeEndpoint.unix({ path }))
+    const socket = yield* Queue.take(accepted)
+    const end = () => {
+      socket.write("goodbye")
+      socket.destroy()
+    }
+    expect(yield* rest(transport, end)).toEqual(["goodbye", true])
+  })
+)
