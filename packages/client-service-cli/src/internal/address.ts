@@ -49,7 +49,8 @@ export const parse = (text: string): Either.Either<Address, BadAddress> => {
 /** The host and the port of `host:port`, or nothing. Without brackets an address of IPv6 is not one of either. */
 export const splitHost = (text: string): Option.Option<{ readonly host: string; readonly port: number }> => {
   const [, bracketed, plain, digits = ""] = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? []
-  const host = bracketed ?? plain
+  // As in a URL, the sign before a zone may be escaped in brackets (RFC 6874).
+  const host = bracketed?.replace(/%25(?=.)/, "%") ?? plain
   const port = Number(digits)
   return host === undefined || port > 65_535 ? Option.none() : Option.some({ host, port })
 }

@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { RetriesExhausted } from "effect-client-service/ConnectionError"
+import { sinceNow } from "./sinceNow.js"
 import type { Output } from "./terminal/output.js"
 import { moment, type State, stateLine } from "./terminal/stateLine.js"
 import * as Words from "./terminal/words.js"
@@ -43,10 +44,10 @@ export interface Report {
 }
 
 export const forPeople = (output: Output): Effect.Effect<Report> =>
-  Effect.map(Clock.currentTimeMillis, (begin) => {
+  Effect.map(sinceNow, (elapsed) => {
     const { dim } = output.colours
     const line = (show: (millis: number) => string) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => output.write(`${show(now - begin)}\n`))
+      Effect.flatMap(elapsed, (millis) => output.write(`${show(millis)}\n`))
     const numbered = (client: number) => `#${client} `
     return {
       happened: (happening) => {

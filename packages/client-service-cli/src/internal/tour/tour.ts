@@ -15,6 +15,7 @@ import * as Exchange from "effect-client-service/Exchange"
 import * as Framing from "effect-client-service/Framing"
 import * as RetryPolicy from "effect-client-service/RetryPolicy"
 import * as NodeEndpoint from "effect-client-service-node/NodeEndpoint"
+import { sinceNow } from "../sinceNow.js"
 import type { Screen } from "../terminal/screen.js"
 import { indent, type State, stateLine, waitBar } from "../terminal/stateLine.js"
 import * as Words from "../terminal/words.js"
@@ -26,7 +27,7 @@ import { Tally } from "./tally.js"
 export const tour = (screen: Screen, speed: number): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { bold, dim, green, red } = screen.colours
-    const begin = yield* Clock.currentTimeMillis
+    const elapsed = yield* sinceNow
     const server = yield* misbehavingServer
     const tally = new Tally()
     const stableAfter = 1500 / speed
@@ -58,9 +59,9 @@ export const tour = (screen: Screen, speed: number): Effect.Effect<void, never, 
     const { shown, caughtUp } = yield* watch(
       service,
       (state) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        Effect.flatMap(elapsed, (millis) => {
           tally.state(state)
-          return screen.print(stateLine(screen.colours, state, now - begin))
+          return screen.print(stateLine(screen.colours, state, millis))
         }),
       (state) => waiting(screen, state)
     )

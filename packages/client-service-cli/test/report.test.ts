@@ -1,0 +1,34 @@
+import { expect, it } from "@effect/vitest"
+import { Clock, Effect } from "effect"
+import * as Report from "../src/internal/report.js"
+import { coloursFor } from "../src/internal/terminal/colours.js"
+import type { Output } from "../src/internal/terminal/output.js"
+
+// Kind 6
+it.effect("what is told has the time since the beginning, though somebody sets the clock back", () =>
+  Effect.gen(function* () {
+    let [millis, nanos] = [0, 0n]
+    const clock: Clock.Clock = Object.assign(Object.create(Clock.make()), {
+      currentTimeMillis: Effect.sync(() => millis),
+      currentTimeNanos: Effect.sync(() => nanos)
+    })
+    const told: Array<string> = []
+    const output: Output = {
+      write: (chunk) => Effect.sync(() => told.push(String(chunk))),
+      print: () => {},
+      closed: Effect.never,
+      colours: coloursFor({}, { NO_COLOR: "1" }),
+      columns: () => undefined
+    }
+    yield* Effect.withClock(
+      Effect.gen(function* () {
+        const report = yield* Report.forPeople(output)
+        millis = -24 * 60 * 60 * 1000
+        nanos = 1_500_000_000n
+        yield* report.happened({ event: "accepted", service: "s", client: 1, from: "127.0.0.1:1" })
+      }),
+      clock
+    )
+    expect(told.join("")).toContain(" 1.50 s ")
+  })
+)
