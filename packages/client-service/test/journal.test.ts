@@ -8,6 +8,7 @@ const messagesOf = (entries: ReadonlyArray<LogEntry>, level: LogEntry["level"]) 
   entries.filter((entry) => entry.level === level).map(({ message }) => message)
 
 describe("the log", () => {
+  // Kind 5: The log leaves out what matters, since it has told of something else just before.
   it.scoped("tells that the service gives up as an error, and never leaves it out", () =>
     withLogs((entries) =>
       Effect.gen(function* () {
@@ -23,6 +24,27 @@ describe("the log", () => {
         yield* settle
         expect(messagesOf(entries, "Error")).toEqual(["attempt failed, giving up"])
         expect(messagesOf(entries, "Warning")).toHaveLength(1)
+      })
+    )
+  )
+
+  // Kind 5
+  it.scoped("leaves out what repeats itself within a minute, and nothing else", () =>
+    withLogs((entries) =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<string, string>()
+        yield* server.script(...Array.from({ length: 200 }, () => TestEndpoint.refused("refused")))
+        const service = yield* ClientService.make({
+          endpoint: server.endpoint,
+          retryPolicy: RetryPolicy.fromFunction(() => {
+            throw new Error("broken")
+          })
+        })
+        yield* service.start
+        yield* TestClock.adjust("59 seconds")
+        yield* settle
+        const told = messagesOf(entries, "Warning").map((message) => message.replace(/,.*/, ""))
+        expect(told.sort()).toEqual(["attempt failed", "retry policy broken"])
       })
     )
   )

@@ -20,13 +20,18 @@ export interface Entry {
 export const isLogged = (fiber: Fiber.RuntimeFiber<unknown, unknown>, { level }: Entry): boolean =>
   !LogLevel.lessThan(level, fiber.getFiberRef(FiberRef.currentMinimumLogLevel))
 
+/** Of warnings that repeat each other. */
+interface Repetition {
+  readonly quietUntil: number
+  readonly suppressed: number
+}
+
 /**
- * What a service logs: an entry for each transition, but no more than one warning a minute.
+ * What a service logs: an entry for each transition, but no more than one warning a minute of those that repeat each other.
  */
 export class Journal {
   readonly #source: Source
-  #quietUntil = Number.NEGATIVE_INFINITY
-  #suppressed = 0
+  #repetitions: Map<string, Repetition> | undefined
   #said: Set<string> | undefined
 
   constructor(source: Source) {
@@ -40,7 +45,7 @@ export class Journal {
         return { level: LogLevel.Info, model, message: () => "connected" }
       case "Waiting": {
         const message = () => `${failed(before)}, next attempt in ${Duration.format(state.delay)}`
-        return this.#warning(model, message, state.cause)
+        return this.#warning("without a connection", model, message, state.cause)
       }
       case "Exhausted":
         return { level: LogLevel.Error, model, message: () => `${failed(before)}, giving up`, cause: state.cause }
@@ -67,7 +72,7 @@ export class Journal {
   }
 
   warn(model: Model<unknown, unknown>, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {
-    return Effect.suspend(() => this.write(this.#warning(model, () => message, cause)))
+    return Effect.suspend(() => this.write(this.#warning(message, model, () => message, cause)))
   }
 
   write({ cause = Cause.empty, level, message, model: { attempt, generation } }: Entry): Effect.Effect<void> {
@@ -79,19 +84,27 @@ export class Journal {
     )
   }
 
-  /** A warning, or an entry for debugging if there was a warning within the last minute. */
-  #warning(model: Model<unknown, unknown>, message: () => string, cause: Cause.Cause<unknown> | undefined): Entry {
+  /** A warning, or an entry for debugging if it repeats one of the last minute. */
+  #warning(
+    repeated: string,
+    model: Model<unknown, unknown>,
+    message: () => string,
+    cause: Cause.Cause<unknown> | undefined
+  ): Entry {
     const now = monotonic(this.#source.clock)
-    if (now < this.#quietUntil) {
-      this.#suppressed += 1
+    this.#repetitions ??= new Map()
+    const { quietUntil, suppressed } = this.#repetitions.get(repeated) ?? never
+    if (now < quietUntil) {
+      this.#repetitions.set(repeated, { quietUntil, suppressed: suppressed + 1 })
       return { level: LogLevel.Debug, model, message, cause }
     }
-    const more = this.#suppressed === 0 ? "" : ` (${this.#suppressed} more since the last)`
-    this.#quietUntil = now + 60_000
-    this.#suppressed = 0
+    const more = suppressed === 0 ? "" : ` (${suppressed} more since the last)`
+    this.#repetitions.set(repeated, { quietUntil: now + 60_000, suppressed: 0 })
     return { level: LogLevel.Warning, model, message: () => message() + more, cause }
   }
 }
+
+const never: Repetition = { quietUntil: Number.NEGATIVE_INFINITY, suppressed: 0 }
 
 const failed = (before: Model<unknown, unknown>): string =>
   before.state._tag === "Connected" ? "connection lost" : "attempt failed"
