@@ -16,7 +16,11 @@ export default defineWorkspace([
   // To load Effect and the core took more of the processor than most files of the core's tests, which therefore share them,
   // in threads. Each of the other files is a process of its own: they start servers, or look at what is left of them.
   { root, test: { ...core.test, pool: "threads", poolOptions: { threads: { isolate: false } }, exclude: alone } },
-  { root, test: { ...core.test, name: "client-service, alone", include: alone } },
+  // Also where the others share one, as on the runtimes that `npm run test:runtimes` tries.
+  {
+    root,
+    test: { ...core.test, name: "client-service, alone", include: alone, poolOptions: { forks: { isolate: true } } }
+  },
   "packages/client-service-amqp",
   "packages/client-service-cli",
   "packages/client-service-devtools",

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process"
 import { createPrivateKey } from "node:crypto"
 import * as Fs from "node:fs"
-import type * as FsPromises from "node:fs/promises"
+import FsPromises from "node:fs/promises"
+import { syncBuiltinESMExports } from "node:module"
 import { join, sep } from "node:path"
 import { TLSSocket } from "node:tls"
 import { describe, expect, it } from "@effect/vitest"
@@ -16,23 +17,6 @@ import { closedPort, echo, listen } from "../support/server.js"
 import { connectOnce, startService, stateOf } from "../support/service.js"
 import { turn, turns, until } from "../support/turns.js"
 import * as WebSocketServer from "../support/webSocketServer.js"
-
-/** What the reading of a file waits for. `last` is the reading that began before. */
-const reading = vi.hoisted(() => ({ after: (_last: Promise<unknown>) => Promise.resolve() }))
-
-vi.mock("node:fs/promises", async (importOriginal) => {
-  const original = await importOriginal<typeof FsPromises>()
-  const { readFile } = original
-  let last: Promise<unknown> = Promise.resolve()
-  return {
-    ...original,
-    readFile: (...options: Parameters<typeof readFile>) => {
-      const read = reading.after(last).then(() => readFile(...options))
-      last = read
-      return read
-    }
-  }
-})
 
 const host = "127.0.0.1"
 
@@ -173,18 +157,31 @@ describe("certificates in files: read at every attempt", () => {
       )
       mount(old ?? {})
       let reads = 0
+      let last: Promise<unknown> = Promise.resolve()
+      const { readFile } = FsPromises
       yield* Effect.acquireRelease(
         Effect.sync(() => {
-          reading.after = async (last) => {
-            reads += 1
-            if (reads !== 2) return
-            await last
-            mount(renewed ?? {})
-          }
+          const spy = vi.spyOn(FsPromises, "readFile").mockImplementation((...options) => {
+            const before = last
+            const read = async () => {
+              reads += 1
+              if (reads === 2) {
+                await before
+                mount(renewed ?? {})
+              }
+              return readFile(...options)
+            }
+            const reading = read()
+            last = reading
+            return reading
+          })
+          syncBuiltinESMExports()
+          return spy
         }),
-        () =>
+        (spy) =>
           Effect.sync(() => {
-            reading.after = () => Promise.resolve()
+            spy.mockRestore()
+            syncBuiltinESMExports()
           })
       )
       const { ca, cert, key } = yield* TlsFiles.kubernetes(folder).read

@@ -46,10 +46,14 @@ export const run = (
 
       let lines: Array<string> = []
       const waiting = new Set<() => void>()
-      createInterface({ input: child.stdout }).on("line", (line) => {
-        lines.push(line)
-        for (const look of waiting) look()
-      })
+      // What it wrote may be read after its exit.
+      const hasSaidAll = yield* Deferred.make<void>()
+      createInterface({ input: child.stdout })
+        .on("line", (line) => {
+          lines.push(line)
+          for (const look of waiting) look()
+        })
+        .on("close", () => Deferred.unsafeDone(hasSaidAll, Effect.void))
 
       const handle: Child = {
         process: child,
@@ -69,7 +73,7 @@ export const run = (
             return Effect.sync(() => waiting.delete(look))
           }).pipe(
             Effect.raceFirst(
-              Effect.flatMap(Deferred.await(exited), (exited) =>
+              Effect.flatMap(Effect.zipLeft(Deferred.await(exited), Deferred.await(hasSaidAll)), (exited) =>
                 Effect.dieMessage(`${fixture} exited (${JSON.stringify(exited)}) before "${start}": ${errors}`)
               )
             )
