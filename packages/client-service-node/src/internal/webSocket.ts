@@ -74,7 +74,8 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
   const secure = Secure.secureOptions(where, options.tls ?? {}, endpoint)
   const ping = pingOf(where, options.ping)
   const clientOptions: ClientOptions = {
-    maxPayload: Validate.integer(where, "maxPayload", options.maxPayload ?? receiveBuffer, 1),
+    // `ws` keeps 32 bits of it, and takes what is left for another bound, or for none.
+    maxPayload: Math.min(Validate.integer(where, "maxPayload", options.maxPayload ?? receiveBuffer, 1), 2 ** 31 - 1),
     perMessageDeflate: options.perMessageDeflate ?? true
   }
   const failed = (reason: "InvalidUrl" | "InvalidOption" | "Connection", detail?: string, cause?: unknown) =>
@@ -133,7 +134,9 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
             headers: telling(answer)
           })
         : error
-    return Endpoint.webSocket(Effect.succeed(href), { name: endpoint, protocols, receiveBuffer, closeCodes })
+    // As an Effect, of which what makes no sense fails the attempt.
+    const offered = Effect.succeed(protocols)
+    return Endpoint.webSocket(Effect.succeed(href), { name: endpoint, protocols: offered, receiveBuffer, closeCodes })
       .pipe(Endpoint.mapError(withHeaders))
       .connect(signal)
       .pipe(

@@ -69,6 +69,25 @@ describe("the handles of a WebSocket", () => {
   }
 
   // Kind 13
+  it.scopedLive("maxPayload may be more than 32 bits", () =>
+    Effect.gen(function* () {
+      const server = yield* WebSocketServer.listen()
+      const { transport, webSocket } = yield* connected(server, { maxPayload: 2 ** 32 + 100 })
+      webSocket.send(Buffer.alloc(1000))
+      expect((yield* Effect.flatten(Stream.runHead(transport.incoming))).length).toBe(1000)
+    })
+  )
+
+  // Kind 13
+  it.scopedLive("protocols: what an Effect gives that makes no sense fails the attempt by its name", () =>
+    Effect.gen(function* () {
+      const server = yield* WebSocketServer.listen()
+      const failure = yield* failureAt(`ws://${host}:${server.port}`, { protocols: Effect.succeed("two words") })
+      expect(failure).toMatchObject({ reason: "InvalidOption", detail: "protocols" })
+    })
+  )
+
+  // Kind 13
   it.scopedLive("perMessageDeflate: whether compression is offered, and how", () =>
     Effect.gen(function* () {
       const server = yield* WebSocketServer.listen()
