@@ -94,13 +94,13 @@ const meanings: Record<Reason, string> = {
 const detailOf = (error: ConnectError): string => {
   const { cause } = error
   if (cause instanceof AggregateError) return `: ${cause.errors.map(inShort).join(", ")}`
-  return isTelling(error) && cause instanceof Error ? `: ${cause.message}` : ""
+  return isTelling(error) && cause instanceof Error ? `: ${cause.message.trim()}` : ""
 }
 
 const inShort = (error: unknown): string => {
   if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error)
   const { address, cause, code, reason } = error
-  return `${address} (${isTelling(error) && cause instanceof Error ? cause.message : (code ?? reason)})`
+  return `${address} (${isTelling(error) && cause instanceof Error ? cause.message.trim() : (code ?? reason)})`
 }
 
 // The meaning of the others is told by their code.

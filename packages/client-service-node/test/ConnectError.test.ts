@@ -47,6 +47,9 @@ describe("ConnectError", () => {
   it("tells the details of a failed handshake, since its code alone says little", () => {
     const error = ConnectError.fromNodeError(nodeError("CERT_HAS_EXPIRED", "certificate has expired"), "db:5432")
     expect(error.message).toBe("db:5432: the TLS handshake failed (CERT_HAS_EXPIRED): certificate has expired")
+    // OpenSSL ends its lines.
+    const wrong = nodeError("ERR_SSL_WRONG_VERSION_NUMBER", "wrong version number:\n")
+    expect(ConnectError.fromNodeError(wrong, "db:5432").message).toMatch(/: wrong version number:$/)
   })
 
   it("is JSON without its cause, which may be none", () => {
