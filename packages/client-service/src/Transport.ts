@@ -41,7 +41,8 @@ export interface Transport {
   readonly remote: string
   /**
    * When something last came in, read or not: in milliseconds of the monotonic time of Effect's `Clock`, nothing before the
-   * first. It is for the `lastReceived` of a heartbeat. Not every transport tells.
+   * first. While the peer is held back, since nobody reads what it has sent, that is now. It is for the `lastReceived` of a
+   * heartbeat. Not every transport tells.
    */
   readonly lastReceived?: number | undefined
 }

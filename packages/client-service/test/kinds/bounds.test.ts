@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Stream } from "effect"
+import { Clock, Effect, Fiber, Option, Stream, TestClock } from "effect"
 import { Incoming, TestTransport } from "effect-client-service"
 import { settle } from "../support/fixture.js"
 import { memoryPeers } from "../support/memoryPeers.js"
@@ -44,6 +44,26 @@ for (const [name, makePeer] of Object.entries(memoryPeers)) {
 }
 
 describe("bounds of what is held back hold where the memory is", () => {
+  // Kind 7
+  it.scoped("of a source that is held back nothing is heard, which is no silence", () =>
+    Effect.gen(function* () {
+      const incoming = yield* Incoming.make({ lost: () => {}, linger: 1000, capacity: 1000 })
+      incoming.from({ pause: () => {}, resume: () => {} })
+      const began = (yield* Clock.currentTimeNanos) / 1_000_000n
+      const heard = () => incoming.lastReceived !== undefined && incoming.lastReceived - Number(began)
+      incoming.offer(new Uint8Array(100))
+      yield* TestClock.adjust("1 minute")
+      expect(heard()).toBe(0)
+      incoming.offer(new Uint8Array(1000))
+      yield* TestClock.adjust("1 minute")
+      expect(heard()).toBe(120_000)
+      yield* Effect.forkScoped(Stream.runDrain(incoming.stream))
+      yield* settle
+      yield* TestClock.adjust("1 minute")
+      expect(heard()).toBe(120_000)
+    })
+  )
+
   // Kind 8
   it.scoped("a source is paused at the capacity, let go on when a reader waits, and bounded all the same", () =>
     Effect.gen(function* () {

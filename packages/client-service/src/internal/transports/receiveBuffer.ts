@@ -67,8 +67,8 @@ export class ReceiveBuffer<E> implements ByteSource {
   #limit: number
   #isHeldBack = false
   #isRead = false
-  /** When something last arrived. */
-  lastReceived: number | undefined
+  /** When something last arrived, or could. */
+  #received: number | undefined
   /** When a reader was last heard of, or began to be waited for. */
   #since: number | undefined
   #end: End<E> | undefined
@@ -90,14 +90,19 @@ export class ReceiveBuffer<E> implements ByteSource {
     this.#source = source
   }
 
+  /** When something last arrived. Of a source that is held back nothing can be heard, so it may have at any time. */
+  get lastReceived(): number | undefined {
+    return this.#isHeldBack ? this.#now() : this.#received
+  }
+
   offer(chunk: Uint8Array): TransportError | undefined {
     if (this.#end !== undefined) return undefined
-    this.lastReceived = this.#now()
+    this.#received = this.#now()
     const weight = this.#bytes + this.#length * overhead + chunk.length
     const isBounded = this.#source === undefined ? this.#length > 0 || this.#wake === undefined : this.#isHeldBack
     if (isBounded && weight > this.#limit) return this.#overflow()
     this.#attempt.received?.(chunk.length)
-    if (!this.#attempt.isEstablished) this.#since ??= this.lastReceived
+    if (!this.#attempt.isEstablished) this.#since ??= this.#received
     this.#arrived ??= []
     this.#arrived.push(chunk)
     this.#bytes += chunk.length
@@ -276,6 +281,7 @@ export class ReceiveBuffer<E> implements ByteSource {
   #letGo(): void {
     if (!this.#isHeldBack) return
     this.#isHeldBack = false
+    this.#received = this.#now()
     this.#limit = this.#settings.capacity
     this.#source?.resume()
   }
