@@ -353,6 +353,25 @@ describe("a heartbeat that counts what comes in", () => {
     })
   )
 
+  // Kind 16
+  it.scoped("tells whoever checks within the timeout that a peer is there which sends", () =>
+    Effect.gen(function* () {
+      const { peer, service } = yield* makeTalking(true)
+      const checking = yield* Effect.fork(service.check({ timeout: "3 seconds" }))
+      yield* settle
+      for (let second = 0; second < 3; second++) {
+        expect(checking.unsafePoll()).toBeNull()
+        yield* peer.write("a part of a long answer")
+        yield* TestClock.adjust("1 second")
+      }
+      expect(checking.unsafePoll()).toEqual(Exit.succeed(true))
+      // The probe is still under way, and is that of whoever checks next.
+      const again = yield* Effect.fork(service.check())
+      yield* TestClock.adjust("2 seconds")
+      expect(yield* Fiber.join(again)).toBe(false)
+    })
+  )
+
   for (const [what, isCounted] of [
     ["what goes out, to a peer that is mute", true],
     ["what comes in, unless it is told to", false]

@@ -68,27 +68,31 @@ export class Pulse<P, E, R> {
   check(timeout: Duration.Duration): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
     return Effect.withFiberRuntime((fiber) => {
       const probing = this.#probing
-      if (probing === undefined) return this.probe(timeout)
+      if (probing === undefined) return this.probe(timeout, true)
       return Effect.flatMap(isAwaited(probing, fiber), (isAwaited) =>
         isAwaited
           ? Effect.dieMessage(`${this.#surroundings.service}: a probe waits for its own answer`)
-          : this.probe(timeout)
+          : this.probe(timeout, true)
       )
     })
   }
 
-  /** Probes, unless a probe is under way, waits for the answer, and gives the cause if there is none in time. */
-  probe(timeout: Duration.Duration): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
+  /**
+   * Probes, unless a probe is under way, waits for the answer, and gives the cause if there is none in time. Who `isAsking` does
+   * not wait longer for it.
+   */
+  probe(timeout: Duration.Duration, isAsking = false): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
     return Effect.suspend(() => {
       this.#probing ??= this.#begin()
-      return this.#answer(this.#probing, timeout, Duration.toMillis(timeout))
+      return this.#answer(this.#probing, timeout, Duration.toMillis(timeout), isAsking)
     }).pipe(Effect.catchAllCause(Effect.succeed))
   }
 
   #answer(
     probing: Fiber.RuntimeFiber<Exit.Exit<unknown, E>>,
     timeout: Duration.Duration,
-    millis: number
+    millis: number,
+    isAsking: boolean
   ): Effect.Effect<Cause.Cause<E | HeartbeatTimeout> | undefined> {
     return Effect.flatMap(endWithin(this.#surroundings.fork, millis, probing), (ended) => {
       if (ended !== null) {
@@ -98,7 +102,7 @@ export class Pulse<P, E, R> {
       // The peer may be at something else, of which it sends.
       const heard = this.#heartbeat.lastReceived?.(this.#protocol) ?? Number.NEGATIVE_INFINITY
       const left = heard + Duration.toMillis(timeout) - this.#now()
-      if (left > 0) return this.#answer(probing, timeout, left)
+      if (left > 0) return isAsking ? Effect.succeed(undefined) : this.#answer(probing, timeout, left, isAsking)
       return Effect.succeed(
         Cause.fail(new HeartbeatTimeout({ service: this.#surroundings.service, duration: timeout }))
       )
