@@ -156,6 +156,10 @@ export class LiveProcess implements Transport, Owner {
     return this.#received.stream
   }
 
+  get lastReceived(): number | undefined {
+    return this.#received.lastReceived
+  }
+
   readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> => this.#sending.write(chunk)
 
   get end(): Effect.Effect<void, TransportError> {

@@ -175,6 +175,26 @@ describe("a process that can't be started", () => {
 
 describe("a process that lives on", () => {
   // Kind 15
+  it.scopedLive("is not taken for dead while it sends a long answer, if the heartbeat counts what comes in", () =>
+    Effect.gen(function* () {
+      const service = yield* ClientService.make({
+        endpoint: shell("while :; do echo more; sleep 0.02; done", { killTimeout: 0 }),
+        heartbeat: {
+          probe: () => Effect.never,
+          lastReceived: (transport) => transport.lastReceived,
+          interval: 1,
+          timeout: 500
+        }
+      })
+      yield* service.start
+      const transport = yield* service.whenConnected()
+      // More than the timeout takes.
+      expect((yield* readText(transport, 5 * 40)).length).toBeGreaterThanOrEqual(5 * 40)
+      expect(yield* service.whenConnected()).toBe(transport)
+    })
+  )
+
+  // Kind 15
   it.scopedLive("without its output is lost, once it had the time to end", () =>
     Effect.gen(function* () {
       const { loss, transport } = yield* connect(
