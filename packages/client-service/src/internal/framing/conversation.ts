@@ -9,10 +9,10 @@ import { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
 import { AttemptStatus, type Status } from "../connection/attemptStatus.js"
 import { type Fork, makeFork } from "../fork.js"
+import { firstOf } from "../time/firstOf.js"
 import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
 import { wait } from "../time/wait.js"
-import { within } from "../time/within.js"
 import { linger, steps } from "../transports/receiveBuffer.js"
 import { withoutStack } from "../withoutStack.js"
 import { encoded } from "./cutter.js"
@@ -284,7 +284,20 @@ export class Conversation<in out In, in out Out, in Request> {
   get #acted(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const left = this.#answered + linger - monotonic(this.#clock)
-      return Effect.asVoid(within(this.#fork, left, () => !this.#isActing, { subscribe: this.#subscribe }))
+      if (left <= 0 || !this.#isActing) return Effect.void
+      let forget: (() => void) | undefined
+      const acted = Effect.async<void>((resume) => {
+        const look = () => {
+          if (!this.#isActing) resume(Effect.void)
+        }
+        this.#wanted = look
+        forget = this.#attempt.changes?.subscribe(look)
+        look()
+      })
+      return Effect.ensuring(
+        firstOf(acted, deadline(left)),
+        Effect.sync(() => forget?.())
+      )
     })
   }
 
@@ -292,15 +305,6 @@ export class Conversation<in out In, in out Out, in Request> {
     const { isEstablished, users } = this.#attempt
     const asking = this.#pairing.size
     return isEstablished ? users() > asking : asking === 0
-  }
-
-  readonly #subscribe = (changed: () => void): (() => void) => {
-    const forget = this.#attempt.changes?.subscribe(changed)
-    this.#wanted = changed
-    return () => {
-      this.#wanted = undefined
-      forget?.()
-    }
   }
 
   get #lost(): Effect.Effect<void> {
