@@ -3,30 +3,40 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import type { UseOptions } from "effect-client-service/ClientService"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { ClientService, UseOptions } from "effect-client-service/ClientService"
+import {
+  type ConnectionLost,
+  type NotConnected,
+  RetriesExhausted,
+  ServiceStopped
+} from "effect-client-service/ConnectionError"
+import type { ConnectionState } from "effect-client-service/ConnectionState"
+import { elapsed } from "./Delays.js"
 
 /**
- * So many places. Those who find none free wait in turn, and leave nothing behind if they are interrupted.
+ * So many places with a service. Those who find none free wait in turn, and leave nothing behind if they are interrupted.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Places {
+export interface Places<out Protocol, out E> {
   /**
-   * Runs an Effect once there is a place, and gives that back in the end; or runs `late` if there is none within `maxWait`. The
-   * Effect is given what is left of that, for what it waits for itself.
+   * Uses the service (`ClientService.use`) once there is a place, and gives that back in the end. If there is none within
+   * `maxWait`, fails with what `overloaded` gives, or with `NotConnected` where those who have a place wait for a connection
+   * too. Who waits for a place hears at once that the service stops, or has given up.
    */
-  readonly run: <A, E, R, E2, R2>(
-    f: (left: UseOptions) => Effect.Effect<A, E, R>,
+  readonly use: <A, E2, R, E3>(
+    f: (protocol: Protocol) => Effect.Effect<A, E2, R>,
     maxWait: Duration.Duration,
-    late: Effect.Effect<never, E2, R2>
-  ) => Effect.Effect<A, E | E2, R | R2>
+    overloaded: (protocol: Protocol) => E3
+  ) => Effect.Effect<A, E2 | E3 | UseError<E>, R>
 }
 
 /**
@@ -35,17 +45,20 @@ export interface Places {
  * @example
  * ```ts
  * import { Duration, Effect } from "effect"
+ * import type { ClientService } from "effect-client-service"
  * import { Places } from "effect-client-service-driver"
  *
- * const places = Places.make(10)
+ * declare const service: ClientService.ClientService<{ readonly session: Effect.Effect<string> }>
  *
- * const session = places.run(() => Effect.succeed("mine"), Duration.seconds(2), Effect.fail("all are taken"))
+ * const places = Places.make(10, service)
+ *
+ * const session = places.use((connection) => connection.session, Duration.seconds(2), () => "all are taken")
  * ```
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (count: number): Places => {
+export const make = <Protocol, E>(count: number, service: ClientService<Protocol, E>): Places<Protocol, E> => {
   const waiting = new Set<() => void>()
   let free = count
   const giveBack = (): void => {
@@ -54,17 +67,24 @@ export const make = (count: number): Places => {
     else next()
   }
 
-  /** Waits for a place, from this step on, and tells whether there is one. */
+  // As of one that waits for a connection: `use` tells of it from the moment on in which a stop begins.
+  const ended = service.state.changes.pipe(
+    Stream.filterMap((state) => endOf(service.name, state)),
+    Stream.runHead,
+    Effect.map(Option.getOrElse(() => new ServiceStopped({ service: service.name })))
+  )
+
+  /** Waits for a place, from this step on, and gives why there is none. */
   const queued = (maxWait: Duration.Duration) => {
-    const told = Deferred.unsafeMake<boolean>(FiberId.none)
+    const told = Deferred.unsafeMake<NoPlace<E> | undefined>(FiberId.none)
     let hasPlace = free > 0
-    const tell = (isPlace: boolean): void => {
+    const tell = (why: NoPlace<E> | undefined): void => {
       waiting.delete(take)
-      Deferred.unsafeDone(told, Effect.succeed(isPlace))
+      Deferred.unsafeDone(told, Effect.succeed(why))
     }
     const take = (): void => {
       hasPlace = true
-      tell(true)
+      tell(undefined)
     }
     const leave = (): void => {
       waiting.delete(take)
@@ -72,31 +92,37 @@ export const make = (count: number): Places => {
     }
     if (hasPlace) {
       free -= 1
-      return { isGiven: true, leave, place: Effect.succeed(true) }
+      return { isGiven: true, leave, place: Effect.succeed(undefined) }
     }
-    if (Duration.isZero(maxWait)) return { isGiven: false, leave, place: Effect.succeed(false) }
+    if (Duration.isZero(maxWait)) return { isGiven: false, leave, place: Effect.succeed("late" as const) }
     waiting.add(take)
-    if (!Duration.isFinite(maxWait)) return { isGiven: false, leave, place: Deferred.await(told) }
-    const giveUp = Effect.sync(() => {
-      if (!hasPlace) tell(false)
-    })
+    const giveUp = (why: NoPlace<E>) =>
+      Effect.sync(() => {
+        if (!hasPlace) tell(why)
+      })
+    const ends = [
+      Effect.flatMap(ended, giveUp),
+      ...(Duration.isFinite(maxWait) ? [Effect.zipRight(Effect.sleep(maxWait), giveUp("late"))] : [])
+    ]
     // No race of Effect's: interrupted between the making of its fibers and their start, it waits for them for ever.
     const place = Effect.acquireUseRelease(
-      Effect.forkDaemon(Effect.interruptible(Effect.zipRight(Effect.sleep(maxWait), giveUp))),
+      Effect.forEach(ends, (end) => Effect.forkDaemon(Effect.interruptible(end))),
       () => Deferred.await(told),
-      (fiber) => Fiber.interruptFork(fiber)
+      (fibers) => Effect.forEach(fibers, Fiber.interruptFork, { discard: true })
     )
     return { isGiven: false, leave, place }
   }
 
   return {
-    run: <A, E, R, E2, R2>(
-      f: (left: UseOptions) => Effect.Effect<A, E, R>,
+    use: <A, E2, R, E3>(
+      f: (protocol: Protocol) => Effect.Effect<A, E2, R>,
       maxWait: Duration.Duration,
-      late: Effect.Effect<never, E2, R2>
+      overloaded: (protocol: Protocol) => E3
     ) => {
       const isBounded = Duration.isFinite(maxWait)
       const now = isBounded ? elapsed : Effect.succeed(0)
+      // Where there is no connection, the others wait for one too, which is what to tell.
+      const late = service.use((protocol) => Effect.fail(overloaded(protocol)), { maxWait: 0 })
       return Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(now, (since) => {
           const { isGiven, leave, place } = queued(maxWait)
@@ -105,10 +131,10 @@ export const make = (count: number): Places => {
             isGiven || !isBounded
               ? Effect.succeed(all)
               : Effect.map(now, (now) => ({ maxWait: Math.max(0, Duration.toMillis(maxWait) - (now - since)) }))
-          const inPlace = Effect.flatMap(
-            place,
-            (isPlace): Effect.Effect<A, E | E2, R | R2> => (isPlace ? Effect.flatMap(left, f) : late)
-          )
+          const inPlace = Effect.flatMap(place, (why): Effect.Effect<A, E2 | E3 | UseError<E>, R> => {
+            if (why === undefined) return Effect.flatMap(left, (left) => service.use(f, left))
+            return why === "late" ? late : Effect.fail(why)
+          })
           return Effect.ensuring(restore(inPlace), Effect.sync(leave))
         })
       )
@@ -116,5 +142,14 @@ export const make = (count: number): Places => {
   }
 }
 
-// Milliseconds by a clock that nobody sets.
-const elapsed = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+type ServiceEnd<E> = ServiceStopped | RetriesExhausted<E>
+
+type UseError<E> = ConnectionLost | NotConnected<E> | ServiceEnd<E>
+
+type NoPlace<E> = "late" | ServiceEnd<E>
+
+const endOf = <Protocol, E>(service: string, state: ConnectionState<Protocol, E>): Option.Option<ServiceEnd<E>> => {
+  if (state._tag === "Disconnecting" || state._tag === "Stopped") return Option.some(new ServiceStopped({ service }))
+  if (state._tag !== "Exhausted") return Option.none()
+  return Option.some(new RetriesExhausted({ service, failures: state.failures, cause: state.cause }))
+}

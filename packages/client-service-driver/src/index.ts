@@ -11,6 +11,11 @@ export * as Credential from "./Credential.js"
 /**
  * @since 0.1.0
  */
+export * as Delays from "./Delays.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as DriverError from "./DriverError.js"
 
 /**

@@ -1,67 +1,79 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Exit, Fiber, TestClock } from "effect"
-import type { ClientService } from "effect-client-service"
+import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Places } from "effect-client-service-driver"
 
-const late = Effect.fail("late" as const)
+const late = () => "late" as const
+
+/** A service that is connected, and places with it. */
+const connected = (count: number, options: { readonly drainTimeout?: Duration.DurationInput } = {}) =>
+  Effect.gen(function* () {
+    const server = yield* TestEndpoint.make<string, string>()
+    yield* server.up("connection")
+    const service = yield* ClientService.make({
+      endpoint: server.endpoint,
+      retryPolicy: RetryPolicy.whileError(
+        RetryPolicy.fromFunction(() => "1 second"),
+        () => false
+      ),
+      ...options
+    })
+    yield* service.start
+    yield* service.whenConnected()
+    return { places: Places.make(count, service), server, service }
+  })
 
 /** Takes a place until it is told to give it back. */
-const held = (places: Places.Places, maxWait = Duration.infinity) =>
+const held = (places: Places.Places<string, string>, maxWait: Duration.Duration = Duration.infinity) =>
   Effect.gen(function* () {
-    const begun = yield* Deferred.make<ClientService.UseOptions>()
+    const begun = yield* Deferred.make<void>()
     const end = yield* Deferred.make<void>()
-    const run = (left: ClientService.UseOptions) => Effect.zipRight(Deferred.succeed(begun, left), Deferred.await(end))
-    const fiber = yield* Effect.fork(places.run(run, maxWait, late))
-    yield* Effect.repeatN(Effect.yieldNow(), 10)
-    return {
-      fiber,
-      hasBegun: Deferred.isDone(begun),
-      left: Deferred.await(begun),
-      end: Deferred.succeed(end, undefined)
-    }
+    const run = () => Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(end))
+    const fiber = yield* Effect.fork(places.use(run, maxWait, late))
+    yield* Effect.repeatN(Effect.yieldNow(), 20)
+    return { fiber, hasBegun: Deferred.isDone(begun), end: Deferred.succeed(end, undefined) }
   })
 
 describe("places", () => {
-  it.effect("are for so many at a time, and the others in turn", () =>
+  it.scoped("are for so many at a time, and the others in turn", () =>
     Effect.gen(function* () {
-      const places = Places.make(2)
+      const { places } = yield* connected(2)
       const [first, second, third, fourth] = yield* Effect.all([1, 2, 3, 4].map(() => held(places)))
       const begun = Effect.forEach([first, second, third, fourth], (one) => one?.hasBegun ?? Effect.die("none"))
       expect(yield* begun).toEqual([true, true, false, false])
       yield* second?.end ?? Effect.void
-      yield* Effect.repeatN(Effect.yieldNow(), 10)
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
       expect(yield* begun).toEqual([true, true, true, false])
       yield* first?.end ?? Effect.void
-      yield* Effect.repeatN(Effect.yieldNow(), 10)
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
       expect(yield* begun).toEqual([true, true, true, true])
-      expect(yield* first?.left ?? Effect.void).toEqual({})
     })
   )
 
-  it.effect("are waited for no longer than maxWait, of which what is left is told", () =>
+  it.scoped("are waited for no longer than maxWait, and a connection no longer than what is left of that", () =>
     Effect.gen(function* () {
-      const places = Places.make(1)
+      const { places, server } = yield* connected(1)
       const first = yield* held(places, Duration.seconds(5))
-      expect(yield* first.left).toEqual({ maxWait: Duration.seconds(5) })
       const second = yield* held(places, Duration.seconds(5))
       const third = yield* held(places, Duration.seconds(3))
-      expect(yield* Effect.flip(places.run(() => Effect.void, Duration.zero, late))).toBe("late")
+      expect(yield* Effect.flip(places.use(() => Effect.void, Duration.zero, late))).toBe("late")
       yield* TestClock.adjust("3 seconds")
       expect(yield* Fiber.await(third.fiber)).toEqual(Exit.fail("late"))
-      yield* TestClock.adjust("1 seconds")
       yield* first.end
-      expect(yield* second.left).toEqual({ maxWait: 1000 })
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
+      expect(yield* second.hasBegun).toBe(true)
       yield* TestClock.adjust("1 minute")
       yield* second.end
       expect(yield* Fiber.await(second.fiber)).toEqual(Exit.void)
+      expect(yield* server.opens).toBe(1)
     })
   )
 
-  it.effect("are free again after whatever ends those who have one, and those who leave wait for none", () =>
+  it.scoped("are free again after whatever ends those who have one, and those who leave wait for none", () =>
     Effect.gen(function* () {
-      const places = Places.make(1)
+      const { places } = yield* connected(1)
       for (const end of [Effect.fail("failed"), Effect.die("died"), Effect.interrupt]) {
-        yield* Effect.exit(places.run(() => end, Duration.infinity, late))
+        yield* Effect.exit(places.use(() => end, Duration.infinity, late))
       }
       for (const maxWait of [Duration.infinity, Duration.minutes(1)]) {
         const first = yield* held(places)
@@ -72,8 +84,39 @@ describe("places", () => {
         yield* first.end
         yield* Fiber.interrupt(third.fiber)
         yield* Fiber.await(first.fiber)
-        expect(yield* places.run(() => Effect.succeed("free"), Duration.zero, late)).toBe("free")
+        expect(yield* places.use((connection) => Effect.succeed(connection), Duration.zero, late)).toBe("connection")
       }
+    })
+  )
+
+  it.scoped("are waited for no longer once a stop begins, though those who have one go on", () =>
+    Effect.gen(function* () {
+      const { places, service } = yield* connected(1, { drainTimeout: "1 minute" })
+      const first = yield* held(places)
+      const waiting = [yield* held(places), yield* held(places, Duration.minutes(5))]
+      const stopping = yield* Effect.fork(service.stop)
+      for (const { fiber } of waiting) {
+        expect(yield* Effect.flip(Fiber.join(fiber))).toMatchObject({ _tag: "ServiceStopped" })
+      }
+      yield* first.end
+      expect(yield* Fiber.await(first.fiber)).toEqual(Exit.void)
+      yield* Fiber.join(stopping)
+    })
+  )
+
+  it.scoped("are waited for no longer once the service has given up", () =>
+    Effect.gen(function* () {
+      const { places, server } = yield* connected(1)
+      const first = yield* Effect.fork(
+        Effect.uninterruptible(places.use(() => Effect.sleep("1 hour"), Duration.infinity, late))
+      )
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
+      const second = yield* held(places)
+      yield* server.down("gone")
+      yield* (yield* Effect.flatten(server.last)).drop("reset")
+      expect(yield* Effect.flip(Fiber.join(second.fiber))).toMatchObject({ _tag: "RetriesExhausted", failures: 1 })
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.await(first)
     })
   )
 })

@@ -58,7 +58,7 @@ export interface Service {
    * end. Whoever is interrupted during the commit does not learn whether it was.
    *
    * No more than `maxSessions` are under way at a time; the others wait, no longer than `maxWait`, and fail then with a `PgError`
-   * of reason `Overloaded`. Nothing of them was begun.
+   * of reason `Overloaded`, or with `ServiceStopped` as soon as a stop begins. Nothing of them was begun.
    *
    * Fails with `ConnectionLost` if the connection is lost: it was not committed, unless the commit was under way. Fails with a
    * `PgError` of reason `RolledBack` if the Effect succeeds though a statement has failed, outside of a `savepoint`.
@@ -255,7 +255,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
   options: Options<R1, R3, R4>
 ): Effect.Effect<Service, never, Scope.Scope | R1 | R3 | R4> => {
   const { heartbeat, maxSessions = 10, prepare, ...common } = options
-  const places = Places.make(Validate.integer("PgService.make", "maxSessions", maxSessions, 1))
+  Validate.integer("PgService.make", "maxSessions", maxSessions, 1)
   const channels = new Channels()
   const service = ClientService.make({
     ...common,
@@ -280,7 +280,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
     (context, service): Service => ({
       service,
       query: queryOn(service),
-      transaction: transactionOn(service, places, (own) =>
+      transaction: transactionOn(service, Places.make(maxSessions, service), (own) =>
         prepare === undefined
           ? Effect.void
           : Effect.mapInputContext(prepare(own), (scope: Context.Context<Scope.Scope>) => Context.merge(context, scope))
@@ -369,7 +369,7 @@ const queryOn = (service: Service["service"]): Query => {
 
 const transactionOn = (
   service: Service["service"],
-  places: Places.Places,
+  places: Places.Places<PgConnection, ConnectFailure>,
   prepare: (own: PgConnection) => Effect.Effect<unknown, PgError, Scope.Scope>
 ): InTransaction => {
   type Begun<A, E, R> = (transaction: Transaction) => Effect.Effect<A, E, R>
@@ -389,17 +389,11 @@ const transactionOn = (
     const begin = ["BEGIN", ...modes].join(" ")
     const run = (connection: PgConnection) => internal.inTransaction(connection, service.name, begin, prepare, f)
     const wait = Validate.duration("PgService.transaction", "maxWait", maxWait ?? Duration.infinity)
-    const overloaded = new PgError({
-      reason: "Overloaded",
-      endpoint: service.name,
-      detail: "maxSessions are under way"
-    })
-    // Where there is no connection, the others wait for one too, which is what to tell.
-    const late = Effect.zipRight(
-      service.use(() => Effect.void, { maxWait: 0 }),
-      overloaded
+    return places.use(
+      run,
+      wait,
+      ({ endpoint }) => new PgError({ reason: "Overloaded", endpoint, detail: "maxSessions are under way" })
     )
-    return places.run((left) => service.use(run, left), wait, late)
   }
   return transaction
 }

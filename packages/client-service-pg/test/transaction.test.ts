@@ -138,7 +138,8 @@ describeWithServer("a transaction", (test) => {
 
   test("is one of no more than maxSessions at a time; the others wait, no longer than they say", (server) =>
     Effect.gen(function* () {
-      const pg = yield* start(server, { maxSessions: 2 })
+      const pg = yield* start(server, { maxSessions: 2, name: "of another name" })
+      const endpoint = `postgres://127.0.0.1:${server.port}/postgres`
       const begun = yield* Queue.unbounded<number>()
       const transactions = yield* Effect.forEach([0, 1, 2, 3, 4], (index) =>
         Effect.fork(pg.transaction(() => Effect.zipRight(Queue.offer(begun, index), Effect.never)))
@@ -146,7 +147,7 @@ describeWithServer("a transaction", (test) => {
       expect((yield* Queue.takeN(begun, 2)).length).toBe(2)
       for (const maxWait of [0, "20 millis"] as const) {
         const late = yield* Effect.flip(pg.transaction(() => Effect.void, { maxWait }))
-        expect(late).toMatchObject({ _tag: "PgError", reason: "Overloaded" })
+        expect(late).toMatchObject({ _tag: "PgError", reason: "Overloaded", endpoint })
       }
       const { rows } = yield* pg.query("SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'")
       expect(rows.length).toBe(2)
@@ -159,6 +160,23 @@ describeWithServer("a transaction", (test) => {
       yield* Fiber.interruptAll(transactions)
       const free = yield* pg.transaction(({ query }) => query("SELECT 1 AS one"), { maxWait: "5 seconds" })
       expect(free.rows).toEqual([{ one: 1 }])
+    }))
+
+  test("that waits for another to end hears of a stop when it begins, though the other one goes on", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { maxSessions: 1, drainTimeout: "1 minute" })
+      const [isInside, end] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const first = yield* Effect.fork(
+        pg.transaction(() => Effect.zipRight(Deferred.succeed(isInside, undefined), Deferred.await(end)))
+      )
+      yield* Deferred.await(isInside)
+      const second = yield* Effect.fork(pg.transaction(() => Effect.void))
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
+      const stopping = yield* Effect.fork(pg.service.stop)
+      expect(yield* Effect.flip(Fiber.join(second))).toMatchObject({ _tag: "ServiceStopped" })
+      yield* Deferred.succeed(end, undefined)
+      yield* Fiber.join(first)
+      yield* Fiber.join(stopping)
     }))
 
   test("ends with the service", (server) =>

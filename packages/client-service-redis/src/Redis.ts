@@ -130,7 +130,7 @@ export interface Service {
    * `ConnectionLost`, when it is lost.
    *
    * There are no more than `maxSessions` at a time; other callers wait, no longer than `maxWait`, and fail then with a `RedisError`
-   * of reason `Overloaded`.
+   * of reason `Overloaded`, or with `ServiceStopped` as soon as a stop begins.
    *
    * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
@@ -431,7 +431,7 @@ export const fromService = (
   service: ClientService.ClientService<RedisConnection, ConnectFailure>,
   { maxSessions = 10 }: Pick<Options<never, never, never>, "maxSessions"> = {}
 ): Service => {
-  const places = Places.make(Validate.integer("Redis.fromService", "maxSessions", maxSessions, 1))
+  const places = Places.make(Validate.integer("Redis.fromService", "maxSessions", maxSessions, 1), service)
   function use<A>(f: (client: Client) => Promise<A>, options?: Unbounded): Effect.Effect<A, CommandError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {
@@ -465,15 +465,10 @@ export const fromService = (
   ): Effect.Effect<A, E | BoundedError, R>
   function session<A, E, R>(f: (session: Session) => Effect.Effect<A, E, R>, options: MaybeBounded) {
     const maxWait = Validate.duration("Redis.session", "maxWait", options?.maxWait ?? Duration.infinity)
-    const overloaded = new RedisError({ reason: "Overloaded", endpoint: service.name, detail: "maxSessions are open" })
-    return places.run(
-      (left) => service.use((connection) => withSession(connection, service.name, f), left),
+    return places.use(
+      (connection) => withSession(connection, service.name, f),
       maxWait,
-      // Where there is no connection, the others wait for one too, which is what to tell.
-      Effect.zipRight(
-        service.use(() => Effect.void, { maxWait: 0 }),
-        overloaded
-      )
+      ({ endpoint }) => new RedisError({ reason: "Overloaded", endpoint, detail: "maxSessions are open" })
     )
   }
   function watch<A, B>(
@@ -497,13 +492,15 @@ export const fromService = (
     const all = Array.isArray(keys) ? keys : [keys]
     if (all.length === 0) Validate.refuse("Redis.watch", "keys", keys, "one key at least")
     return service.useAsync<B, RedisError | ClientService.ConnectionLost>(
-      ({ calls, own }, resume) =>
+      ({ calls, own, refusalOf }, resume) =>
         calls.begin((_, call) => {
+          const refused = refusalOf(["WATCH", ...all])
+          if (refused !== undefined) return Promise.reject(refused)
           call.count(all)
           return own.run(
             (own) => watched(own, call, all, read, (client, value) => write(client, value).execTyped()),
             call,
-            false
+            "none that blocks"
           )
         }, resume),
       options

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { RedisClientType } from "@redis/client"
+import type { RedisArgument, RedisClientType } from "@redis/client"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
@@ -44,6 +44,8 @@ export type Client = RedisClientType
  */
 export interface RedisConnection extends Session {
   readonly [TypeId]: TypeId
+  /** @internal The name of the endpoint. */
+  readonly endpoint: string
   /** @internal */
   readonly calls: Calls
   /**
@@ -65,6 +67,8 @@ export interface RedisConnection extends Session {
   readonly session: (signal: ConnectionSignal<RedisError>) => Effect.Effect<Session, RedisError, Scope.Scope>
   /** @internal */
   readonly errorOf: (error: unknown) => RedisError
+  /** @internal Why arguments can't be sent, if they can't. */
+  readonly refusalOf: (args: ReadonlyArray<RedisArgument>) => RedisError | undefined
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   ClientOfflineError,
   DisconnectsClientError,
   ErrorReply,
+  MultiErrorReply,
   SocketClosedUnexpectedlyError,
   WatchError
 } from "@redis/client"
@@ -22,11 +23,12 @@ import * as Refusal from "effect-client-service-driver/Refusal"
  *
  * - `Authentication`: the server does not take the credentials, or demands some.
  * - `Credentials`: they could not be had from where they are kept.
- * - `NoDatabase`: the server has no database of that number.
+ * - `NoDatabase`: the server has no database of that number, or none but the first, as one of a cluster.
  * - `Refused`: nothing listens there.
  * - `Unreachable`: no connection could be made for another reason, such as a name that has no address, no route or a TLS
  *   handshake that failed.
- * - `NotReady`: the server can't do this now: it loads its data, is a replica, has no primary, or runs a script.
+ * - `NotReady`: the server can't do this now: it loads its data, is a replica, has no primary, runs a script, or another of its
+ *   cluster has the key.
  * - `NoSentinel`: no sentinel answers.
  * - `NoMaster`: no sentinel that answers knows the master.
  * - `Lost`: the connection is lost or closed. A command may have been run, or may not.
@@ -109,6 +111,11 @@ export type ConnectFailure = RedisError | EndpointsFailed<ConnectFailure>
 export const fromClientError = (error: unknown, endpoint: string): RedisError => {
   if (error instanceof RedisError) return error
   if (!(error instanceof Error)) return new RedisError({ reason: "Other", endpoint, detail: String(error) })
+  if (error instanceof MultiErrorReply) {
+    // Of several commands, the first that has failed tells for all.
+    const first = error.replies.find((reply) => reply instanceof ErrorReply)
+    if (first !== undefined) return fromReply(first, endpoint)
+  }
   if (error instanceof ErrorReply) return fromReply(error, endpoint)
   const { code, syscall } = nodeErrorOf(error)
   return new RedisError({ reason: reasonOf(error, code, syscall), endpoint, code, detail: error.message, cause: error })
@@ -165,6 +172,9 @@ const replyReasons: ReadonlyMap<string, Reason> = new Map([
   ["BUSY", "NotReady"],
   ["CLUSTERDOWN", "NotReady"],
   ["TRYAGAIN", "NotReady"],
+  // Slots of a cluster come and go.
+  ["MOVED", "NotReady"],
+  ["ASK", "NotReady"],
   ["NOREPLICAS", "NotReady"],
   // It has become a replica while the command waited.
   ["UNBLOCKED", "NotReady"],
@@ -173,17 +183,19 @@ const replyReasons: ReadonlyMap<string, Reason> = new Map([
 ])
 
 const fromReply = (reply: ErrorReply, endpoint: string): RedisError => {
-  const code = /^[A-Z]+(?= |$)/.exec(reply.message)?.[0]
-  const reason = replyReasons.get(code ?? "") ?? reasonOfText(reply.message)
+  // What a transaction is discarded for says more than that it is.
+  const message = reply.message.replace(/^EXECABORT Transaction discarded because of: /, "")
+  const code = /^[A-Z]+(?= |$)/.exec(message)?.[0]
+  const reason = replyReasons.get(code ?? "") ?? reasonOfText(message)
   // A server that knows no HELLO would repeat the password that came with it.
-  const detail = reply.message.replace(/,? with args beginning with:.*$/s, "")
-  return new RedisError({ reason, endpoint, code, detail, cause: detail === reply.message ? reply : undefined })
+  const detail = message.replace(/,? with args beginning with:.*$/s, "")
+  return new RedisError({ reason, endpoint, code, detail, cause: detail === message ? reply : undefined })
 }
 
 // What has no code of its own.
 const reasonOfText = (text: string): Reason => {
   if (text.startsWith("ERR max number of clients")) return "NotReady"
-  return text.startsWith("ERR DB index is out of range") ? "NoDatabase" : "Command"
+  return /^ERR (DB index is out of range|SELECT is not allowed in cluster mode)/.test(text) ? "NoDatabase" : "Command"
 }
 
 const lossesOfClient = [

@@ -225,7 +225,7 @@ describe.skipIf(isMissing)("an argument", () => {
       const redis = yield* connectTo(server.port)
       const large = "x".repeat(mebibyte + 1)
       yield* redis.use((client) => client.set("key", large.slice(1)))
-      const calls: ReadonlyArray<Effect.Effect<unknown, Redis.CommandError>> = [
+      const calls: Array<Effect.Effect<unknown, Redis.CommandError>> = [
         redis.use((client) => client.set("key", large)),
         redis.use((client) => client.set("key", Buffer.from(large))),
         redis.use((client) => client.get("é".repeat(mebibyte / 2 + 1))),
@@ -240,12 +240,50 @@ describe.skipIf(isMissing)("an argument", () => {
         ),
         redis.session(({ run }) => run((client) => client.set("key", large)))
       ]
+      calls.push(
+        redis.watch(
+          ["key", large],
+          (client) => client.get("key"),
+          (client) => client.multi().incr("count")
+        )
+      )
       for (const call of calls) {
         const others = Array.from({ length: 10 }, () => redis.use((client) => client.incr("others")))
         const [refused] = yield* Effect.all([Effect.flip(call), ...others], { concurrency: "unbounded" })
         expect(refused).toMatchObject({ _tag: "RedisError", reason: "Invalid" })
       }
       expect(yield* redis.use((client) => client.mGet(["others", "count"]))).toEqual([`${10 * calls.length}`, null])
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
+  it.scopedLive("that is the name of a subscription, and can't be sent, ends that one and none else", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { ...settings, "proto-max-bulk-len": "1mb" } })
+      const redis = yield* connectTo(server.port)
+      const elements = yield* Queue.unbounded<unknown>()
+      yield* redis.subscribe("news", { subscribed: () => "subscribed", gap: () => "gap" }).pipe(
+        Stream.runForEach((element) => Queue.offer(elements, element)),
+        Effect.forkScoped
+      )
+      expect(yield* Queue.take(elements)).toBe("subscribed")
+      const large = "x".repeat(mebibyte + 1)
+      const none: string = JSON.parse("1")
+      for (const name of [large, none]) {
+        const group = { stream: name, group: "g", consumer: "c" }
+        for (const stream of [
+          redis.subscribe([name]),
+          redis.psubscribe(["news", name]),
+          redis.ssubscribe([name]),
+          ...(name === large ? [redis.readGroup(group), redis.readGroup({ ...group, startId: "0" })] : [])
+        ]) {
+          expect(yield* Effect.flip(Stream.runDrain<unknown, unknown, never>(stream))).toMatchObject({
+            reason: "Invalid"
+          })
+        }
+      }
+      yield* redis.use((client) => client.publish("news", "hello"))
+      expect(yield* Queue.take(elements)).toEqual({ channel: "news", message: "hello" })
       expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
     })
   )

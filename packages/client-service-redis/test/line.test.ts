@@ -18,7 +18,6 @@ import {
 } from "effect"
 import type { Redis } from "effect-client-service-redis"
 import { vi } from "vitest"
-import { Delays } from "../src/internal/delays.js"
 import type { OwnClient } from "../src/internal/ownClients.js"
 import { Line, type Listener } from "../src/internal/subscriptions.js"
 import { fromClientError } from "../src/RedisError.js"
@@ -73,8 +72,23 @@ describe.skipIf(isMissing)("the connection of subscriptions", () => {
       const elements = yield* logged(heard(redis))
       expect(yield* Queue.take(elements)).toBe("subscribed")
       expect(links.length).toBe(3)
-      expect(told).toEqual([expect.stringMatching(/^WARN subscription to news: redis:.* the connection was lost/)])
+      expect(told).toEqual([expect.stringMatching(/^WARN subscriptions: redis:.* the connection was lost/)])
       yield* goesOn(redis, elements)
+    })
+  )
+
+  it.scopedLive("may be lost to several subscriptions, of which one warning tells", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const { links, port } = yield* startProxy(server.port, {})
+      const redis = yield* connectTo(port)
+      const { logged, told } = logs()
+      const all = yield* logged(Effect.forEach(Array(10), () => heard(redis)))
+      for (const elements of all) expect(yield* Queue.take(elements)).toBe("subscribed")
+      links.find((_, index) => isFirstLine(index))?.client.destroy()
+      for (const elements of all) expect(yield* Queue.take(elements)).toBe("gap: Reconnected")
+      expect(told).toEqual([expect.stringMatching(/^WARN subscriptions: redis:/)])
+      expect(links.length).toBe(3)
     })
   )
 
@@ -185,26 +199,6 @@ describe("the connection of subscriptions", () => {
     }
   })
 
-  it.effect("is told of when it can't be had: at first, and then less and less", () =>
-    Effect.gen(function* () {
-      const { logged, told } = logs()
-      const delays = new Delays()
-      const failure = logged(delays.next("subscription to news", new Error("refused")))
-      const failures = yield* Effect.fork(Effect.repeatN(failure, 99))
-      yield* TestClock.adjust("1 hour")
-      yield* failures
-      // The 1st, 2nd, 4th, and so on.
-      expect(told).toEqual(Array(7).fill("WARN subscription to news: refused"))
-      yield* delays.began
-      yield* TestClock.adjust("5 seconds")
-      // What has held and is lost is told of by the gap.
-      const lost = yield* Effect.fork(failure)
-      yield* TestClock.adjust("1 minute")
-      yield* lost
-      expect(told.length).toBe(7)
-    })
-  )
-
   it.effect("takes what is published for an answer to a probe, and is lost once there is neither", () =>
     Effect.gen(function* () {
       let publish: Listener = () => {}
@@ -225,6 +219,8 @@ describe("the connection of subscriptions", () => {
         owner: client,
         id: 1,
         isOpen: () => true,
+        isSpoiled: () => false,
+        spoil: () => {},
         onLost: () => {},
         destroy: () => {}
       }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Option, Queue } from "effect"
-import type { Redis, RedisConnection } from "effect-client-service-redis"
+import { Redis, type RedisConnection, RedisEndpoint } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
 import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
 
@@ -252,6 +252,111 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
   )
 })
 
+describe.skipIf(isMissing)("a caller that leaves what blocks before the server has read it", () => {
+  for (const [name, call] of [
+    ["as a command", (client: Client) => client.blPop("jobs", 0)],
+    ["in a pipeline", (client: Client) => client.multi().get("key").blPop("jobs", 0).execAsPipeline()]
+  ] as const) {
+    it.scopedLive(`${name} has nothing popped that is pushed later`, () =>
+      Effect.gen(function* () {
+        const server = yield* startServer({ settings: { appendonly: "no" } })
+        const redis = yield* connectTo(server.port, { heartbeat: false })
+        for (let i = 0; i < 5; i++) {
+          // It has a connection already, and the shared one is the first that the server reads.
+          yield* redis.use((client) => client.blPop("none", 0.01))
+          yield* server.pause
+          const earlier = yield* Effect.fork(redis.use((client) => client.get("key")))
+          yield* turns(3)
+          const waiting = yield* Effect.fork(redis.use<unknown>(call))
+          yield* turns(3)
+          yield* Fiber.interrupt(waiting)
+          const pushed = yield* Effect.fork(redis.use((client) => client.rPush("jobs", "a job")))
+          yield* turns(3)
+          yield* server.resume
+          yield* Fiber.join(earlier)
+          yield* Fiber.join(pushed)
+          // Whatever else the server has to read, it has read by then.
+          for (let n = 0; n < 10; n++) expect(yield* redis.use((client) => client.lLen("jobs"))).toBe(1)
+          yield* redis.use((client) => client.del("jobs"))
+        }
+      })
+    )
+  }
+})
+
+describe.skipIf(isMissing)("one caller of a shared connection", () => {
+  it.scopedLive(
+    "that has a client of the old kind fail with nobody to tell, or takes its listeners away, harms none",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startServer({ settings: { appendonly: "no" } })
+        const redis = yield* connectTo(server.port)
+        yield* redis.command("RPUSH", ["list", "a"])
+        type Legacy = Record<string, (...args: ReadonlyArray<unknown>) => Record<string, () => void>>
+        const legacyOf = (client: Client): Legacy => Object.assign(client.legacy())
+        yield* redis.use(async (client) => {
+          legacyOf(client)["get"]?.("list")
+          legacyOf(client)["get"]?.(undefined)
+          legacyOf(client)["sendCommand"]?.("SELECT", "1")
+          legacyOf(client)["quit"]?.()
+          client.legacy().multi().get("list").exec()
+        })
+        const answer = redis.use(
+          (client) =>
+            new Promise((resolve) =>
+              legacyOf(client)["lRange"]?.("list", 0, -1, (...told: Array<unknown>) => resolve(told))
+            )
+        )
+        expect(yield* answer).toEqual([null, ["a"]])
+        const taking = redis.use(async (client) => client.removeAllListeners())
+        expect(yield* Effect.flip(taking)).toMatchObject({ reason: "Session" })
+        expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+  )
+
+  it.scopedLive("whose transaction can neither be run nor discarded loses the connection, which is in it", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { appendonly: "no", "rename-command": 'EXEC ""' } })
+      const redis = yield* connectTo(server.port)
+      const refused = yield* Effect.flip(redis.transaction((client) => client.multi().set("key", "value")))
+      expect(["RedisError", "ConnectionLost"]).toContain(refused._tag)
+      expect(yield* redis.use((client) => client.get("key")).pipe(Effect.retry({ times: 3 }))).toBe(null)
+      expect(yield* redis.command("CLIENT", ["INFO"])).toMatch(/ multi=-1 /)
+      const watch = redis.watch(
+        "key",
+        (client) => client.get("key"),
+        (client) => client.multi().set("key", "value")
+      )
+      for (let i = 0; i < 3; i++) {
+        expect(yield* Effect.flip(watch)).toMatchObject({ _tag: "RedisError", code: "ERR" })
+      }
+    })
+  )
+
+  it.scopedLive(
+    "who may not unwatch leaves nothing watched to the next, and is told what its reading failed with",
+    () =>
+      Effect.gen(function* () {
+        const settings = { appendonly: "no", user: "alice on nopass ~* +@all -unwatch" }
+        const server = yield* startServer({ settings })
+        const redis = yield* connectTo(server.port, { username: "alice", password: "any" })
+        const failing = redis.watch(
+          "a",
+          () => Promise.reject(new Error("not today")),
+          (client) => client.multi().get("a")
+        )
+        expect(yield* Effect.flip(failing)).toMatchObject({ _tag: "RedisError", detail: "not today" })
+        yield* redis.command("SET", ["a", "1"])
+        const next = redis.watch(
+          "b",
+          (client) => client.get("b"),
+          (client) => client.multi().set("b", "1")
+        )
+        expect(yield* next).toEqual(["OK"])
+      })
+  )
+})
+
 describe.skipIf(isMissing)("a session", () => {
   it.scopedLive("is a connection of its own, whose state goes with it", () =>
     Effect.gen(function* () {
@@ -276,7 +381,9 @@ describe.skipIf(isMissing)("a session", () => {
     Effect.gen(function* () {
       const server = yield* startServer()
       const control = yield* connectTo(server.port)
-      const redis = yield* connectTo(server.port, { clientName: "worker", maxSessions: 2 })
+      const endpoint = RedisEndpoint.make({ host: "127.0.0.1", port: server.port, clientName: "worker" })
+      const redis = yield* Redis.make({ endpoint, name: "of another name", maxSessions: 2 })
+      const address = `redis://127.0.0.1:${server.port}`
       const count = clientsOf(control, "worker")
       const begun = yield* Queue.unbounded<number>()
       const sessions = yield* Effect.forEach([0, 1, 2, 3, 4], (index) =>
@@ -286,7 +393,7 @@ describe.skipIf(isMissing)("a session", () => {
       expect((yield* Queue.takeN(begun, 2)).length).toBe(2)
       for (const maxWait of [0, "20 millis"] as const) {
         const late = yield* Effect.flip(redis.session(() => Effect.void, { maxWait }))
-        expect(late).toMatchObject({ _tag: "RedisError", reason: "Overloaded" })
+        expect(late).toMatchObject({ _tag: "RedisError", reason: "Overloaded", endpoint: address })
       }
       expect(yield* count).toBe(3)
       // One that waits leaves nothing behind.
@@ -295,6 +402,26 @@ describe.skipIf(isMissing)("a session", () => {
       expect([...(yield* Queue.takeN(begun, 2))].sort()).toEqual([3, 4])
       yield* Fiber.interruptAll(sessions)
       expect(yield* redis.session(({ run }) => run((client) => client.ping()), { maxWait: "5 seconds" })).toBe("PONG")
+    })
+  )
+
+  it.scopedLive("that waits for another to end hears of a stop when it begins, though the other one goes on", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { appendonly: "no" } })
+      const redis = yield* connectTo(server.port, { maxSessions: 1, drainTimeout: "1 minute" })
+      const end = yield* Deferred.make<void>()
+      const isOpen = yield* Deferred.make<void>()
+      const first = yield* Effect.fork(
+        redis.session(() => Effect.zipRight(Deferred.succeed(isOpen, undefined), Deferred.await(end)))
+      )
+      yield* Deferred.await(isOpen)
+      const second = yield* Effect.fork(redis.session(() => Effect.void))
+      yield* turns(3)
+      const stopping = yield* Effect.fork(redis.service.stop)
+      expect(yield* Effect.flip(Fiber.join(second))).toMatchObject({ _tag: "ServiceStopped" })
+      yield* Deferred.succeed(end, undefined)
+      yield* Fiber.join(first)
+      yield* Fiber.join(stopping)
     })
   )
 

@@ -11,13 +11,12 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
-import * as Refusal from "effect-client-service-driver/Refusal"
+import * as Delays from "effect-client-service-driver/Delays"
 import type { AmqpConnection } from "../AmqpConnection.js"
 import { AmqpError, type ConnectFailure, fromChannelError } from "../AmqpError.js"
 import type { AmqpMessage } from "../AmqpMessage.js"
 import { Asked } from "./blame.js"
 import { type Channels, isChannelLimit } from "./channels.js"
-import { Delays, elapsed } from "./kept.js"
 import { isPermanentReply } from "./permanent.js"
 import { idHeader } from "./publisher.js"
 
@@ -77,7 +76,7 @@ class Consumer {
   readonly #asked = new Asked()
   /** When the server has closed the connection first while it did so, and how long it waits until it asks again. */
   #closedFirst = 0
-  readonly #delays = new Delays()
+  #delays = Delays.make()
   /** How often the server has closed the connection while it did so; after the first time, it was the only one. */
   #closes = 0
 
@@ -117,7 +116,7 @@ class Consumer {
     this.#isAsking = false
     if (!wasAsking || !(cause instanceof AmqpError) || !hardErrors.has(cause.code)) return Effect.void
     if (isChannelLimit(cause) || !this.#asked.maybe(cause.cause)) return Effect.void
-    return Effect.flatMap(elapsed, (now) => {
+    return Effect.flatMap(Delays.elapsed, (now) => {
       if (this.#closes === 0) this.#closedFirst = now
       this.#closes += 1
       if (this.#closes < 3) return Effect.void
@@ -133,9 +132,8 @@ class Consumer {
       Stream.filter(({ _tag }) => _tag === "Stopped" || _tag === "Exhausted"),
       Stream.runHead
     )
-    return this.#delays.next(0).pipe(
-      Effect.zipLeft(Refusal.warn(`${cause.endpoint} consumer of ${this.#settings.queue}`, cause, this.#closes)),
-      Effect.flatMap((delay) => Effect.raceFirst(Effect.sleep(delay), hasEnded))
+    return Effect.flatMap(this.#delays.next(`${cause.endpoint} consumer of ${this.#settings.queue}`, cause), (delay) =>
+      Effect.raceFirst(Effect.sleep(delay), hasEnded)
     )
   }
 
@@ -151,19 +149,13 @@ class Consumer {
         Effect.flatMap((end) => Deferred.succeed(ending, end)),
         Effect.forkScoped
       )
-      const delays = new Delays()
+      const delays = Delays.make()
       for (;;) {
-        const up = { since: Number.POSITIVE_INFINITY }
-        const end = yield* Effect.either(Effect.scoped(this.#onChannel(connection, ending, handedOver, up)))
+        const end = yield* Effect.either(Effect.scoped(this.#onChannel(connection, ending, handedOver, delays.began)))
         if (Either.isRight(end)) return
         const error = end.left
         if (isFinal(error, connection.channels)) return yield* error
-        const delay = yield* delays.next((yield* elapsed) - up.since)
-        yield* Refusal.warn(
-          `${connection.channels.endpoint} consumer of ${this.#settings.queue}`,
-          error,
-          delays.failures
-        )
+        const delay = yield* delays.next(`${connection.channels.endpoint} consumer of ${this.#settings.queue}`, error)
         yield* Effect.raceFirst(Effect.sleep(delay), Deferred.await(ending))
         if (yield* Deferred.isDone(ending)) return
       }
@@ -175,14 +167,14 @@ class Consumer {
     connection: AmqpConnection,
     ending: Deferred.Deferred<"replaced" | "stopped">,
     handedOver: Deferred.Deferred<void>,
-    up: { since: number }
+    began: Effect.Effect<void>
   ): Effect.Effect<void, AmqpError, Scope.Scope> {
     return Effect.gen(this, function* () {
       const opening = Effect.asSome(this.#open(connection))
       const opened = yield* Effect.raceFirst(opening, Effect.as(Deferred.await(ending), Option.none()))
       if (Option.isNone(opened)) return
       const { value: channel } = opened
-      up.since = yield* elapsed
+      yield* began
       const end = yield* Effect.raceFirst(Deferred.await(channel.lost), Deferred.await(ending))
       channel.drain()
       // A stream has each message but once at a time, so what comes next begins where this ends.
@@ -216,7 +208,7 @@ class Consumer {
       if (!channels.isOpen(channel)) return yield* closedError(channels)
       this.#isAsking = false
       this.#closes = 0
-      this.#delays.failures = 0
+      this.#delays = Delays.make()
       return consuming
     })
     // It is interrupted by the loss of the connection, which tells whether it was for this.

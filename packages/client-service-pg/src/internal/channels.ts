@@ -1,11 +1,10 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Delays from "effect-client-service-driver/Delays"
 import type * as Gaps from "effect-client-service-driver/Gaps"
-import * as Refusal from "effect-client-service-driver/Refusal"
 import { escapeIdentifier } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
@@ -58,7 +57,7 @@ export class Channels {
       Effect.flatMap((subscriptions) => subscriptions.add([...this.#listeners])),
       // Statements do all the same. Those who listen are told, or ask again.
       Effect.catchIf(
-        ({ reason }) => reason === "NotHeard" || reason === "Query",
+        ({ reason }) => reason === "NotHeard" || reason === "Query" || reason === "Unavailable",
         () => Effect.void
       )
     )
@@ -111,14 +110,9 @@ class Subscriptions {
   }
 
   events(listener: Listener, beginning: Stream.Stream<PgEvent>): Stream.Stream<PgEvent, PgError> {
-    let failures = 0
-    // Tells of the first refusal, and then of fewer and fewer.
-    const asking = this.add([listener]).pipe(
-      Effect.tapError((error) => {
-        failures += 1
-        return isForNow(error) ? Refusal.warn(`listening to ${listener.channel}`, error, failures) : Effect.void
-      }),
-      Effect.retry({ while: isForNow, schedule: delays })
+    const delays = Delays.make()
+    const asking: Effect.Effect<void, PgError> = Effect.catchIf(this.add([listener]), isForNow, (error) =>
+      Effect.flatMap(delays.next(`listening to ${listener.channel}`, error), (delay) => Effect.delay(asking, delay))
     )
     const arriving = Effect.map(asking, () => {
       const inbox = this.#inboxes.get(listener)
@@ -159,9 +153,8 @@ class Subscriptions {
 }
 
 // A standby, for one, takes it once it is promoted. What is no statement of a server's stays none.
-const isForNow = ({ code = "", reason }: PgError): boolean => reason === "Query" && !/^(0A|42)/.test(code)
-
-const delays = Schedule.union(Schedule.exponential("100 millis"), Schedule.spaced("10 seconds"))
+const isForNow = ({ code = "", reason }: PgError): boolean =>
+  reason === "Unavailable" || (reason === "Query" && !/^(0A|42)/.test(code))
 
 /** What has arrived for a listener. */
 class Inbox {

@@ -10,8 +10,8 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls, type Limits } from "./calls.js"
-import { type Call, measure, type Sizes, sizesOf } from "./load.js"
-import { type Opening, type OwnClient, OwnClients } from "./ownClients.js"
+import { type Call, measure, refusalOf, type Sizes, sizesOf } from "./load.js"
+import { type Opening, type Others, type OwnClient, OwnClients } from "./ownClients.js"
 import { notReady, ping } from "./ping.js"
 import { share } from "./sharedClient.js"
 import { Subscriptions } from "./subscriptions.js"
@@ -67,21 +67,25 @@ export const connect = (
       if (failure.code === "READONLY" && role !== "slave") queueMicrotask(() => end(failure))
       return failure
     }
-    const unblock: Unblock = (id) =>
-      owner.sendCommand<number>(["CLIENT", "UNBLOCK", String(id)]).then((count) => count === 1)
+    const others: Others = {
+      unblock: (id) => owner.sendCommand<number>(["CLIENT", "UNBLOCK", String(id)]).then((count) => count === 1),
+      kill: (id) => void owner.sendCommand(["CLIENT", "KILL", "ID", String(id)]).catch(() => {})
+    }
     const own = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const open = (): Opening => openOwn(settings, loginNow, own, limits)
-        const own: OwnClients = new OwnClients(open, unblock)
+        const own: OwnClients = new OwnClients(open, others)
         return own
       }),
       (own) => Effect.sync(() => own.close())
     )
-    const owner = share(client, own, settings.name)
+    const spoiled = () => end(new RedisError({ reason: "Lost", endpoint: settings.name, detail: leftOpen }))
+    const owner = share(client, own, settings.name, spoiled)
     measure(client, { endpoint: settings.name, limits })
     const calls = new Calls(client, settings, failureOf, settings.name)
     return {
       [TypeId]: TypeId,
+      endpoint: settings.name,
       client,
       run: calls.run,
       calls,
@@ -89,8 +93,9 @@ export const connect = (
       ofGroups: new Calls(client, unlimited, failureOf, settings.name),
       subscriptions: new Subscriptions(own, settings.linger),
       own,
-      session: (signal) => session(settings, login, signal, unblock, limits),
-      errorOf: failureOf
+      session: (signal) => session(settings, login, signal, others, limits),
+      errorOf: failureOf,
+      refusalOf: (args) => refusalOf(args, { endpoint: settings.name, limits })
     }
   })
 
@@ -99,8 +104,7 @@ const roleOf = (answer: unknown): string | ErrorReply | undefined => {
   return answer instanceof ErrorReply ? answer : undefined
 }
 
-/** Has the server answer what a connection waits for, and tells whether it waited. */
-type Unblock = (id: number) => Promise<boolean>
+const leftOpen = "a transaction could be neither run nor discarded"
 
 type LoginNow = (signal: AbortSignal) => Promise<Either.Either<Login, RedisError>>
 
@@ -122,7 +126,7 @@ const session = (
   settings: Settings,
   login: Effect.Effect<Login, RedisError>,
   signal: ConnectionSignal<RedisError>,
-  unblock: Unblock,
+  others: Others,
   limits: Sizes
 ): Effect.Effect<Session, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
@@ -150,13 +154,16 @@ const session = (
       const ended =
         id === undefined || answers.size > 1
           ? Effect.succeed(false)
-          : Effect.tryPromise(() => unblock(id).then(() => answered)).pipe(
+          : Effect.tryPromise(() => others.unblock(id).then(() => answered)).pipe(
               Effect.interruptible,
               Effect.timeout(settings.linger),
               Effect.isSuccess
             )
       return Effect.map(ended, (isEnded) => {
-        if (!isEnded) client.destroy()
+        if (isEnded) return
+        // It may not have read yet what it was sent.
+        if (id !== undefined) others.kill(id)
+        client.destroy()
       })
     }
     return { client, run }
@@ -223,10 +230,14 @@ const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, limits: S
     client.on("error", () => {})
     await client.connect()
     const id = await idOf(client)
-    const owner = share(client, own, settings.name)
+    let isSpoiled = false
+    const spoil = () => {
+      isSpoiled = true
+    }
+    const owner = share(client, own, settings.name, spoil)
     measure(client, { endpoint: settings.name, limits })
     const onLost: OwnClient["onLost"] = (f) => void client.once("error", f)
-    return { client, owner, id, isOpen: () => client.isOpen, onLost, destroy }
+    return { client, owner, id, isOpen: () => client.isOpen, isSpoiled: () => isSpoiled, spoil, onLost, destroy }
   }
   const destroy = () => {
     over.abort()

@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import type * as ClientService from "effect-client-service/ClientService"
+import * as Delays from "effect-client-service-driver/Delays"
 import type { RedisConnection } from "../RedisConnection.js"
 import type { ConnectFailure, RedisError } from "../RedisError.js"
 import { isLasting } from "./lasting.js"
@@ -55,7 +56,8 @@ class GroupReader<Body> {
   #pending = new Set<string>()
   // Since the last read was sent: what it gives may still have them.
   #acknowledged: Array<string> = []
-  #failures = 0
+  readonly #delays = Delays.make()
+  #hasRead = true
 
   constructor(service: ClientService.ClientService<RedisConnection, ConnectFailure>, settings: Settings<Body>) {
     this.#service = service
@@ -67,7 +69,7 @@ class GroupReader<Body> {
   readonly next: Effect.Effect<Chunk.Chunk<Entry<Body>>, Failure> = Effect.suspend(() => {
     for (const id of this.#acknowledged) this.#held.delete(id)
     this.#acknowledged = []
-    return this.#read(this.#position).pipe(
+    return Effect.tap(this.#read(this.#position), this.#delays.began).pipe(
       Effect.map((reply) => this.#received(reply)),
       Effect.catchAll((error) => Effect.as(this.#recover(error), [])),
       Effect.flatMap((entries) => (entries.length === 0 ? this.next : Effect.succeed(Chunk.unsafeFromArray(entries))))
@@ -89,7 +91,7 @@ class GroupReader<Body> {
   }
 
   #received(reply: Reply): Array<Entry<Body>> {
-    this.#failures = 0
+    this.#hasRead = true
     const [, raw = []] = reply ?? []
     const isPending = this.#position !== unread
     const entries: Array<Entry<Body>> = []
@@ -140,7 +142,7 @@ class GroupReader<Body> {
       if (error.code === "NOGROUP" && startId !== undefined) return this.#create(this.#last ?? startId)
       if (isLasting(error)) return Effect.fail(error)
     }
-    return this.#delay
+    return this.#delay(error)
   }
 
   // What is refused for now is asked again, after the next read.
@@ -149,10 +151,10 @@ class GroupReader<Body> {
     return this.#send(["XGROUP", "CREATE", stream, group, after, "MKSTREAM"]).pipe(
       Effect.asVoid,
       Effect.catchAll((error): Effect.Effect<void, Failure> => {
-        if (error._tag === "ConnectionLost") return this.#delay
+        if (error._tag === "ConnectionLost") return this.#delay(error)
         if (error._tag !== "RedisError") return Effect.fail(error)
         if (error.code === "BUSYGROUP") return Effect.void
-        return isLasting(error) ? Effect.fail(error) : this.#delay
+        return isLasting(error) ? Effect.fail(error) : this.#delay(error)
       })
     )
   }
@@ -163,10 +165,13 @@ class GroupReader<Body> {
     )
   }
 
-  get #delay(): Effect.Effect<void> {
-    const delay = this.#failures === 0 ? 0 : Math.min(50 * 2 ** this.#failures, 5000)
-    this.#failures += 1
-    return Effect.sleep(delay)
+  // The service waits for the next connection, and tells of the loss of one.
+  #delay(error: Error & { readonly _tag: string }): Effect.Effect<void> {
+    const { group, stream } = this.#settings
+    const isFirst = this.#hasRead
+    this.#hasRead = false
+    if (isFirst && error._tag === "ConnectionLost") return Effect.void
+    return Effect.flatMap(this.#delays.next(`reading of ${stream} for ${group}`, error), Effect.sleep)
   }
 }
 
@@ -191,6 +196,8 @@ const readOn = (
           resume(Effect.fail(connection.errorOf(new ClientClosedError())))
         }
         Deferred.unsafeDone(begun, Effect.void)
+        const refused = connection.refusalOf(args)
+        if (refused !== undefined) return Promise.reject(refused)
         call.count(args)
         return connection.own.run(
           (own) => {
@@ -198,7 +205,7 @@ const readOn = (
             return own.owner.sendCommand<Reply>(args, { typeMapping })
           },
           call,
-          true
+          "one that blocks"
         )
       }, resume)
       return Effect.sync(takeBack)

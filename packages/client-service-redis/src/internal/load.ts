@@ -76,6 +76,19 @@ export const sizesOf = (bulk = 512 * 1024 * 1024, query = 1024 * 1024 * 1024, in
   }
 }
 
+/** Why a server has no answer to a command, or closes the connection for it, if it does. */
+export const refusalOf = (
+  args: ReadonlyArray<RedisArgument>,
+  { endpoint, limits }: { readonly endpoint: string; readonly limits: Sizes },
+  bytes = sizeOfAll(args, limits.argument)
+): RedisError | undefined => {
+  const invalid = (detail: string) => new RedisError({ reason: "Invalid", endpoint, detail })
+  if (args.length === 0) return invalid("a command has a name")
+  if (Number.isNaN(bytes)) return invalid("an argument is a text or bytes")
+  if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${limits.argument} bytes`)
+  return undefined
+}
+
 /**
  * Has a client tell each call of what it is asked for on its behalf, and refuse what a server has no answer to, or closes the
  * connection for: an argument that is too large, or no command at all, so that another would get the answer to the next.
@@ -92,12 +105,10 @@ export const measure = (
   const base = baseOf(client)
   const template = withAllOptions(client)
 
-  const invalid = (detail: string) => new RedisError({ reason: "Invalid", endpoint, detail })
   const take = (call: Call | undefined, args: ReadonlyArray<RedisArgument>): RedisError | undefined => {
-    if (args.length === 0) return invalid("a command has a name")
     const bytes = sizeOfAll(args, limits.argument)
-    if (Number.isNaN(bytes)) return invalid("an argument is a text or bytes")
-    if (bytes === Number.POSITIVE_INFINITY) return invalid(`an argument takes more than ${limits.argument} bytes`)
+    const refused = refusalOf(args, { endpoint, limits }, bytes)
+    if (refused !== undefined) return refused
     call?.add(bytes)
     if (isSession && call !== undefined && keepsBack(args)) call.isBlocking = true
     return undefined
@@ -128,7 +139,8 @@ export const measure = (
   async function _executeMulti(this: RedisClientType, ...rest: Parameters<typeof multi>) {
     takeAll(callOf(this), rest[0])
     if (!fits(rest[0], limits.transaction)) {
-      throw invalid(`a transaction takes more than ${limits.transaction} bytes`)
+      const detail = `a transaction takes more than ${limits.transaction} bytes`
+      throw new RedisError({ reason: "Invalid", endpoint, detail })
     }
     return multi.apply(this, rest)
   }

@@ -3,10 +3,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Delays from "effect-client-service-driver/Delays"
 import type * as Gaps from "effect-client-service-driver/Gaps"
 import type { RedisConnection } from "../RedisConnection.js"
 import type { ConnectFailure, RedisError } from "../RedisError.js"
-import { Delays } from "./delays.js"
 import { isLasting } from "./lasting.js"
 import { MessageBuffer } from "./messageBuffer.js"
 import type { Kind, Line } from "./subscriptions.js"
@@ -34,25 +34,27 @@ export const messages = <A, Subscribed, Gap>(
         isFirst = false
         for (const element of elements) buffer.offer(element)
       }
-      const subscribed = (connection: RedisConnection, delays: Delays) =>
+      const subscribed = (connection: RedisConnection, line: Line, delays: Delays.Delays) =>
         Effect.gen(function* () {
           const mark = isFirst ? settings.subscribed : gapBy(settings, "Reconnected")
-          const line = yield* subscribe<A, Subscribed | Gap>(connection, settings, mark, deliver)
-          yield* delays.began
-          return yield* lost(line, connection)
+          yield* subscribe<A, Subscribed | Gap>(connection, line, settings, mark, deliver)
+          yield* Effect.zipRight(delays.began, connection.subscriptions.began)
+          return yield* lost(line, connection.errorOf)
         })
       // A connection for subscriptions may be lost while the other one is up, or there may be none for now.
+      const once = (connection: RedisConnection, delays: Delays.Delays): Effect.Effect<void, RedisError> =>
+        Effect.gen(function* () {
+          const { errorOf, refusalOf, subscriptions } = connection
+          const refused = refusalOf(settings.names)
+          if (refused !== undefined) return yield* refused
+          const line = yield* Effect.try({ try: () => subscriptions.line, catch: errorOf })
+          const error = yield* Effect.flip(Effect.scoped(subscribed(connection, line, delays)))
+          if (isLasting(error)) return yield* error
+          if (line.isLost) return yield* subscriptions.pause(line, error)
+          yield* Effect.sleep(yield* delays.next(`subscription to ${settings.names}`, error))
+        })
       const onConnection = (connection: RedisConnection) =>
-        Stream.execute(
-          Effect.suspend(() => {
-            const delays = new Delays()
-            return Effect.forever(
-              Effect.catchAll(Effect.scoped(subscribed(connection, delays)), (error) =>
-                isLasting(error) ? error : delays.next(`subscription to ${settings.names}`, error)
-              )
-            )
-          })
-        )
+        Stream.execute(Effect.suspend(() => Effect.forever(once(connection, Delays.make()))))
       yield* Stream.runDrain(ClientService.stream(service, onConnection)).pipe(
         Effect.catchAllCause((cause) => Effect.sync(() => buffer.end(cause))),
         Effect.interruptible,
@@ -66,7 +68,7 @@ const gapBy = <Gap>({ gap }: { readonly gap: ((reason: Gaps.Reason) => Gap) | un
   gap === undefined ? undefined : () => gap(reason)
 
 /** Fails when a line is lost, or if it is already. */
-const lost = (line: Line, { errorOf }: RedisConnection): Effect.Effect<never, RedisError> =>
+const lost = (line: Line, errorOf: (error: unknown) => RedisError): Effect.Effect<never, RedisError> =>
   Effect.async((resume) => {
     const forget = line.onLost((error) => resume(errorOf(error)))
     return Effect.sync(forget)
@@ -74,13 +76,13 @@ const lost = (line: Line, { errorOf }: RedisConnection): Effect.Effect<never, Re
 
 // What comes before all of the names are confirmed waits for the mark of that, which is to come first.
 const subscribe = <A, Mark>(
-  connection: RedisConnection,
+  { errorOf }: RedisConnection,
+  line: Line,
   { capacity, element, kind, names }: Pick<Settings<A, Mark, Mark>, "capacity" | "element" | "kind" | "names">,
   mark: (() => Mark) | undefined,
   deliver: (elements: ReadonlyArray<A | Mark>) => void
-): Effect.Effect<Line, RedisError, Scope.Scope> =>
+): Effect.Effect<void, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { errorOf, subscriptions } = connection
     const begin = mark === undefined ? [] : [yield* Effect.sync(mark)]
     let early: Array<A> | undefined = []
     const receive = (message: A): void => {
@@ -89,7 +91,6 @@ const subscribe = <A, Mark>(
       else if (early.length <= capacity) early.push(message)
     }
     let isOver = false
-    const line = yield* Effect.try({ try: () => subscriptions.line, catch: errorOf })
     const all = yield* Effect.acquireRelease(
       Effect.sync(() =>
         names.map((name) => line.add(kind, name, (message, channel) => receive(element(name, channel, message))))
@@ -108,6 +109,5 @@ const subscribe = <A, Mark>(
         early = undefined
       })
     // The client says nothing of what it is asked once it is lost.
-    yield* Effect.raceFirst(Effect.tryPromise({ try: confirmed, catch: errorOf }), lost(line, connection))
-    return line
+    yield* Effect.raceFirst(Effect.tryPromise({ try: confirmed, catch: errorOf }), lost(line, errorOf))
   })

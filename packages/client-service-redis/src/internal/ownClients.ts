@@ -9,6 +9,9 @@ export interface OwnClient {
   /** What the server calls the connection, if it tells. */
   readonly id: number | undefined
   readonly isOpen: () => boolean
+  /** Whether it has kept something of whoever had it, and is for nobody else. */
+  readonly isSpoiled: () => boolean
+  readonly spoil: () => void
   /** Tells of the loss of the connection, unless it is destroyed. */
   readonly onLost: (f: (error: unknown) => void) => void
   readonly destroy: () => void
@@ -20,6 +23,17 @@ export interface Opening {
   readonly destroy: () => void
 }
 
+/** What the connection that callers share asks about others. */
+export interface Others {
+  /** Has the server answer what a connection waits for, and tells whether it waited. */
+  readonly unblock: (id: number) => Promise<boolean>
+  /** Has the server close a connection, of which it reads nothing any more. */
+  readonly kill: (id: number) => void
+}
+
+/** What somebody has a client for: one command that blocks, several of which some do, or what keeps back no answer. */
+export type Purpose = "one that blocks" | "some that block" | "none that blocks"
+
 /** The connection that a command had for itself was lost, and none else. */
 export class OwnClientLost extends Error {}
 
@@ -29,25 +43,32 @@ export class OwnClientLost extends Error {}
  */
 export class OwnClients {
   readonly #open: () => Opening
-  readonly #unblock: (id: number) => Promise<boolean>
+  readonly #others: Others
   readonly #all = new Set<Opening>()
+  readonly #blocking = new Set<OwnClient>()
   #idle: Array<OwnClient> = []
   #busy = 0
   #isClosed = false
 
-  /** `unblock` has the server answer what a connection waits for, and tells whether it waited. */
-  constructor(open: () => Opening, unblock: (id: number) => Promise<boolean>) {
+  constructor(open: () => Opening, others: Others) {
     this.#open = open
-    this.#unblock = unblock
+    this.#others = others
   }
 
   /** Runs what has one answer. When the signal aborts, nothing of it waits on the server any longer. */
-  async run<T>(f: (own: OwnClient) => Promise<T>, signal: AbortSignal | undefined, isOneCommand: boolean): Promise<T> {
+  async run<T>(f: (own: OwnClient) => Promise<T>, signal: AbortSignal | undefined, purpose: Purpose): Promise<T> {
     const own = await this.#take(signal)
     this.#busy += 1
+    let hasArrived = false
     const leave = () => {
-      void this.#end(own, isOneCommand)
+      void this.#end(own, purpose, hasArrived)
     }
+    if (purpose !== "none that blocks") this.#blocking.add(own)
+    // In one write with what comes next, so that the server has read that, too, when it answers.
+    const arrived = () => {
+      hasArrived = true
+    }
+    if (purpose === "one that blocks") own.owner.sendCommand(["PING"]).then(arrived, arrived)
     try {
       if (signal?.aborted) throw new AbortError()
       signal?.addEventListener("abort", leave)
@@ -56,6 +77,7 @@ export class OwnClients {
       throw own.isOpen() || this.#isClosed || signal?.aborted ? error : new OwnClientLost("", { cause: error })
     } finally {
       signal?.removeEventListener("abort", leave)
+      this.#blocking.delete(own)
       this.#busy -= 1
       this.#giveBack(own)
     }
@@ -75,6 +97,7 @@ export class OwnClients {
 
   close(): void {
     this.#isClosed = true
+    for (const { id } of this.#blocking) if (id !== undefined) this.#others.kill(id)
     for (const { destroy } of this.#all) destroy()
     this.#all.clear()
     this.#idle = []
@@ -97,13 +120,18 @@ export class OwnClients {
 
   // As many as are in use wait for the next, and one.
   #giveBack(own: OwnClient): void {
-    if (!this.#isClosed && own.isOpen() && this.#idle.length <= this.#busy) this.#idle.push(own)
+    if (!this.#isClosed && own.isOpen() && !own.isSpoiled() && this.#idle.length <= this.#busy) this.#idle.push(own)
     else own.destroy()
   }
 
-  // In order with what the shared connection sends later: that finds nobody waiting.
-  async #end({ destroy, id }: OwnClient, isOneCommand: boolean): Promise<void> {
-    const isUnblocked = isOneCommand && id !== undefined && this.#unblock(id).catch(() => false)
-    if (!(await isUnblocked)) destroy()
+  // In order with what the shared connection sends later: that finds nobody waiting, be it that the server has not read yet what
+  // would wait.
+  async #end({ destroy, id }: OwnClient, purpose: Purpose, hasArrived: boolean): Promise<void> {
+    if (id !== undefined && purpose !== "none that blocks") {
+      const isKept = purpose === "one that blocks" && hasArrived
+      if (!isKept) this.#others.kill(id)
+      else if (await this.#others.unblock(id).catch(() => false)) return
+    }
+    destroy()
   }
 }

@@ -19,7 +19,7 @@ export const withSession = <A, E, R>(
  * other, what it sends is counted step by step.
  */
 export const watched = async <A, B>(
-  { client, owner }: OwnClient,
+  { client, owner, spoil }: OwnClient,
   call: Call,
   keys: ReadonlyArray<RedisArgument>,
   read: (client: Client) => Promise<A>,
@@ -31,7 +31,8 @@ export const watched = async <A, B>(
     const value = await call.next(() => read(counted))
     return await call.next(() => write(counted, value))
   } catch (error) {
-    await owner.sendCommand(["UNWATCH"])
+    // One that watches on would fail what others write.
+    await owner.sendCommand(["UNWATCH"]).catch(spoil)
     throw error
   }
 }

@@ -1,4 +1,4 @@
-import { type RedisArgument, type RedisClientType, WatchError } from "@redis/client"
+import { ErrorReply, type RedisArgument, type RedisClientType, WatchError } from "@redis/client"
 import { RedisError } from "../RedisError.js"
 import { ruleOf } from "./commandRules.js"
 import type { OwnClients } from "./ownClients.js"
@@ -11,9 +11,10 @@ type Commands = Parameters<RedisClientType["_executePipeline"]>[0]
 
 /**
  * Has a client refuse what is not for one of several callers to ask, run what keeps back its answer on a client of its own,
- * and take back a pipeline or a transaction as a whole or not at all. Gives what its owner asks by.
+ * and take back a pipeline or a transaction as a whole or not at all. Gives what its owner asks by. `spoiled` is told that a
+ * transaction is open, in which all that comes would be queued.
  */
-export const share = (client: RedisClientType, own: OwnClients, endpoint: string): Owner => {
+export const share = (client: RedisClientType, own: OwnClients, endpoint: string, spoiled: () => void): Owner => {
   const refusal = (name: string) =>
     new RedisError({
       reason: "Session",
@@ -32,18 +33,18 @@ export const share = (client: RedisClientType, own: OwnClients, endpoint: string
     if (rule === "shared") return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(this, args, options)
     if (rule === "session") return Promise.reject(refusal(nameOf(args)))
     const { abortSignal, ...others } = { ...optionsOf(this), ...options }
-    return own.run(({ owner }) => owner.sendCommand<T>(args, others), abortSignal, true)
+    return own.run(({ owner }) => owner.sendCommand<T>(args, others), abortSignal, "one that blocks")
   }
 
   const chain = (
     client: RedisClientType,
     commands: ReadonlyArray<ReadonlyArray<RedisArgument>>
-  ): Promise<Array<unknown>> => {
+  ): ReadonlyArray<Promise<unknown>> => {
     const { abortSignal, ...options } = optionsOf(client)
     const unsent = new UnsentChain()
     if (abortSignal?.aborted) unsent.abort()
     else abortSignal?.addEventListener("abort", () => unsent.abort())
-    return Promise.all(commands.map((args) => send.call(client, args, { ...options, abortSignal: unsent })))
+    return commands.map((args) => send.call(client, args, { ...options, abortSignal: unsent }))
   }
 
   async function _executePipeline(this: RedisClientType, commands: Commands): Promise<Array<unknown>> {
@@ -51,16 +52,22 @@ export const share = (client: RedisClientType, own: OwnClients, endpoint: string
     const rules = all.map(ruleOf)
     const refused = all[rules.indexOf("session")]
     if (refused !== undefined) throw refusal(nameOf(refused))
-    if (!rules.includes("blocking")) return chain(this, all)
-    return own.run(({ owner }) => owner._executePipeline(commands), optionsOf(this).abortSignal, false)
+    if (!rules.includes("blocking")) return Promise.all(chain(this, all))
+    return own.run(({ owner }) => owner._executePipeline(commands), optionsOf(this).abortSignal, "some that block")
   }
 
   async function _executeMulti(this: RedisClientType, commands: Commands): Promise<Array<unknown>> {
     const all = commands.map(({ args }) => args)
     const refused = all.find((args) => ruleOf(args) === "session")
     if (refused !== undefined) throw refusal(nameOf(refused))
-    const answers = await chain(this, [["MULTI"], ...all, ["EXEC"]])
-    const answer = answers[answers.length - 1]
+    const answers = chain(this, [["MULTI"], ...all, ["EXEC"]])
+    const last = answers[answers.length - 1]
+    // Another command that is refused has EXEC discard them.
+    last?.catch((error) => {
+      if (error instanceof ErrorReply && !/^EXECABORT |^ERR EXEC without MULTI/.test(error.message)) spoiled()
+    })
+    await Promise.all(answers)
+    const answer = await last
     if (!Array.isArray(answer)) throw new WatchError()
     return answer
   }
@@ -79,11 +86,18 @@ export const share = (client: RedisClientType, own: OwnClients, endpoint: string
     [name, refuse(name.toUpperCase())] as const,
     [name.toUpperCase(), refuse(name.toUpperCase())] as const
   ])
-  const destroy = () => {
-    throw refusal("DESTROY")
+  const refused = (name: string) => () => {
+    throw refusal(name)
   }
+  const { legacy } = client
   Object.assign(baseOf(client), Object.fromEntries(refusals), {
-    destroy,
+    destroy: refused("DESTROY"),
+    // The connection would not be heard of when it is lost.
+    removeAllListeners: refused("REMOVEALLLISTENERS"),
+    // What fails there with nobody to tell is said to the client, which is to say that the connection is lost.
+    legacy(this: RedisClientType) {
+      return legacy.call(Object.create(this, { emit: { value: () => true } }))
+    },
     sendCommand,
     _executePipeline,
     _executeMulti

@@ -1,6 +1,9 @@
 import { ClientClosedError, SocketClosedUnexpectedlyError } from "@redis/client"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Delays from "effect-client-service-driver/Delays"
 import type { Opening, OwnClient, OwnClients } from "./ownClients.js"
 import { ping } from "./ping.js"
 
@@ -31,6 +34,8 @@ const opposites = { subscribe: "unsubscribe", pSubscribe: "pUnsubscribe", sSubsc
 export class Subscriptions {
   readonly #own: OwnClients
   readonly #linger: Duration.Duration
+  readonly #delays = Delays.make()
+  readonly #pauses = new WeakMap<Line, Deferred.Deferred<Duration.Duration>>()
   #line: Line | undefined
 
   constructor(own: OwnClients, linger: Duration.Duration) {
@@ -42,6 +47,26 @@ export class Subscriptions {
   get line(): Line {
     if (this.#line === undefined || this.#line.isLost) this.#line = new Line(this.#own.open(), this.#linger)
     return this.#line
+  }
+
+  /** The connection of the moment is of use. */
+  get began(): Effect.Effect<void> {
+    return this.#delays.began
+  }
+
+  /** Waits until another is to be made in the place of one that is lost: all who had it as long, and one warning tells of it. */
+  pause(line: Line, error: Error): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const known = this.#pauses.get(line)
+      if (known !== undefined) return Effect.flatMap(Deferred.await(known), Effect.sleep)
+      const pause = Deferred.unsafeMake<Duration.Duration>(FiberId.none)
+      this.#pauses.set(line, pause)
+      const delay = this.#delays.next("subscriptions", error)
+      return Effect.flatMap(
+        Effect.uninterruptible(Effect.tap(delay, (delay) => Deferred.succeed(pause, delay))),
+        Effect.sleep
+      )
+    })
   }
 
   /** Begins to look whether the connection answers within some time, if there is one. It loses itself if it does not. */
