@@ -43,11 +43,11 @@ export interface PgConnection {
    * and the client refuses all that it is asked afterwards, as it does when the promise has settled. It refuses to be ended (`end`).
    *
    * Of a `PgService`, what it has done to the session is undone before the next turn, as the server tells it: settings, roles,
-   * temporary tables, prepared statements, cursors, channels, advisory locks, and how the client reads types, be it that a function or a `DO`
+   * what is in the temporary schema, prepared statements, cursors, channels, advisory locks, and how the client reads types, be it that a function or a `DO`
    * block has done it. For that, the server is asked at the end, and at the beginning if others have asked something since.
    * The connection is lost if what is gone can't be brought back, such as a temporary table of `prepare`, or a channel that is
-   * listened to, and after `DISCARD ALL` and `DEALLOCATE ALL`. Settings of a name of one's own such as `app.user`,
-   * `DISCARD SEQUENCES`, and what `LOAD` has loaded are not told, and stay.
+   * listened to, and after `DISCARD ALL` and `DEALLOCATE ALL`. Settings of a name of one's own that a
+   * function sets by itself, `DISCARD SEQUENCES`, and what `LOAD` has loaded are not told, and stay.
    *
    * A cursor or a `COPY` that is left in the middle has the connection be lost some seconds later, since the server waits for
    * its client then.

@@ -263,29 +263,6 @@ describeWithServer("PgService", (test) => {
         ])
       }))
 
-    test("is not tried again under a policy that ends if there is no such user or database, and is if there is no room", (server) =>
-      Effect.gen(function* () {
-        const admin = yield* start(server)
-        yield* admin.query("CREATE ROLE guest LOGIN PASSWORD 'guest' CONNECTION LIMIT 0")
-        yield* admin.query("CREATE ROLE nologin PASSWORD 'guest'")
-        yield* admin.query("CREATE DATABASE closed ALLOW_CONNECTIONS false")
-        yield* admin.query("CREATE DATABASE private")
-        yield* admin.query("REVOKE CONNECT ON DATABASE private FROM PUBLIC")
-        yield* admin.query("CREATE ROLE outsider LOGIN PASSWORD 'guest'")
-        for (const [connection, code, isFatal] of [
-          [{ user: "nobody" }, "28P01", true],
-          [{ password: "wrong" }, "28P01", true],
-          [{ user: "nologin", password: "guest" }, "28000", true],
-          [{ database: "nowhere" }, "3D000", true],
-          [{ database: "closed" }, "55000", false],
-          [{ user: "outsider", password: "guest", database: "private" }, "42501", false],
-          [{ user: "guest", password: "guest" }, "53300", false]
-        ] as const) {
-          const error = yield* errorOf(yield* start(server, { connection }))
-          expect([code, error, PgError.isFatal(error)]).toMatchObject([code, { code }, isFatal])
-        }
-      }))
-
     test("is refused without a password, and for a database that there is not", (server) =>
       Effect.gen(function* () {
         const nobody = yield* start(server, { connection: { password: "" } })

@@ -1,7 +1,7 @@
 import { describe, expect } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import type { PgService } from "effect-client-service-pg"
-import type { Client, Connection, QueryConfig } from "pg"
+import { type Client, type Connection, DatabaseError, type QueryConfig } from "pg"
 import { hear, isGap, isPayload, start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -161,6 +161,94 @@ describeWithServer("the session", (test) => {
         expect(yield* generation(pg)).toBe(2)
       }))
 
+    test("and is who it was, also if it was somebody else than who has logged in", (server) =>
+      Effect.gen(function* () {
+        const admin = yield* start(server)
+        yield* admin.query("CREATE ROLE limited; CREATE ROLE other; GRANT limited TO other; CREATE ROLE nothing")
+        const who = "SELECT current_user::text, session_user::text"
+        for (const [prepare, leave] of [
+          ["SET ROLE limited", "RESET ROLE"],
+          // The server takes the role away with it.
+          ["SET ROLE limited", "SET SESSION AUTHORIZATION other"],
+          ["SET ROLE limited", "SET SESSION AUTHORIZATION nothing"],
+          ["SET SESSION AUTHORIZATION other; SET ROLE limited", "RESET SESSION AUTHORIZATION"],
+          ["SET work_mem = '1MB'", "SET SESSION AUTHORIZATION nothing"]
+        ] as const) {
+          const pg = yield* start(server, { prepare: (connection) => connection.query(prepare) })
+          const before = yield* pg.query(who)
+          yield* withClient(pg, (client) => client.query(leave))
+          expect([prepare, leave, (yield* pg.query(who)).rows]).toEqual([prepare, leave, before.rows])
+        }
+      }))
+
+    test("and has nothing more in its temporary schema, and no setting of its own", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, { prepare: (connection) => connection.query("SET app.tenant = 'of all'") })
+        for (const leave of [
+          "CREATE TYPE pg_temp.leak AS ENUM ('a')",
+          "CREATE DOMAIN pg_temp.leak AS int",
+          "CREATE TYPE pg_temp.leak AS (a int)",
+          "CREATE TYPE pg_temp.leak AS RANGE (subtype = int)",
+          "CREATE TABLE pg_temp.leak (n int); CREATE FUNCTION pg_temp.leak(pg_temp.leak) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+          "CREATE AGGREGATE pg_temp.leak(int) (sfunc = int4pl, stype = int)",
+          "CREATE FUNCTION pg_temp.same(int, int) RETURNS bool LANGUAGE sql AS 'SELECT $1 = $2'; CREATE OPERATOR pg_temp.=== (leftarg = int, rightarg = int, function = pg_temp.same)",
+          "SET app.tenant = 'alice'",
+          'SET SESSION "app"."tenant" TO \'alice\'',
+          "RESET app.tenant",
+          "SELECT set_config('app.tenant', 'alice', false), set_config('app.other', 'alice', false)"
+        ]) {
+          yield* withClient(pg, (client) => client.query(leave))
+          const left =
+            yield* pg.query(`SELECT current_setting('app.tenant') AS tenant, nullif(current_setting('app.other', true), '') AS other,
+            (SELECT count(*)::int FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass AND refobjid = pg_my_temp_schema()) AS count`)
+          expect([leave, left.rows]).toEqual([leave, [{ tenant: "of all", other: null, count: 0 }]])
+        }
+        const text = "SELECT set_config($1, $2, false)"
+        for (const query of [{ text }, { name: "setting", text }, { name: "setting", text }]) {
+          yield* withClient(pg, (client) => client.query(query, ["App.Tenant", "bob"]))
+          const { rows } = yield* pg.query("SELECT current_setting('app.tenant') AS tenant")
+          expect(rows).toEqual([{ tenant: "of all" }])
+        }
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
+    test("and has as much time as before", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* withClient(pg, (client) => client.query("SET statement_timeout = 1"))
+        expect((yield* pg.query("SELECT pg_sleep(0.05), current_setting('statement_timeout') AS is")).rowCount).toBe(1)
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
+    test("and has no listeners more, and none less", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        const heard = yield* hear(pg, "news")
+        let mine = 0
+        const count = (client: Client) => client.listenerCount("notification") + client.listenerCount("error")
+        const before = yield* withClient(pg, async (client) => count(client))
+        yield* withClient(pg, async (client) => {
+          client.on("notification", () => mine++)
+          client.once("error", () => {})
+          client.removeAllListeners()
+          client.on("notification", () => mine++)
+        })
+        expect(yield* withClient(pg, async (client) => count(client))).toBe(before)
+        yield* pg.query("NOTIFY news, 'hello'")
+        yield* heard.until(isPayload("hello"))
+        expect(mine).toBe(0)
+      }))
+
+    test("and sends its statements as before", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* withClient(pg, async (client) => {
+          Object.assign(client, { binary: true, pipeline: true })
+        })
+        expect((yield* pg.query("SELECT $1::int AS n", [1])).rows).toEqual([{ n: 1 }])
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
     test("and listens to nothing of its own", (server) =>
       Effect.gen(function* () {
         const pg = yield* start(server)
@@ -277,6 +365,85 @@ describeWithServer("the session", (test) => {
       )
     }
   })
+
+  test("goes on after what can't be asked, or can't be read", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      const cycle: Record<string, unknown> = {}
+      cycle["itself"] = cycle
+      const fail = () => {
+        throw new Error("not today")
+      }
+      const failWithNothing = () => {
+        throw undefined
+      }
+      const values: ReadonlyArray<unknown> = [
+        { n: 1n },
+        cycle,
+        { toJSON: fail },
+        Object.defineProperty({}, "n", { get: fail, enumerable: true })
+      ]
+      const requests: Array<readonly [unknown, ReadonlyArray<unknown>?]> = values.flatMap((value) => [
+        ["SELECT $1::text, $2::text", ["x".repeat(10_000), value]] as const,
+        [{ name: "named", text: "SELECT $1::text, $2::text" }, ["x".repeat(10_000), value]] as const
+      ])
+      requests.push(
+        ...[fail, failWithNothing].flatMap((failing) => [
+          [{ text: "SELECT 1 AS n", types: { getTypeParser: failing } }] as const,
+          [{ text: "SELECT 1 AS n", types: { getTypeParser: () => failing } }] as const
+        ]),
+        [{ text: "SELECT 1", types: {} }],
+        [{ name: "a number", text: 5 }],
+        [{ name: 5, text: "SELECT 1" }],
+        [{ name: "nothing" }],
+        [{ text: "SELECT $1::int", portal: 5 }, [1]],
+        [{ text: "SELECT $1::int", rows: -1 }, [1]],
+        [undefined],
+        [5]
+      )
+      for (const [request, given] of requests) {
+        const query = pg.query as (query: unknown, values?: ReadonlyArray<unknown>) => ReturnType<typeof pg.query>
+        for (const ask of [
+          query(request, given),
+          withClient(pg, (client) => (client.query as (...args: Array<unknown>) => Promise<unknown>)(request, given))
+        ]) {
+          const exit = yield* Effect.exit<unknown, unknown, never>(ask)
+          expect([request, exit._tag]).toEqual([request, "Failure"])
+          expect((yield* pg.query("SELECT $1::text AS n", [""])).rows).toEqual([{ n: "" }])
+        }
+      }
+      expect(yield* generation(pg)).toBe(1)
+    }))
+
+  test("keeps what one caller asks with out of what another does", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      const query = Object.freeze({ text: "SELECT $1::text AS n" })
+      expect((yield* pg.query(query, ["secret"])).rows).toEqual([{ n: "secret" }])
+      expect(yield* Effect.flip(pg.query(query))).toMatchObject({ code: "42P02" })
+      const shared = { text: "SELECT $1::text AS n" }
+      yield* pg.query(shared, ["secret"])
+      expect(shared).toEqual({ text: "SELECT $1::text AS n" })
+    }))
+
+  test("is lost by what the server ends it for, whatever code that has, which the caller is told", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      const lost = yield* Effect.flip(
+        withClient(pg, async (client) => {
+          client.connection.stream.write(Buffer.from([0x7a, 0, 0, 0, 4]))
+          await client.query("SELECT 1")
+        })
+      )
+      expect(lost).toMatchObject({ _tag: "ConnectionLost", cause: { reason: "Terminated", code: "08P01" } })
+      // What the server told another is nothing to this one.
+      const other = { severity: "FATAL", code: "28P01" }
+      const failed = yield* Effect.flip(
+        withClient(pg, () => Promise.reject(Object.assign(new DatabaseError("no", 2, "error"), other)))
+      )
+      expect(failed).toMatchObject({ _tag: "PgError", reason: "Authentication" })
+      expect(yield* generation(pg)).toBe(2)
+    }))
 
   test("goes on after what the protocol does not take", (server) =>
     Effect.gen(function* () {

@@ -18,7 +18,8 @@ import {
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { type Cancel, cancel } from "./cancel.js"
-import { type LentClient, lend, nameError } from "./lentClient.js"
+import { type LentClient, lend, ownOf, requestError, safe } from "./lentClient.js"
+import { OwnSettings } from "./ownSettings.js"
 import { pgFailure } from "./pgFailure.js"
 import { forget, look, Observer, read, restore, type SessionState } from "./sessionState.js"
 
@@ -65,10 +66,14 @@ export class ClientConnection implements PgConnection {
   #state: SessionState | undefined
   /** Sees what is done to the session, once it is prepared. */
   #observer: Observer | undefined
+  /** The settings of names of one's own that have been set. */
+  readonly #own: OwnSettings
   /** Of a turn that has the client: how it has it. */
   #lent: LentClient | undefined
   /** Is told when the server refuses to write. */
   #onReadOnly: (() => void) | undefined
+  /** What the server has ended the connection by, whatever its code. */
+  #fatal: DatabaseError | undefined
   #cancelling: Cancel | undefined
   #loss: PgError | undefined
 
@@ -87,12 +92,16 @@ export class ClientConnection implements PgConnection {
     const { password } = config
     const client = Object.assign(new Client(config), { host }, typeof password === "function" ? { password } : {})
     this.#client = client
+    this.#own = new OwnSettings(client)
     this.#config = config
     this.#configs = configs
     this.address = address
     this.endpoint = endpoint
     this.#isOwn = isOwn
     this.#signal = signal
+    client.connection.on("errorMessage", (error: unknown) => {
+      if (error instanceof DatabaseError && /^(FATAL|PANIC)$/.test(error.severity ?? "")) this.#fatal = error
+    })
     client.on("error", (error) => this.#lost(error))
     client.on("end", () => this.#lost(new Error("Connection terminated")))
   }
@@ -163,11 +172,11 @@ export class ClientConnection implements PgConnection {
       const lent = lend(this.#client)
       const turn = async (client: Client): Promise<A> => {
         if (this.#observer !== undefined) {
-          this.#state ??= await read(client)
+          this.#state ??= await read(client, this.#own)
           if (lent.isRevoked()) throw new Error("The turn of this caller is over")
           this.#observer.reset()
           this.#lent = lent
-          lent.keepTypes()
+          lent.keep()
         }
         return f(lent.client)
       }
@@ -199,6 +208,10 @@ export class ClientConnection implements PgConnection {
       await other.connect()
       await other.query("BEGIN")
       return (await processOf(other)) !== process && (await processOf(client)) === process
+    } catch (error) {
+      // Nothing is wrong with this one.
+      const { cause, code, detail, endpoint } = pgFailure(error, this.endpoint)
+      throw new PgError({ reason: "Unavailable", endpoint, code, detail, cause })
     } finally {
       void other.end().catch(() => {})
     }
@@ -323,7 +336,7 @@ export class ClientConnection implements PgConnection {
       if (!this.#isReady) await this.#run("-- ready")
       const lent = this.#lent
       this.#lent = undefined
-      lent?.giveBackTypes()
+      lent?.giveBack()
       const seen = this.#observer?.seen
       const isOpen = this.#hasOpenTransaction
       if (isOpen) await this.#run("ROLLBACK")
@@ -332,7 +345,7 @@ export class ClientConnection implements PgConnection {
       if (lent === undefined) {
         if (seen?.hasTaken) await look(this.#client, this.listening)
         this.#observed()
-      } else if (seen?.mayHaveChanged && this.#state !== undefined) await restore(this.#client, this.#state)
+      } else if (seen?.mayHaveChanged && this.#state !== undefined) await restore(this.#client, this.#state, this.#own)
       this.#observer?.reset()
       return isOpen ? new PgError({ reason: "OpenTransaction", endpoint: this.endpoint }) : undefined
     } catch (error) {
@@ -397,6 +410,7 @@ export class ClientConnection implements PgConnection {
   #failureOf(error: unknown): PgError {
     const failure = this.#loss ?? pgFailure(error, this.endpoint)
     if (failure.code === readOnly) this.#onReadOnly?.()
+    if (error === this.#fatal) return this.#lost(new PgError({ ...failure, reason: "Terminated" }))
     // To a statement under way `pg` tells it as the answer, and only then that the connection is lost, without a reason.
     return failure.reason === "Terminated" ? this.#lost(failure) : failure
   }
@@ -418,10 +432,11 @@ export const queryOf =
     values: ReadonlyArray<unknown> | undefined
   ) =>
   (client: Client): Promise<QueryResult<Row>> => {
-    const run = () =>
-      values === undefined ? client.query<Row>(query) : client.query<Row, Array<unknown>>(query, [...values])
-    const refused = nameError(query)
+    const refused = requestError(query)
     if (refused !== undefined) return Promise.reject(refused)
+    const asked = values === undefined ? safe(query) : ownOf(query)
+    const run = () =>
+      values === undefined ? client.query<Row>(asked) : client.query<Row, Array<unknown>>(asked, [...values])
     const name = typeof query === "string" ? undefined : query.name
     return name === undefined ? run() : run().catch((error) => preparedAnew(client, name, error).then(run))
   }

@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events"
 import { type Client, TypeOverrides } from "pg"
 import { isCutWithinLetter } from "./sessionState.js"
 
@@ -6,22 +7,23 @@ export interface LentClient {
   /** Has it refuse all that it is asked from now on. */
   readonly revoke: () => void
   readonly isRevoked: () => boolean
-  /** Has its types be its own: how values are read is not for one caller to say to all. */
-  readonly keepTypes: () => void
-  readonly giveBackTypes: () => void
+  /** Has what it is set to be its own, such as how values are read: that is not for one caller to say to all. */
+  readonly keep: () => void
+  readonly giveBack: () => void
 }
 
 /** A client as somebody has it whose turn it is, and who is not to have it any longer. */
 export const lend = (client: Client): LentClient => {
   let isRevoked = false
-  let types: unknown
+  let before: ReadonlyArray<readonly [string, unknown]> = []
+  const listening: Array<readonly [string | symbol, Listener]> = []
   const query = (...args: ReadonlyArray<unknown>): unknown => {
-    const [first] = args
-    const error = isRevoked ? new Error("The turn of this caller is over") : nameError(first)
-    if (error === undefined) return Reflect.apply(client.query, client, args)
+    const [first, ...rest] = args
+    const error = isRevoked ? new Error("The turn of this caller is over") : requestError(first)
+    if (error === undefined) return Reflect.apply(client.query, client, [safe(first), ...rest])
     const callback = args.find((arg) => typeof arg === "function")
     if (typeof callback === "function") return callback(error)
-    const fail = typeof first === "object" && first !== null && "submit" in first && Reflect.get(first, "handleError")
+    const fail = isSubmittable(first) && Reflect.get(first, "handleError")
     if (typeof fail !== "function") return Promise.reject(error)
     fail.call(first, error, client.connection)
     return first
@@ -31,27 +33,119 @@ export const lend = (client: Client): LentClient => {
     const error = new Error("The client is shared, and not for one caller to end")
     return callback === undefined ? Promise.reject(error) : callback(error)
   }
-  const own: ReadonlyMap<string | symbol, unknown> = new Map([
+  const listen = (method: "on" | "once" | "prependListener" | "prependOnceListener") => (name: string, f: Listener) => {
+    listening.push([name, f])
+    const emitter: EventEmitter = client
+    emitter[method](name, f)
+    return lent
+  }
+  // Those of others are how a loss is heard of, and a notification.
+  const removeAll = (name?: string | symbol): Client => {
+    for (const [other, f] of listening) if (name === undefined || other === name) client.removeListener(other, f)
+    return lent
+  }
+  const own: ReadonlyMap<string | symbol, unknown> = new Map<string | symbol, unknown>([
     ["query", query],
-    ["end", end]
+    ["end", end],
+    ["on", listen("on")],
+    ["addListener", listen("on")],
+    ["once", listen("once")],
+    ["prependListener", listen("prependListener")],
+    ["prependOnceListener", listen("prependOnceListener")],
+    ["removeAllListeners", removeAll]
   ])
+  const lent: Client = new Proxy(client, {
+    get: (target, key, receiver) => own.get(key) ?? Reflect.get(target, key, receiver)
+  })
   return {
-    client: new Proxy(client, { get: (target, key, receiver) => own.get(key) ?? Reflect.get(target, key, receiver) }),
+    client: lent,
     revoke: () => {
       isRevoked = true
     },
     isRevoked: () => isRevoked,
-    keepTypes: () => {
-      types = Reflect.get(client, "_types")
+    keep: () => {
+      before = settable.map((name) => [name, Reflect.get(client, name)])
+      const types: unknown = Reflect.get(client, "_types")
       if (types instanceof TypeOverrides) Reflect.set(client, "_types", new TypeOverrides(types))
     },
-    giveBackTypes: () => void Reflect.set(client, "_types", types)
+    giveBack: () => {
+      removeAll()
+      for (const [name, value] of before) Reflect.set(client, name, value)
+    }
   }
 }
 
-/** Why a statement is not to be prepared by the name that it has, if it is not. */
-export const nameError = (query: unknown): Error | undefined => {
-  const name: unknown = typeof query === "object" && query !== null && "name" in query ? query.name : undefined
+type Listener = (...args: Array<unknown>) => void
+
+// How it reads values, and how it sends what comes next.
+const settable = ["_types", "binary", "pipeline"]
+
+/**
+ * Why a request is not to be made, if it is not: the server would keep a part of its name, or `pg` would stop in the middle of writing
+ * it, and never send the next.
+ */
+export const requestError = (request: unknown): Error | undefined => {
+  if (typeof request !== "object" || request === null || isSubmittable(request)) return undefined
+  const [name, rows, text]: ReadonlyArray<unknown> = ["name", "rows", "text"].map((key) => Reflect.get(request, key))
+  for (const key of ["name", "portal", "text"]) {
+    const value: unknown = Reflect.get(request, key)
+    if (value !== undefined && value !== null && typeof value !== "string") {
+      return new TypeError(`The ${key} of a statement must be a text`)
+    }
+  }
+  if (rows !== undefined && rows !== null && !(Number.isInteger(rows) && Number(rows) >= 0)) {
+    return new TypeError("The number of rows of a statement must be an integer")
+  }
+  if (typeof name === "string" && name !== "" && typeof text !== "string") {
+    return new TypeError("A statement must have a text")
+  }
   if (typeof name !== "string" || !isCutWithinLetter(name)) return undefined
   return new Error("The server keeps 63 bytes of the name of a statement, which end within a letter of this one")
+}
+
+const isSubmittable = (request: unknown): request is object =>
+  typeof request === "object" && request !== null && typeof Reflect.get(request, "submit") === "function"
+
+/** A request whose way to read types fails itself alone, where `pg` would let it end the process. */
+export const safe = <A>(request: A): A => {
+  if (typeof request !== "object" || request === null || isSubmittable(request)) return request
+  const types: unknown = Reflect.get(request, "types")
+  return types === undefined || types === null
+    ? request
+    : Object.create(request, { types: { value: safeTypes(types) } })
+}
+
+/** A request of its own, into which `pg` writes the values: the one that is given may be others' as well. */
+export const ownOf = <A>(request: A): A => {
+  if (typeof request !== "object" || request === null || isSubmittable(request)) return request
+  const types: unknown = Reflect.get(request, "types")
+  return Object.create(request, {
+    values: { value: undefined, writable: true },
+    ...(types === undefined || types === null ? {} : { types: { value: safeTypes(types) } })
+  })
+}
+
+const safeTypes = (types: unknown) => ({
+  getTypeParser: (...args: ReadonlyArray<unknown>): unknown => {
+    let parse: unknown
+    try {
+      const get: unknown = Object(types).getTypeParser
+      if (typeof get !== "function") throw new TypeError("types must have a method getTypeParser")
+      parse = get.apply(types, args)
+    } catch (error) {
+      return fail(error)
+    }
+    return (value: unknown): unknown => {
+      try {
+        return typeof parse === "function" ? parse(value) : value
+      } catch (error) {
+        return fail(error)()
+      }
+    }
+  }
+})
+
+// `pg` would take what is nothing for no failure, and leave rows out.
+const fail = (error: unknown) => () => {
+  throw error || new Error("A type can't be read")
 }

@@ -14,7 +14,9 @@ export const pgFailure = (cause: unknown, endpoint: string): PgError => {
   }
   const detail = detailOf(cause)
   if (cause instanceof DatabaseError) {
-    return new PgError({ reason: ofSqlState(cause.code ?? ""), endpoint, code: cause.code, detail, cause })
+    // A function, or another server behind this one, may give a statement any code that there is.
+    const reason = cause.severity === "ERROR" ? "Query" : ofSqlState(cause.code ?? "")
+    return new PgError({ reason, endpoint, code: cause.code, detail, cause })
   }
   const { code } = fromNodeError(cause, endpoint)
   const reason = code === undefined ? ofMessage(cause instanceof Error ? cause.message : "") : reasonOf(code)

@@ -1,4 +1,5 @@
-import { type Client, escapeIdentifier, escapeLiteral } from "pg"
+import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from "pg"
+import type { OwnSettings } from "./ownSettings.js"
 
 /** What the statements of a turn may have done to the session. */
 export interface Observed {
@@ -48,7 +49,19 @@ const changesNothing = /^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELE
 /** What a session has of its own: by kind, names and what they stand for. */
 export type SessionState = ReadonlyMap<Kind, ReadonlyMap<string, string>>
 
-type Kind = "user" | "channel" | "lock" | "cursor" | "statement" | "named" | "view" | "table" | "sequence" | "setting"
+type Kind =
+  | "user"
+  | "channel"
+  | "lock"
+  | "cursor"
+  | "statement"
+  | "named"
+  | "view"
+  | "table"
+  | "sequence"
+  | "type"
+  | "other"
+  | "setting"
 
 interface Row {
   readonly kind: Kind
@@ -56,7 +69,10 @@ interface Row {
   readonly value: string
 }
 
-export const read = async (client: Client, question = everything): Promise<SessionState> => {
+export const read = async (client: Client, own?: OwnSettings): Promise<SessionState> =>
+  stateOf(client, `${everything}${own?.question ?? ""}`)
+
+const stateOf = async (client: Client, question: string): Promise<SessionState> => {
   const { rows } = await client.query<Row>(question)
   const state = new Map<Kind, Map<string, string>>()
   for (const { kind, name, value } of rows) {
@@ -67,8 +83,12 @@ export const read = async (client: Client, question = everything): Promise<Sessi
 }
 
 /** Has a session be as it was, or fails if what is gone can't be brought back. */
-export const restore = async (client: Client, before: SessionState): Promise<void> => {
-  const after = await read(client)
+export const restore = async (client: Client, before: SessionState, own: OwnSettings): Promise<void> => {
+  const found = await inTime(client, () => read(client, own))
+  // It may be by another's rights that the rest is there, or can't be seen.
+  const isUser = users.every((name) => found.get("user")?.get(name) === before.get("user")?.get(name))
+  if (!isUser) await inTime(client, () => client.query(users.map((name) => userOf(name, before)).join("; ")))
+  const after = isUser ? found : await inTime(client, () => read(client, own))
   const statements: Array<string> = []
   forgetMissing(client, new Set(after.get("named")?.keys()))
   for (const kind of kinds) {
@@ -85,12 +105,28 @@ export const restore = async (client: Client, before: SessionState): Promise<voi
       statements.push(setting(name, value))
     }
   }
-  if (statements.length > 0) await client.query(statements.join("; "))
+  if (statements.length > 0) await inTime(client, () => client.query(statements.join("; ")))
 }
+
+// A turn may have set the server less time than this takes it.
+const inTime = async <A>(client: Client, ask: () => Promise<A>): Promise<A> => {
+  try {
+    return await ask()
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.code !== "57014") throw error
+    await client.query("SET statement_timeout = 0")
+    return ask()
+  }
+}
+
+// Who logged in decides what role there may be, and takes the role away when it is set.
+const users = ["session_authorization", "role"] as const
+
+const userOf = (name: string, before: SessionState): string => setting(name, before.get("user")?.get(name) ?? "none")
 
 /** Fails if what is listened to is not heard any more. What was prepared by name and is gone is prepared anew when it is used. */
 export const look = async (client: Client, channels: ReadonlySet<string>): Promise<void> => {
-  const state = await read(client, taken)
+  const state = await stateOf(client, taken)
   forgetMissing(client, new Set(state.get("named")?.keys()))
   const heard = state.get("channel")
   for (const name of channels) if (heard?.has(name) !== true) throw goneOf("channel", name)
@@ -134,12 +170,11 @@ const remove = (kind: Kind, name: string): string => {
   if (kind === "channel") return `UNLISTEN ${escapeIdentifier(name)}`
   if (kind === "cursor") return `CLOSE ${escapeIdentifier(name)}`
   if (kind === "statement") return `DEALLOCATE ${escapeIdentifier(name)}`
+  if (kind === "other") return `DROP ${name} CASCADE`
   return `DROP ${kind} IF EXISTS pg_temp.${escapeIdentifier(name)} CASCADE`
 }
 
-// It may be by another's rights that the rest is there, so who the user is comes first.
 const kinds: ReadonlyArray<Kind> = [
-  "user",
   "channel",
   "lock",
   "cursor",
@@ -147,6 +182,8 @@ const kinds: ReadonlyArray<Kind> = [
   "view",
   "table",
   "sequence",
+  "type",
+  "other",
   "setting"
 ]
 
@@ -165,6 +202,10 @@ const everything = `${taken} UNION ALL
     FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
   UNION ALL SELECT 'cursor', name, '' FROM pg_catalog.pg_cursors WHERE is_holdable
   UNION ALL SELECT 'statement', name, '' FROM pg_catalog.pg_prepared_statements WHERE from_sql
-  UNION ALL SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END, relname, ''
-    FROM pg_catalog.pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'S')
+  UNION ALL SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END, relname, ''
+    FROM pg_catalog.pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'S', 'c')
+  UNION ALL SELECT 'other', type || ' IF EXISTS ' || identity, ''
+    FROM pg_catalog.pg_depend, pg_catalog.pg_identify_object(classid, objid, 0)
+    WHERE refclassid = 'pg_catalog.pg_namespace'::regclass AND refobjid = pg_my_temp_schema()
+      AND classid <> 'pg_catalog.pg_class'::regclass
   UNION ALL SELECT 'setting', name, setting FROM pg_catalog.pg_settings WHERE source = 'session'`
