@@ -22,6 +22,7 @@ const running = (port: number, script: string) =>
   })
 
 describe.skipIf(isMissing)("an attempt that the server refuses", () => {
+  // Kind 31
   it.scopedLive("is final if no waiting mends it, and is tried again otherwise: by what a user may not", () =>
     Effect.gen(function* () {
       const server = yield* startServer({
@@ -53,6 +54,7 @@ describe.skipIf(isMissing)("an attempt that the server refuses", () => {
     })
   )
 
+  // Kind 31
   it.scopedLive("is final if it is a node of a cluster, which has one database", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ settings: { ...settings, "cluster-enabled": "yes" } })
@@ -66,6 +68,7 @@ describe.skipIf(isMissing)("an attempt that the server refuses", () => {
     })
   )
 
+  // Kind 31
   it.scopedLive("is tried again while it is out of touch with its primary (MASTERDOWN), or runs a script (BUSY)", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ settings: { ...settings, "lua-time-limit": "1" } })
@@ -96,6 +99,7 @@ describe.skipIf(isMissing)("an attempt that the server refuses", () => {
 })
 
 describe.skipIf(isMissing)("a command that the server refuses", () => {
+  // Kind 31
   it.scopedLive("is told by its code, alone or in a transaction, and the connection goes on", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ settings })
@@ -154,6 +158,7 @@ describe.skipIf(isMissing)("a command that the server refuses", () => {
     })
   )
 
+  // Kind 31
   it.scopedLive("tells what can't be done now from what can't be done (said by a peer that speaks the protocol)", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ settings })
@@ -204,6 +209,7 @@ describe.skipIf(isMissing)("a command that the server refuses", () => {
     })
   )
 
+  // Kind 31
   it.scopedLive("in a stream ends it if it is for good, and is asked again otherwise, with a warning", () =>
     Effect.gen(function* () {
       const user = "alice on nopass ~* &news +@all -xreadgroup"
