@@ -1,5 +1,13 @@
 import { defineWorkspace } from "vitest/config"
 import core from "./packages/client-service/vitest.config.js"
+import amqp from "./packages/client-service-amqp/vitest.config.js"
+import cli from "./packages/client-service-cli/vitest.config.js"
+import devtools from "./packages/client-service-devtools/vitest.config.js"
+import driver from "./packages/client-service-driver/vitest.config.js"
+import node from "./packages/client-service-node/vitest.config.js"
+import pg from "./packages/client-service-pg/vitest.config.js"
+import redis from "./packages/client-service-redis/vitest.config.js"
+import rpc from "./packages/client-service-rpc/vitest.config.js"
 
 const root = "packages/client-service"
 
@@ -12,23 +20,70 @@ const alone = [
   "test/failures/leaks.test.ts"
 ]
 
+// The files of the other packages' tests that can share what they load, too: they start no server, change nothing of the
+// process, and count nothing that is left in it.
+const shared: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "client-service-amqp": ["maxWait", "options", "publisher"],
+  "client-service-cli": ["address", "messages", "send", "wholeLines"],
+  "client-service-devtools": ["Devtools", "axis", "bars", "events", "history", "style"],
+  "client-service-driver": [
+    "Address",
+    "Credential",
+    "DriverError",
+    "DriverLayer",
+    "Places",
+    "Refusal",
+    "ServerUrl",
+    "Validate"
+  ],
+  "client-service-node": [
+    "ConnectError",
+    "FaultProxy",
+    "addresses",
+    "endpointTypes",
+    "kinds/causes",
+    "kinds/deadlines",
+    "kinds/dial",
+    "kinds/names",
+    "kinds/peer",
+    "kinds/received",
+    "kinds/takeover",
+    "kinds/webSocketErrors",
+    "options",
+    "tls",
+    "transport",
+    "webSocket"
+  ],
+  "client-service-pg": ["PgError", "options"],
+  "client-service-redis": ["options", "types"],
+  "client-service-rpc": ["RpcConnection", "endToEnd", "types"]
+}
+
+const testsOf = (names: ReadonlyArray<string>) => names.map((name) => `test/${name}.test.ts`)
+
 export default defineWorkspace([
   // To load Effect and the core took more of the processor than most files of the core's tests, which therefore share them,
-  // in threads. Each of the other files is a process of its own: they start servers, or look at what is left of them.
-  { root, test: { ...core.test, pool: "threads", poolOptions: { threads: { isolate: false } }, exclude: alone } },
+  // in threads (with --poolOptions.threads.isolate=false, which Vitest heeds only there). Each of the other files is a process
+  // of its own: they start servers, or look at what is left of them.
+  { root, test: { ...core.test, pool: "threads", exclude: alone } },
   // Also where the others share one, as on the runtimes that `npm run test:runtimes` tries.
   {
     root,
     test: { ...core.test, name: "client-service, alone", include: alone, poolOptions: { forks: { isolate: true } } }
   },
-  "packages/client-service-amqp",
-  "packages/client-service-cli",
-  "packages/client-service-devtools",
-  "packages/client-service-driver",
-  "packages/client-service-node",
-  "packages/client-service-rpc",
-  "packages/client-service-redis",
-  "packages/client-service-pg",
+  {
+    root: "packages",
+    test: {
+      name: "sharing",
+      include: Object.entries(shared).flatMap(([name, files]) => testsOf(files).map((file) => `${name}/${file}`)),
+      pool: "threads",
+      testTimeout: 60_000
+    }
+  },
+  ...Object.entries({ amqp, cli, devtools, driver, node, pg, redis, rpc }).map(([name, { test }]) => ({
+    root: `packages/client-service-${name}`,
+    test: { ...test, exclude: testsOf(shared[`client-service-${name}`] ?? []) }
+  })),
   "packages/benchmarks",
   "examples"
 ])

@@ -53,6 +53,8 @@ export async function runTests(report: Report): Promise<void> {
  * many tests wait for servers and for other programs.
  */
 const together = [
+  // Vitest heeds this only here, not where a project says it.
+  "--poolOptions.threads.isolate=false",
   `--poolOptions.threads.maxThreads=${Math.ceil(availableParallelism() / 2)}`,
   "--poolOptions.threads.minThreads=1",
   `--poolOptions.forks.maxForks=${availableParallelism()}`,

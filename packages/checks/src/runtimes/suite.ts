@@ -22,6 +22,9 @@ export const runSuite = async (
     "run",
     `--project=${project}`,
     `--project=${project}, alone`,
+    // With files of other packages, too.
+    "--project=sharing",
+    `packages/${project}/`,
     "--no-isolate",
     "--maxWorkers=1",
     "--reporter=json"
