@@ -129,8 +129,9 @@ export const make = <E = never>(options: Options<E>): Effect.Effect<Incoming<E>>
  * Calls a function with each chunk that a transport receives, in order, until the end: as it arrives, if nothing is left to be
  * done, which is in no fiber. The function may give an Effect, which is done before the next chunk is taken.
  *
- * It does what `Stream.runForEach` does with the `incoming` of a transport, and is the same consumer to it; where that is an
- * `Incoming`, as of the endpoints of these packages, it takes less, which a driver notices whose messages are short.
+ * It is a consumer as that of `Stream.runForEach`, and takes less where `incoming` is that of an `Incoming`, as of the endpoints
+ * of these packages. A chunk whose function has been called is taken: one who is interrupted before the Effect that this gave
+ * has begun does not do it any more, nor does the next reader.
  *
  * @example
  * ```ts

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option, Stream, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, FiberRef, Option, Scope, Stream, TestClock } from "effect"
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { awaitState, settle } from "./support/fixture.js"
 import { withTimers } from "./support/timers.js"
 
 /** A service with a connection, which lets its uses finish for so long when it stops. */
-const make = (options: ClientService.CommonOptions<string, string, Effect.Effect<unknown>, never, never>) =>
+const make = (
+  options: ClientService.CommonOptions<string, string, Effect.Effect<unknown, never, Scope.Scope>, never, never>
+) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<string, string>()
     const service = yield* ClientService.make({
@@ -71,6 +73,47 @@ describe("a stop with a drainTimeout", () => {
       yield* Effect.promise(() => promise)
       expect(yield* Fiber.join(use)).toBe("done")
       yield* Fiber.join(stop)
+    })
+  )
+
+  it.scoped("leaves to who waits for it what is theirs, and not what the service was made with", () =>
+    Effect.gen(function* () {
+      const mine = yield* FiberRef.make("nobody's")
+      for (const how of ["stop", "close"] as const) {
+        yield* Effect.gen(function* () {
+          const owner = yield* Scope.make()
+          // In a later fiber, whose values a join would take for newer ones.
+          const making = yield* Effect.forkDaemon(
+            Effect.locally(Scope.extend(make({ drainTimeout: "10 seconds" }), owner), mine, "made")
+          )
+          const { service } = yield* Effect.flatten(Fiber.await(making))
+          const use = yield* useUntilTold(service)
+          yield* Effect.fork(Effect.zipRight(settle, use.end))
+          yield* how === "stop" ? service.stop : Scope.close(owner, Exit.void)
+          expect([how, yield* FiberRef.get(mine), (yield* Effect.scope) === owner]).toEqual([how, "asked", false])
+          yield* Scope.close(owner, Exit.void)
+        }).pipe(Effect.locally(mine, "asked"), Effect.scoped)
+      }
+    })
+  )
+
+  it.scoped("does not wait for the use that calls it, though its fiber belongs to the connection as well", () =>
+    Effect.gen(function* () {
+      const made = yield* Deferred.make<ClientService.ClientService<string, string>>()
+      const called = yield* Deferred.make<void>()
+      const { service } = yield* make({
+        drainTimeout: "10 seconds",
+        prepare: () =>
+          Effect.forkScoped(
+            Effect.flatMap(Deferred.await(made), (service) =>
+              service.use(() => Effect.zipRight(service.stop, Deferred.succeed(called, undefined)))
+            )
+          )
+      })
+      yield* Deferred.succeed(made, service)
+      yield* Deferred.await(called)
+      yield* settle
+      expect((yield* service.state.get)._tag).toBe("Stopped")
     })
   )
 

@@ -156,4 +156,28 @@ describe("a source that was held back", () => {
       }
     })
   )
+
+  it.effect("may give more as soon as it is let go, for as long as it likes", () =>
+    Effect.gen(function* () {
+      const incoming = yield* Incoming.make({ lost: () => {}, linger: 1000, capacity: 1 })
+      let given = 0
+      const give = () => {
+        given += 1
+        if (given <= 20_000) incoming.offer(new Uint8Array(4))
+        else incoming.end()
+      }
+      incoming.from({ pause: () => {}, resume: give })
+      let bytes = 0
+      const reading = yield* Effect.fork(
+        Incoming.receive(incoming.stream, (chunk) => {
+          bytes += chunk.length
+          return undefined
+        })
+      )
+      yield* settle
+      give()
+      yield* Fiber.join(reading)
+      expect(bytes).toBe(80_000)
+    })
+  )
 })

@@ -131,7 +131,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       if (!this.#selfWaits.mayBe(fiber)) return this.#waited(this.#stop)
       return Effect.checkInterruptible((isInterruptible) =>
         Effect.flatMap(this.#selfWaits.isHeldUp(isInterruptible), (isHeldUp) => {
-          if (!isHeldUp) return this.#stop
+          if (!isHeldUp) return this.#waited(this.#stop)
           this.#settings.fork.now(this.#stop)
           return this.#warnOfSelfWait
         })
@@ -139,13 +139,16 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
     })
   }
 
-  /** Waits for a stop, other than one that lets finish what waits. */
+  /** Begins a stop, and waits for it, unless that waits for the `use` that the caller is part of. */
   #waited(stop: Effect.Effect<void>): Effect.Effect<void> {
-    if (!this.#selfWaits.areDrained) return stop
-    const stopping = this.#settings.fork.now(stop)
-    return Effect.flatMap(this.#selfWaits.isDrained, (isDrained) =>
-      isDrained ? this.#warnOfSelfWait : Fiber.join(stopping)
-    )
+    return Effect.suspend(() => {
+      if (!this.#selfWaits.areUsesAwaited) return stop
+      const stopping = this.#settings.fork.now(stop)
+      return Effect.flatMap(this.#selfWaits.isWithinUse, (isWithinUse) =>
+        // Not by a join, which would have the caller inherit what the service was made with.
+        isWithinUse ? this.#warnOfSelfWait : Effect.flatten(Fiber.await(stopping))
+      )
+    })
   }
 
   get #warnOfSelfWait(): Effect.Effect<void> {
@@ -211,7 +214,7 @@ export class Loop<P, E, R> implements Record<Output, () => void> {
       if (!this.#selfWaits.mayBe(fiber)) return this.#waited(this.#shutDown)
       return Effect.flatMap(
         Effect.zipWith(this.#selfWaits.isHeldUp(false), retries.isHeldUpBy(fiber), (within, asked) => within || asked),
-        (isHeldUp) => (isHeldUp ? Effect.sync(() => void fork.now(this.#shutDown)) : this.#shutDown)
+        (isHeldUp) => (isHeldUp ? Effect.sync(() => void fork.now(this.#shutDown)) : this.#waited(this.#shutDown))
       )
     })
   }

@@ -35,14 +35,14 @@ export class SelfWaits<P, E, R> {
     return this.#surroundings.retries.isAsked || this.#within(fiber).length > 0
   }
 
-  /** Whether there are those that a stop lets finish, which may call it. */
-  get areDrained(): boolean {
-    return this.#drained.length > 0
+  /** Whether there are uses that a stop waits for. */
+  get areUsesAwaited(): boolean {
+    return this.#awaitedUsers.length > 0
   }
 
-  /** Whether the fiber that asks is part of those. */
-  get isDrained(): Effect.Effect<boolean> {
-    return Effect.withFiberRuntime((fiber) => Effect.exists(this.#drained, (users) => users.isHeldUpBy(fiber)))
+  /** Whether the fiber that asks is part of one of those. */
+  get isWithinUse(): Effect.Effect<boolean> {
+    return Effect.withFiberRuntime((fiber) => Effect.exists(this.#awaitedUsers, (users) => users.isHeldUpBy(fiber)))
   }
 
   /** Fails such a fiber before it waits for a connection. */
@@ -81,7 +81,7 @@ export class SelfWaits<P, E, R> {
     )
   }
 
-  get #drained(): ReadonlyArray<Users> {
+  get #awaitedUsers(): ReadonlyArray<Users> {
     const { isDraining, open } = this.#surroundings
     if (!isDraining) return []
     return [...open].flatMap(({ established }) =>

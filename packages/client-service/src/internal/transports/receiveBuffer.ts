@@ -249,13 +249,18 @@ export class ReceiveBuffer<E> implements ByteSource {
       resume(Effect.void)
       return undefined
     }
+    let isLettingGo = false
     const wake = () => {
       this.#wake = undefined
-      if (!isEnough()) listen()
+      // By the fiber, if a source gives what it has as soon as it is let go: it could do so for ever.
+      if (isLettingGo) resume(Effect.void)
+      else if (!isEnough()) listen()
     }
     const listen = () => {
       this.#wake = wake
+      isLettingGo = true
       this.#letGo()
+      isLettingGo = false
     }
     listen()
     return {
