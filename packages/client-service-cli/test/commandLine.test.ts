@@ -21,11 +21,16 @@ describe("the command line", () => {
       "there is more than one address, or an argument with spaces lacks its quotes"
     ],
     [[socket, "--header", "secret"], '--header takes a header, as in "name: value", or @file'],
+    [[socket, "--header", "a: secret 漢"], '--header takes a header, as in "name: value", or @file'],
     [[socket, "--header", "@/no/such"], "the file of --header, /no/such, cannot be read (ENOENT)"],
     [["--password=secret", there], "there is no option --password, or it lacks its value"],
     [[there, "--password=secret"], "there is no option --password"],
     [[there, "--max-delay", "soon"], "--max-delay takes a duration of more than 0, such as 500ms, 5s or 2m"],
     [[there, "--max-delay", "0s"], "--max-delay takes a duration of more than 0, such as 500ms, 5s or 2m"],
+    [
+      [there, "--max-delay", `${"9".repeat(400)}h`],
+      "--max-delay takes a duration of more than 0, such as 500ms, 5s or 2m"
+    ],
     [[there, "--give-up-after", "0"], "--give-up-after takes an integer of at least 1"],
     [[there, "--listen", "here"], "--listen takes a port, or a host and a port: 8080, 0.0.0.0:8080 or [::]:8080"],
     [[there, "--listen", "0", "--exec", "cat"], "--exec and --listen exclude each other"],

@@ -1,5 +1,6 @@
 import { expect, it } from "@effect/vitest"
-import { Clock, Effect } from "effect"
+import { Cause, Clock, Duration, Effect } from "effect"
+import { ConnectionState } from "effect-client-service"
 import * as Report from "../src/internal/report.js"
 import { coloursFor } from "../src/internal/terminal/colours.js"
 import type { Output } from "../src/internal/terminal/output.js"
@@ -30,5 +31,33 @@ it.effect("what is told has the time since the beginning, though somebody sets t
       clock
     )
     expect(told.join("")).toContain(" 1.50 s ")
+  })
+)
+
+it.effect("a delay that ends later than dates go is told in both ways", () =>
+  Effect.gen(function* () {
+    const told: Array<string> = []
+    const output: Output = {
+      write: (chunk) => Effect.sync(() => told.push(String(chunk))),
+      print: () => {},
+      closed: Effect.never,
+      colours: coloursFor({}, { NO_COLOR: "1" }),
+      columns: () => undefined
+    }
+    for (const delay of [Duration.millis(1e300), Duration.infinity]) {
+      const waiting = ConnectionState.Waiting({
+        failures: 1,
+        delay,
+        retryAt: Duration.toMillis(delay),
+        cause: Cause.fail({ _tag: "Refused", message: "no" })
+      })
+      yield* Report.inJson(output).state(waiting, "s")
+      yield* (yield* Report.forPeople(output)).state(waiting, "s")
+    }
+    const [json = "", text = "", jsonOfInfinity = ""] = told
+    expect(told).toHaveLength(4)
+    expect(text).toContain("Waiting")
+    expect(JSON.parse(json)).toMatchObject({ delayMillis: 1e300, retryAt: "+275760-09-13T00:00:00.000Z" })
+    expect(JSON.parse(jsonOfInfinity)).toMatchObject({ delayMillis: Number.MAX_VALUE })
   })
 )

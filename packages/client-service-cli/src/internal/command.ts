@@ -50,7 +50,7 @@ const duration = (name: string, description: string) =>
   option(name, "duration", "a duration of more than 0, such as 500ms, 5s or 2m", positiveDuration, description)
 
 const positiveDuration = (text: string) =>
-  Option.filter(parseDuration(text), (duration) => Duration.greaterThan(duration, 0))
+  Option.filter(parseDuration(text), (duration) => Duration.isFinite(duration) && Duration.greaterThan(duration, 0))
 
 const count = (name: string, description: string) =>
   option(

@@ -5,9 +5,9 @@ import * as Option from "effect/Option"
 
 export type Header = readonly [name: string, value: string]
 
-/** Nothing if it is none. What it is is not to be told: it may hold a secret. */
+/** Nothing if it is none that can be sent. What it is is not to be told: it may hold a secret. */
 export const parseHeader = (text: string): Option.Option<Header> => {
-  const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n\0]*?)[ \t]*$/.exec(text) ?? []
+  const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/.exec(text) ?? []
   return name === undefined || value === undefined ? Option.none() : Option.some([name.toLowerCase(), value])
 }
 

@@ -129,8 +129,9 @@ const fieldsOf = (state: State): object => {
     case "Waiting":
       return {
         failures: state.failures,
-        delayMillis: Duration.toMillis(state.delay),
-        retryAt: new Date(state.retryAt).toISOString(),
+        // JSON has no infinity, and dates have an end, beyond which they throw.
+        delayMillis: Math.min(Duration.toMillis(state.delay), Number.MAX_VALUE),
+        retryAt: new Date(Math.min(state.retryAt, 8.64e15)).toISOString(),
         error: causeJson(state.cause)
       }
     case "Exhausted":

@@ -2,6 +2,7 @@
  * Tells what a service does, as it does it.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
@@ -26,6 +27,7 @@ export const watch = (
     const current = yield* service.state.get
     const latest = yield* SubscriptionRef.make<State>(current)
     const seen = new WeakSet<State>([current])
+    let isOver = false
     const shown = (isIt: (state: State) => boolean) =>
       Effect.asVoid(Stream.runHead(Stream.filter(latest.changes, isIt)))
 
@@ -39,7 +41,14 @@ export const watch = (
       ),
       Stream.flatMap(meanwhile, { switch: true }),
       Stream.runDrain,
+      // Nothing more is shown by what has failed, and nobody is to wait for that.
+      Effect.ensuring(
+        Effect.suspend(() => {
+          isOver = true
+          return SubscriptionRef.update(latest, identity)
+        })
+      ),
       Effect.forkScoped
     )
-    return { shown, caughtUp: Effect.flatMap(service.state.get, (state) => shown(() => seen.has(state))) }
+    return { shown, caughtUp: Effect.flatMap(service.state.get, (state) => shown(() => isOver || seen.has(state))) }
   })

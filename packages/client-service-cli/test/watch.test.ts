@@ -1,0 +1,21 @@
+import { it } from "@effect/vitest"
+import { Deferred, Effect } from "effect"
+import { ClientService, Endpoint } from "effect-client-service"
+import { watch } from "../src/internal/watch.js"
+
+it.scopedLive("has nobody wait for what is told by who has failed to tell it", () =>
+  Effect.gen(function* () {
+    const service = yield* ClientService.make({
+      endpoint: Endpoint.make({ name: "s", connect: () => Effect.succeed("connected") })
+    })
+    const failed = yield* Deferred.make<void>()
+    const { caughtUp } = yield* watch(service, () =>
+      Effect.zipRight(Deferred.succeed(failed, undefined), Effect.die("no"))
+    )
+    yield* service.start
+    yield* Deferred.await(failed)
+    yield* service.whenConnected()
+    yield* service.stop
+    yield* Effect.timeoutFail(caughtUp, { duration: "5 seconds", onTimeout: () => new Error("still waits") })
+  })
+)
