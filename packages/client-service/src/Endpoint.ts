@@ -529,7 +529,7 @@ export function failover<T extends Endpoint.Any>(
   endpoints: ReadonlyArray<T>
 ): Endpoint<Endpoint.Success<T>, Endpoint.Error<T> | EndpointsFailed<Endpoint.Error<T>>, Endpoint.Context<T>>
 export function failover<A, E, R>(endpoints: ReadonlyArray<Endpoint<A, E, R>>): Endpoint<A, E | EndpointsFailed<E>, R> {
-  return inScope({ name: namesOf("Endpoint.failover", endpoints) }, connectFailover(endpoints))
+  return inScope(aboutAll("Endpoint.failover", endpoints), connectFailover(endpoints))
 }
 
 /**
@@ -561,7 +561,7 @@ export function happyEyeballs<A, E, R>(
 ): Endpoint<A, E | EndpointsFailed<E>, R> {
   const where = "Endpoint.happyEyeballs"
   const delay = Duration.toMillis(Validate.duration(where, "delay", options?.delay ?? "250 millis"))
-  return inScope({ name: namesOf(where, endpoints) }, (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
+  return inScope(aboutAll(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
 }
 
 const receiveBufferOf = (where: string, options: { readonly receiveBuffer?: number | undefined } | undefined): number =>
@@ -606,9 +606,20 @@ const token = /^[\w!#$%&'*+.^`|~-]+$/
 const refuseUnseen = (where: string, option: string, expected: string): never =>
   Validate.refuse(where, option, "(not shown)", expected)
 
-const namesOf = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): string => {
-  if (endpoints.length > 0) return endpoints.map(({ name }) => name).join(", ")
-  return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
+/** What is known of several endpoints as of one: of their server, what they have in common. */
+const aboutAll = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): About => {
+  if (endpoints.length === 0) return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
+  const name = endpoints.map(({ name }) => name).join(", ")
+  const common = <A>(of: (server: ServerAddress | undefined) => A): A | undefined => {
+    const [first, ...others] = endpoints.map(({ server }) => of(server))
+    return others.every((other) => other === first) ? first : undefined
+  }
+  const address = common((server) => server?.address)
+  if (address === undefined) return { name, server: undefined }
+  return {
+    name,
+    server: { address, port: common((server) => server?.port), transport: common((server) => server?.transport) }
+  }
 }
 
 type About = Pick<Endpoint<unknown>, "name" | "server">

@@ -770,3 +770,20 @@ describe("fromSocket over TCP", () => {
     }).pipe(quietly)
   )
 })
+
+describe.each([
+  ["failover", Endpoint.failover],
+  ["happyEyeballs", Endpoint.happyEyeballs]
+] as const)("%s", (_, of) => {
+  it("tells of the servers what they have in common", () => {
+    const server = (port: number | undefined, address = "db.example.com") =>
+      Endpoint.make({ name: "db", server: { address, port, transport: "tcp" }, connect: () => Effect.succeed("db") })
+    const unknown = Endpoint.make({ name: "db", connect: () => Effect.succeed("db") })
+    const common = { address: "db.example.com", transport: "tcp" }
+    expect(of([server(5432)]).server).toEqual({ ...common, port: 5432 })
+    expect(of([server(5432), server(5432)]).server).toEqual({ ...common, port: 5432 })
+    expect(of([server(5432), server(5433)]).server).toEqual(common)
+    expect(of([server(5432), server(5432, "db2.example.com")]).server).toBeUndefined()
+    expect(of([server(5432), unknown]).server).toBeUndefined()
+  })
+})
