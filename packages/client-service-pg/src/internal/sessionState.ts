@@ -84,11 +84,23 @@ const stateOf = async (client: Client, question: string): Promise<SessionState> 
 
 /** Has a session be as it was, or fails if what is gone can't be brought back. */
 export const restore = async (client: Client, before: SessionState, own: OwnSettings): Promise<void> => {
-  const found = await inTime(client, () => read(client, own))
+  try {
+    await restoreNow(client, before, own)
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.code !== "57014") throw error
+    // A turn may have set the server less time than this takes it. From the beginning, since a part of it may be done already, and
+    // this is to be undone as well.
+    await client.query("SET statement_timeout = 0")
+    await restoreNow(client, before, own)
+  }
+}
+
+const restoreNow = async (client: Client, before: SessionState, own: OwnSettings): Promise<void> => {
+  const found = await read(client, own)
   // It may be by another's rights that the rest is there, or can't be seen.
   const isUser = users.every((name) => found.get("user")?.get(name) === before.get("user")?.get(name))
-  if (!isUser) await inTime(client, () => client.query(users.map((name) => userOf(name, before)).join("; ")))
-  const after = isUser ? found : await inTime(client, () => read(client, own))
+  if (!isUser) await client.query(users.map((name) => userOf(name, before)).join("; "))
+  const after = isUser ? found : await read(client, own)
   const statements: Array<string> = []
   forgetMissing(client, new Set(after.get("named")?.keys()))
   for (const kind of kinds) {
@@ -105,18 +117,7 @@ export const restore = async (client: Client, before: SessionState, own: OwnSett
       statements.push(setting(name, value))
     }
   }
-  if (statements.length > 0) await inTime(client, () => client.query(statements.join("; ")))
-}
-
-// A turn may have set the server less time than this takes it.
-const inTime = async <A>(client: Client, ask: () => Promise<A>): Promise<A> => {
-  try {
-    return await ask()
-  } catch (error) {
-    if (!(error instanceof DatabaseError) || error.code !== "57014") throw error
-    await client.query("SET statement_timeout = 0")
-    return ask()
-  }
+  if (statements.length > 0) await client.query(statements.join("; "))
 }
 
 // Who logged in decides what role there may be, and takes the role away when it is set.
@@ -204,7 +205,7 @@ const everything = `${taken} UNION ALL
   UNION ALL SELECT 'statement', name, '' FROM pg_catalog.pg_prepared_statements WHERE from_sql
   UNION ALL SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END, relname, ''
     FROM pg_catalog.pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'S', 'c')
-  UNION ALL SELECT 'other', type || ' IF EXISTS ' || identity, ''
+  UNION ALL SELECT 'other', CASE type WHEN 'statistics object' THEN 'statistics' ELSE type END || ' IF EXISTS ' || identity, ''
     FROM pg_catalog.pg_depend, pg_catalog.pg_identify_object(classid, objid, 0)
     WHERE refclassid = 'pg_catalog.pg_namespace'::regclass AND refobjid = pg_my_temp_schema()
       AND classid <> 'pg_catalog.pg_class'::regclass
