@@ -34,6 +34,8 @@ export const lend = (client: Client): LentClient => {
     return callback === undefined ? Promise.reject(error) : callback(error)
   }
   const listen = (method: "on" | "once" | "prependListener" | "prependOnceListener") => (name: string, f: Listener) => {
+    // Nobody would remove it again.
+    if (isRevoked) return lent
     listening.push([name, f])
     const emitter: EventEmitter = client
     emitter[method](name, f)
@@ -69,6 +71,7 @@ export const lend = (client: Client): LentClient => {
       if (types instanceof TypeOverrides) Reflect.set(client, "_types", new TypeOverrides(types))
     },
     giveBack: () => {
+      isRevoked = true
       removeAll()
       for (const [name, value] of before) Reflect.set(client, name, value)
     }
@@ -93,8 +96,12 @@ export const requestError = (request: unknown): Error | undefined => {
       return new TypeError(`The ${key} of a statement must be a text`)
     }
   }
-  if (rows !== undefined && rows !== null && !(Number.isInteger(rows) && Number(rows) >= 0)) {
-    return new TypeError("The number of rows of a statement must be an integer")
+  if (
+    rows !== undefined &&
+    rows !== null &&
+    !(Number.isInteger(rows) && Number(rows) >= 0 && Number(rows) <= mostRows)
+  ) {
+    return new TypeError(`The number of rows of a statement must be an integer from 0 to ${mostRows}`)
   }
   if (typeof name === "string" && name !== "" && typeof text !== "string") {
     return new TypeError("A statement must have a text")
@@ -102,6 +109,9 @@ export const requestError = (request: unknown): Error | undefined => {
   if (typeof name !== "string" || !isCutWithinLetter(name)) return undefined
   return new Error("The server keeps 63 bytes of the name of a statement, which end within a letter of this one")
 }
+
+// The server reads 32 bits with a sign.
+const mostRows = 0x7fffffff
 
 const isSubmittable = (request: unknown): request is object =>
   typeof request === "object" && request !== null && typeof Reflect.get(request, "submit") === "function"
