@@ -36,8 +36,8 @@ const prepared = (server: Server) =>
     return admin
   })
 
-/** Says what a server says when it ends a connection: to whoever logs in, or after a while to who has. */
-const startPeer = (code: string, isLoggedIn: boolean): Effect.Effect<number, never, Scope.Scope> =>
+/** Says what a server says when it ends a connection: to whoever logs in, to who has and asks, or at once to who has. */
+const startPeer = (code: string, isLoggedIn: boolean, isUnasked = false): Effect.Effect<number, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const sockets = new Set<Socket>()
@@ -56,7 +56,8 @@ const startPeer = (code: string, isLoggedIn: boolean): Effect.Effect<number, nev
           .on("error", () => {})
           .on("data", () => {
             turn += 1
-            if (isLoggedIn && turn === 1) socket.write(Buffer.concat(welcome))
+            if (isLoggedIn && isUnasked) socket.end(Buffer.concat([...welcome, refusal]))
+            else if (isLoggedIn && turn === 1) socket.write(Buffer.concat(welcome))
             else socket.end(refusal)
           })
       })
@@ -176,6 +177,13 @@ describeWithServer("a connection that the server ends", (test) => {
         const pg = yield* start({ ...server, port }, { heartbeat: false })
         const lost = yield* Effect.flip(pg.query("SELECT 1"))
         expect(lost).toMatchObject({ _tag: "ConnectionLost", cause: { reason: "Terminated", code } })
+      }))
+
+    test(`by ${code} while nothing is asked is lost (said by a peer that speaks the protocol)`, (server) =>
+      Effect.gen(function* () {
+        const port = yield* startPeer(code, true, true)
+        const error = yield* errorOf(yield* start({ ...server, port }, { heartbeat: false }))
+        expect(error).toMatchObject({ reason: "Terminated", code })
       }))
   }
 })

@@ -1,7 +1,7 @@
 import { describe, expect } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import type { PgService } from "effect-client-service-pg"
-import { type Client, type Connection, DatabaseError, type QueryConfig } from "pg"
+import { type Client, Connection, DatabaseError, type QueryConfig } from "pg"
 import { hear, isGap, isPayload, start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -192,10 +192,19 @@ describeWithServer("the session", (test) => {
           "CREATE TABLE pg_temp.leak (n int); CREATE FUNCTION pg_temp.leak(pg_temp.leak) RETURNS int LANGUAGE sql AS 'SELECT 1'",
           "CREATE AGGREGATE pg_temp.leak(int) (sfunc = int4pl, stype = int)",
           "CREATE FUNCTION pg_temp.same(int, int) RETURNS bool LANGUAGE sql AS 'SELECT $1 = $2'; CREATE OPERATOR pg_temp.=== (leftarg = int, rightarg = int, function = pg_temp.same)",
+          "CREATE TABLE pg_temp.leak (a int, b int); CREATE STATISTICS pg_temp.leak ON a, b FROM pg_temp.leak",
+          "CREATE TEXT SEARCH CONFIGURATION pg_temp.leak (COPY = simple); CREATE TEXT SEARCH DICTIONARY pg_temp.leak (TEMPLATE = simple)",
+          "CREATE OPERATOR FAMILY pg_temp.leak USING btree; CREATE OPERATOR CLASS pg_temp.leak FOR TYPE int USING btree AS OPERATOR 1 <, FUNCTION 1 btint4cmp(int, int)",
+          "CREATE COLLATION pg_temp.leak FROM \"C\"; CREATE CONVERSION pg_temp.leak FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1",
+          "CREATE PROCEDURE pg_temp.leak(int) LANGUAGE sql AS ''; CREATE VIEW pg_temp.leaking AS SELECT 1; CREATE SEQUENCE pg_temp.leaks",
           "SET app.tenant = 'alice'",
           'SET SESSION "app"."tenant" TO \'alice\'',
           "RESET app.tenant",
-          "SELECT set_config('app.tenant', 'alice', false), set_config('app.other', 'alice', false)"
+          "SELECT set_config('app.tenant', 'alice', false), set_config('app.other', 'alice', false)",
+          "-- don't\nSELECT set_config('app.tenant', 'alice', false)",
+          "/* it's /* one */ */ SELECT 'it''s', set_config ( $$app.tenant$$::text, 'alice', false)",
+          "SET app . tenant = 'alice'",
+          "SELECT 1; SET /* c */ LOCAL app.tenant = 'bob'; SET SESSION app.tenant TO 'alice'"
         ]) {
           yield* withClient(pg, (client) => client.query(leave))
           const left =
@@ -212,11 +221,80 @@ describeWithServer("the session", (test) => {
         expect(yield* generation(pg)).toBe(1)
       }))
 
+    for (const [name, leave] of [
+      [
+        "that are told to what was prepared",
+        ["PREPARE s AS SELECT set_config($1, $2, false); EXECUTE s('app.tenant', 'alice')"]
+      ],
+      ["that are put together", ["SELECT set_config('app' || '.tenant', 'alice', false)"]],
+      ["that are in a table", ["SELECT set_config(name, 'alice', false) FROM (VALUES ('app.tenant')) AS t (name)"]],
+      ["in a DO block", ["DO $$ BEGIN PERFORM set_config('app.tenant', 'alice', false); END $$"]],
+      ["that are no names as others are", ["SELECT set_config($1, 'alice', false)", ["app.ten\u00e4nt"]]],
+      [
+        "of which there are more than are kept",
+        [`SELECT ${Array.from({ length: 1001 }, (_, i) => `set_config('app.n${i}', '1', false)`).join(", ")}`]
+      ]
+    ] as const) {
+      test(`is lost with settings by names ${name}`, (server) =>
+        Effect.gen(function* () {
+          const pg = yield* start(server, { prepare: (connection) => connection.query("SET app.tenant = 'of all'") })
+          yield* Effect.exit(withClient(pg, (client) => client.query(leave[0], leave[1] && [...leave[1]])))
+          const { rows } = yield* pg.query("SELECT current_setting('app.tenant') AS tenant")
+          expect([rows, yield* generation(pg)]).toEqual([[{ tenant: "of all" }], 2])
+        }))
+    }
+
+    test("and no value that is bound is in what it asks for itself", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        const asked: Array<string> = []
+        const { query } = Connection.prototype
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            Connection.prototype.query = function (text: string) {
+              asked.push(text)
+              return query.call(this, text)
+            }
+          }),
+          () => Effect.sync(() => (Connection.prototype.query = query))
+        )
+        yield* withClient(pg, (client) =>
+          client.query("SELECT set_config('app.key', $1, false), set_config($2, $3, false), 'a.literal'", [
+            "secret.key",
+            "app.id",
+            "secret.id"
+          ])
+        )
+        expect(asked.filter((text) => /secret|a\.literal/.test(text))).toEqual([])
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
     test("and has as much time as before", (server) =>
       Effect.gen(function* () {
         const pg = yield* start(server)
         yield* withClient(pg, (client) => client.query("SET statement_timeout = 1"))
         expect((yield* pg.query("SELECT pg_sleep(0.05), current_setting('statement_timeout') AS is")).rowCount).toBe(1)
+        expect(yield* generation(pg)).toBe(1)
+      }))
+
+    test("and has as much time as before, also when clearing up has taken longer than that", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, {
+          prepare: (connection) => connection.query("SET statement_timeout = 200")
+        })
+        const admin = yield* start(server)
+        yield* admin.query(`CREATE FUNCTION slow_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF current_setting('statement_timeout') <> '0' THEN PERFORM pg_sleep(5); END IF; END $$`)
+        yield* admin.query(
+          "CREATE EVENT TRIGGER slow_drop ON ddl_command_start WHEN tag IN ('DROP TABLE') EXECUTE FUNCTION slow_drop()"
+        )
+        // A statement that is deallocated stays so when the rest is undone.
+        yield* withClient(pg, (client) => client.query("PREPARE mine AS SELECT 1; CREATE TEMP TABLE mine ()"))
+        yield* admin.query("DROP EVENT TRIGGER slow_drop")
+        const { rows } = yield* pg.query(
+          "SELECT current_setting('statement_timeout') AS time, to_regclass('mine') AS mine"
+        )
+        expect(rows).toEqual([{ time: "200ms", mine: null }])
         expect(yield* generation(pg)).toBe(1)
       }))
 
@@ -233,6 +311,9 @@ describeWithServer("the session", (test) => {
           client.removeAllListeners()
           client.on("notification", () => mine++)
         })
+        expect(yield* withClient(pg, async (client) => count(client))).toBe(before)
+        const late = yield* withClient(pg, async (client) => () => client.on("notification", () => mine++))
+        late()
         expect(yield* withClient(pg, async (client) => count(client))).toBe(before)
         yield* pg.query("NOTIFY news, 'hello'")
         yield* heard.until(isPayload("hello"))
@@ -398,6 +479,8 @@ describeWithServer("the session", (test) => {
         [{ name: "nothing" }],
         [{ text: "SELECT $1::int", portal: 5 }, [1]],
         [{ text: "SELECT $1::int", rows: -1 }, [1]],
+        [{ text: "SELECT $1::int", rows: 0x80000000 }, [1]],
+        [{ text: "SELECT $1::int", rows: 2 ** 32 }, [1]],
         [undefined],
         [5]
       )

@@ -175,6 +175,7 @@ export class ClientConnection implements PgConnection {
           this.#state ??= await read(client, this.#own)
           if (lent.isRevoked()) throw new Error("The turn of this caller is over")
           this.#observer.reset()
+          this.#own.reset()
           this.#lent = lent
           lent.keep()
         }
@@ -205,15 +206,23 @@ export class ClientConnection implements PgConnection {
     const other = new Client(await this.#configNow())
     other.on("error", () => {})
     try {
-      await other.connect()
-      await other.query("BEGIN")
-      return (await processOf(other)) !== process && (await processOf(client)) === process
-    } catch (error) {
-      // Nothing is wrong with this one.
-      const { cause, code, detail, endpoint } = pgFailure(error, this.endpoint)
-      throw new PgError({ reason: "Unavailable", endpoint, code, detail, cause })
+      const isElsewhere = await this.#isElsewhere(other, process)
+      return isElsewhere && (await processOf(client)) === process
     } finally {
       void other.end().catch(() => {})
+    }
+  }
+
+  /** Has another client hold a process of the server, and tells whether it is none other. */
+  async #isElsewhere(other: Client, process: number | undefined): Promise<boolean> {
+    try {
+      await other.connect()
+      await other.query("BEGIN")
+      return (await processOf(other)) !== process
+    } catch (error) {
+      // Nothing is wrong with this connection.
+      const { cause, code, detail, endpoint } = pgFailure(error, this.endpoint)
+      throw new PgError({ reason: "Unavailable", endpoint, code, detail, cause })
     }
   }
 
@@ -342,6 +351,9 @@ export class ClientConnection implements PgConnection {
       if (isOpen) await this.#run("ROLLBACK")
       if (this.#hasOpenTransaction) throw new Error("A transaction can't be rolled back")
       if (seen?.hasSpent) throw new Error("A turn has ended what others have of the session")
+      if (lent !== undefined && this.#own.isUnclear) {
+        throw new Error("A turn may have set settings by names that can't be told")
+      }
       if (lent === undefined) {
         if (seen?.hasTaken) await look(this.#client, this.listening)
         this.#observed()
@@ -410,14 +422,17 @@ export class ClientConnection implements PgConnection {
   #failureOf(error: unknown): PgError {
     const failure = this.#loss ?? pgFailure(error, this.endpoint)
     if (failure.code === readOnly) this.#onReadOnly?.()
-    if (error === this.#fatal) return this.#lost(new PgError({ ...failure, reason: "Terminated" }))
+    if (error === this.#fatal) return this.#lost(error)
     // To a statement under way `pg` tells it as the answer, and only then that the connection is lost, without a reason.
     return failure.reason === "Terminated" ? this.#lost(failure) : failure
   }
 
   #lost(error: unknown): PgError {
     if (this.#loss !== undefined) return this.#loss
-    const loss = pgFailure(error, this.endpoint)
+    const failure = pgFailure(error, this.endpoint)
+    // Of an attempt, the code tells more. The server may say it while nothing is asked, too.
+    const isEnded = this.#isOpen && error === this.#fatal
+    const loss = isEnded ? new PgError({ ...failure, reason: "Terminated" }) : failure
     const isAskedAgain = loss.reason === "Authentication" && this.#configs.isAskedAgain
     this.#loss = isAskedAgain ? askedAgain(loss) : loss
     this.#signal.lost(this.#loss)
