@@ -114,6 +114,63 @@ describe("two clients of one connection", () => {
   )
 
   // Kind 34
+  it.scoped("have the same id one after the other: the second has not the answer that the first has left", () =>
+    Effect.gen(function* () {
+      const { connect, service } = yield* makeFixture()
+      const protocol = RpcConnection.makeProtocol(service)
+      const make = (ids: ReadonlyArray<bigint>) =>
+        Effect.provideService(RpcClient.make(Rpcs, withIds(ids)), RpcClient.Protocol, protocol)
+      const [first, second] = [yield* make([1n]), yield* make([1n, 2n])]
+      const peer = yield* connect
+      const left = yield* Effect.fork(first.Double({ n: 1 }))
+      const request = yield* peer.request
+      yield* Fiber.interrupt(left)
+      expect(yield* peer.next).toMatchObject({ _tag: "Interrupt", requestId: request.id })
+      const call = yield* Effect.fork(Effect.exit(second.Double({ n: 100 })))
+      const next = yield* peer.request
+      // As a server does that had answered before it heard of the Interrupt.
+      yield* peer.answer(request, 2)
+      const cause = { _tag: "Interrupt", fiberId: { _tag: "None" } } as const
+      yield* peer.send({ _tag: "Exit", requestId: request.id, exit: { _tag: "Failure", cause } })
+      yield* settle
+      expect(call.unsafePoll()).toBe(null)
+      yield* peer.answer(next, 200)
+      expect(yield* Fiber.join(call)).toEqual(Exit.succeed(200))
+      const later = yield* Effect.fork(second.Double({ n: 3 }))
+      const third = yield* peer.request
+      expect(third.id).toBe("2")
+      yield* peer.answer(third, 6)
+      expect(yield* Fiber.join(later)).toBe(6)
+    })
+  )
+
+  // Kind 34
+  it.scoped("have ids that no call had before, once more calls were given up than are remembered", () =>
+    Effect.gen(function* () {
+      const { connect, service } = yield* makeFixture()
+      const protocol = RpcConnection.makeProtocol(service)
+      const ids = Array.from({ length: 105 }, (_, index) => BigInt(index + 1))
+      const make = (ids: ReadonlyArray<bigint>) =>
+        Effect.provideService(RpcClient.make(Rpcs, withIds(ids)), RpcClient.Protocol, protocol)
+      const [first, second] = [yield* make(ids), yield* make(ids.slice(-1))]
+      const peer = yield* connect
+      const seen = new Set<string>()
+      for (const _ of ids) {
+        const left = yield* Effect.fork(first.Double({ n: 1 }))
+        seen.add((yield* peer.request).id)
+        yield* Fiber.interrupt(left)
+        expect(yield* peer.next).toMatchObject({ _tag: "Interrupt" })
+      }
+      expect(seen.size).toBe(105)
+      const call = yield* Effect.fork(second.Double({ n: 100 }))
+      const request = yield* peer.request
+      expect(seen).not.toContain(request.id)
+      yield* peer.answer(request, 200)
+      expect(yield* Fiber.join(call)).toBe(200)
+    })
+  )
+
+  // Kind 34
   it.scoped("have calls of the same id, one being that of `prepare`: each has its own answer", () =>
     Effect.gen(function* () {
       const { connect, service } = yield* makeFixture()

@@ -47,6 +47,8 @@ export class Exchange {
   #closed: TransportError | undefined
   #ping: Outgoing | undefined
   #lastOwnId = 0
+  /** The ids of calls that were given up after they were sent. */
+  readonly #left = new Set<string>()
 
   constructor(
     serialization: RpcSerialization.RpcSerialization["Type"],
@@ -138,6 +140,7 @@ export class Exchange {
 
   /** Tells the server of a call that is under way. */
   tell(call: Call, tag: "Ack" | "Interrupt"): void {
+    if (tag === "Interrupt" && this.#left.size < mostLeft) this.#left.add(call.id)
     this.#send({ _tag: tag, requestId: call.id })
   }
 
@@ -161,10 +164,13 @@ export class Exchange {
   }
 
   // A client's own, unless a serialization would lose it, such as JSON-RPC, whose ids are numbers and not 0, or a client of
-  // the same connection has one under way that is alike. Then, it is one that no client has.
+  // the same connection has one under way that is alike, or has given it up. Then, it is one that no client has.
+  //
+  // The answer to a call that was given up may be on its way, and another one to the `Interrupt` follow it, so its id is not
+  // used again. Once those are too many to keep, each call has one of the connection's own, which never repeat.
   #idFor(id: string): string {
-    let own = id
-    while (!isNumber.test(own) || this.#calls.has(own)) own = String(--this.#lastOwnId)
+    let own = this.#left.size < mostLeft ? id : none
+    while (!isNumber.test(own) || this.#calls.has(own) || this.#left.has(own)) own = String(--this.#lastOwnId)
     return own
   }
 
@@ -246,6 +252,12 @@ export class Exchange {
     }
   }
 }
+
+/** How many ids of calls that were given up are kept. */
+const mostLeft = 100
+
+/** No id. */
+const none = ""
 
 const isNumber = /^-?[1-9]\d{0,14}$/
 
