@@ -12,6 +12,7 @@ import {
   Exit,
   Fiber,
   Layer,
+  Queue,
   Schedule,
   type Schema,
   Scope,
@@ -777,6 +778,31 @@ describe("a server that does not read", () => {
         expect(sent).toEqual([{ n: 1 }, { n: 2 }, { n: 5 }])
         yield* call(7)
         expect(yield* peer.request).toMatchObject({ payload: { n: 7 } })
+      })
+    )
+
+    it.scoped(`has no more ${name} wait while it takes one message after the other`, () =>
+      Effect.gen(function* () {
+        // Of more than goes out in one write.
+        const value = "x".repeat(300_000)
+        const { client, server } = yield* bounded(
+          "maxWaiting" in options ? options : { maxWaitingBytes: 2 * value.length }
+        )
+        const peer = yield* makePeer
+        const reads = yield* Queue.unbounded<void>()
+        const write: Transport.Transport["write"] = (chunk) =>
+          Effect.zipRight(Queue.take(reads), peer.transport.write(chunk))
+        yield* server.accept({ ...peer.transport, write })
+        yield* settle
+        for (let n = 1; n <= 3; n++) yield* Effect.zipLeft(Effect.fork(Effect.exit(client.Keep({ value }))), settle)
+        expect(yield* causeOf(client.Keep({ value }))).toMatchObject({ _tag: "Overloaded" })
+        yield* Queue.offer(reads, undefined)
+        yield* settle
+        // One is written, and another waits.
+        yield* Effect.zipLeft(Effect.fork(Effect.exit(client.Keep({ value }))), settle)
+        const refused = yield* Effect.fork(causeOf(client.Keep({ value })))
+        yield* settle
+        expect(refused.unsafePoll()).toMatchObject({ _tag: "Success", value: { _tag: "Overloaded" } })
       })
     )
 

@@ -30,7 +30,7 @@ export class Outbox {
   #posted = new Set<Outgoing>()
   /** What was posted when the transport was free last, and is not written yet. */
   #leaving = new Set<Outgoing>()
-  /** How much is posted. Of a text, how many characters. */
+  /** How much waits, posted or leaving. Of a text, how many characters. */
   #bytes = 0
   /** Whether the transport has not taken yet what it was given last. */
   #isWriting = false
@@ -50,7 +50,7 @@ export class Outbox {
 
   /** Takes a message back, and tells whether it had not been sent yet. */
   recall(message: Outgoing): boolean {
-    if (!this.#posted.delete(message)) return this.#leaving.delete(message)
+    if (!this.#posted.delete(message) && !this.#leaving.delete(message)) return false
     this.#bytes -= message.encoded.length
     return true
   }
@@ -63,7 +63,7 @@ export class Outbox {
   /** Whether no call more may wait: the transport takes less than is sent. */
   isFull({ maxWaiting, maxWaitingBytes }: Limits): boolean {
     // Those who have waited for a connection come all at once, before anything is written.
-    return this.#isWriting && (this.#posted.size >= maxWaiting || this.#bytes >= maxWaitingBytes)
+    return this.#isWriting && (this.#posted.size + this.#leaving.size >= maxWaiting || this.#bytes >= maxWaitingBytes)
   }
 
   /** Sends what is posted, until that fails. */
@@ -72,7 +72,6 @@ export class Outbox {
       const posted = this.#posted
       this.#posted = this.#leaving
       this.#leaving = posted
-      this.#bytes = 0
       this.#isWriting = posted.size > 0
     }
     return Effect.zipRight(this.#isWriting ? this.#transport.write(this.#next()) : this.#filled, this.sending)
@@ -94,6 +93,7 @@ export class Outbox {
       const { encoded } = message
       if (size > 0 && (!this.#isFramed || size + encoded.length > most || typeof encoded !== typeof chunks[0])) break
       this.#leaving.delete(message)
+      this.#bytes -= encoded.length
       chunks.push(encoded)
       size += encoded.length
     }
