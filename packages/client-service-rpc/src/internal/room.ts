@@ -7,7 +7,7 @@ import * as Predicate from "effect/Predicate"
  */
 export class Room {
   readonly #serialization: RpcSerialization.RpcSerialization["Type"]
-  /** So much is taken. */
+  /** So much is taken, whatever it is: the limit is one of length alone. */
   #taken = 0
 
   constructor(serialization: RpcSerialization.RpcSerialization["Type"]) {
@@ -23,8 +23,8 @@ export class Room {
       const parser = this.#serialization.unsafeMake()
       parser.decode(typeof message === "string" ? message.slice(0, -1) : message.subarray(0, -1))
     } catch (error) {
-      // What else it says is of its beginning, or its state.
-      if (Predicate.isTagged(error, "RpcSerializationError")) return false
+      // What else it says is of the beginning of the message, or of its state, and tells nothing of its length.
+      return !Predicate.isTagged(error, "RpcSerializationError")
     }
     this.#taken = length
     return true
