@@ -1,12 +1,15 @@
 import * as Dns from "node:dns"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import { ConnectError, fromNodeError } from "../ConnectError.js"
 import { deadline } from "./turn.js"
 
 /**
  * Looks up all addresses of a name, in the order in which to try them: that of the system, which knows its routes, but
  * IPv6 and IPv4 alternate (RFC 8305, section 4), lest one of them that does not work holds up the other.
+ *
+ * It is no race of Effects, which would wait for its deadline where the caller can't be interrupted.
  */
 export const lookUp = (
   host: string,
@@ -14,24 +17,32 @@ export const lookUp = (
   address: string,
   timeout: Duration.Duration
 ): Effect.Effect<ReadonlyArray<string>, ConnectError> =>
-  Effect.tryPromise({
-    try: () => Dns.promises.lookup(host, { all: true, verbatim: true, family }),
-    catch: (error) => fromNodeError(error, address)
-  }).pipe(
-    Effect.raceFirst(
-      Effect.flatMap(
-        deadline(timeout),
-        () =>
-          new ConnectError({
-            reason: "Dns",
-            address,
-            code: "ETIMEOUT",
-            cause: new Error(`the look-up did not end within ${Duration.format(timeout)}`)
-          })
+  Effect.clockWith((clock) =>
+    Effect.async((resume) => {
+      const late = Effect.map(deadline(timeout), () => resume(tooLate(address, timeout)))
+      const waiting = Effect.runFork(Effect.withClock(late, clock))
+      const settle = (effect: Effect.Effect<ReadonlyArray<string>, ConnectError>) => {
+        waiting.unsafeInterruptAsFork(FiberId.none)
+        resume(effect)
+      }
+      all(host, family).then(
+        (addresses) => settle(Effect.succeed(alternate(addresses))),
+        (error) => settle(fromNodeError(error, address))
       )
-    ),
-    Effect.map(alternate)
+      return Effect.sync(() => waiting.unsafeInterruptAsFork(FiberId.none))
+    })
   )
+
+const all = async (host: string, family: number): Promise<ReadonlyArray<Dns.LookupAddress>> =>
+  Dns.promises.lookup(host, { all: true, verbatim: true, family })
+
+const tooLate = (address: string, timeout: Duration.Duration): ConnectError =>
+  new ConnectError({
+    reason: "Dns",
+    address,
+    code: "ETIMEOUT",
+    cause: new Error(`the look-up did not end within ${Duration.format(timeout)}`)
+  })
 
 const alternate = (addresses: ReadonlyArray<Dns.LookupAddress>): ReadonlyArray<string> => {
   const isPreferred = ({ family }: Dns.LookupAddress) => family === addresses[0]?.family

@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel, Stream } from "effect"
 import { ClientService } from "effect-client-service"
 import { NodeEndpoint } from "effect-client-service-node"
+import { resolvingTo } from "../support/addresses.js"
 import { peersOfSockets } from "../support/peers.js"
 import { listen } from "../support/server.js"
 import { connectOnce } from "../support/service.js"
@@ -74,5 +75,15 @@ it.scopedLive("a look-up that has ended while the event loop was held up counts,
     // The system has the answer at once, by a thread of its own.
     setImmediate(compute, 150)
     yield* looking
+  })
+)
+
+// Kind 7
+it.scoped("a look-up that has ended does not wait for its deadline where it can't be interrupted", () =>
+  Effect.gen(function* () {
+    const { port } = yield* listen()
+    yield* resolvingTo("127.0.0.1")
+    // On a clock that stands still.
+    yield* Effect.uninterruptible(connectOnce(NodeEndpoint.tcp({ host: "peer.example", port })))
   })
 )
