@@ -119,6 +119,24 @@ describe("maxWait", () => {
     })
   )
 
+  for (const maxWait of [0, "1 minute"] as const) {
+    it.scoped(`of ${maxWait} holds up no caller who can't be interrupted once the server has answered`, () =>
+      Effect.gen(function* () {
+        const { amqp, confirm, confirms, connection, open, server } = yield* makeFixture
+        yield* server.accept(connection)
+        yield* open
+        yield* amqp.use(() => Promise.resolve())
+        const fiber = yield* Effect.fork(
+          Effect.uninterruptible(amqp.publish("news", "weather", "rain", { maxWait }))
+        )
+        yield* Effect.repeat(Effect.yieldNow(), { until: () => confirms.length > 0 })
+        yield* confirm
+        yield* Effect.repeatN(Effect.yieldNow(), 50)
+        expect(yield* isDone(fiber)).toBe(true)
+      })
+    )
+  }
+
   it.scoped("bounds the wait for a connection and its channel, together", () =>
     Effect.gen(function* () {
       const { amqp, connection, server } = yield* makeFixture

@@ -371,5 +371,6 @@ const useChannel = <A>(
           )
       )
     )
-    return yield* Effect.raceFirst(answer, Deferred.await(closed))
+    // Interruptible, as a finalizer is not, or the race would wait for the one that loses.
+    return yield* Effect.raceFirst(Effect.interruptible(answer), Effect.interruptible(Deferred.await(closed)))
   })

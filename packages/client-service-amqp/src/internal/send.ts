@@ -92,7 +92,8 @@ const send = <A>(sending: Sending<A>, publication: Publication): Effect.Effect<A
     const until = now() + Duration.toMillis(maxWait)
     const message = new Message(sending, publication, () => ({ maxWait: Math.max(0, until - now()) }))
     const late = Duration.isZero(maxWait) ? forever : Effect.zipRight(Effect.sleep(maxWait), message.late)
-    return Effect.raceFirst(message.send, late)
+    // Interruptible, as a finalizer is not, or the race would wait for the one that loses.
+    return Effect.raceFirst(Effect.interruptible(message.send), Effect.interruptible(late))
   })
 }
 

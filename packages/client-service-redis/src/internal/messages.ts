@@ -108,6 +108,9 @@ const subscribe = <A, Mark>(
         deliver([...begin, ...(early ?? [])])
         early = undefined
       })
-    // The client says nothing of what it is asked once it is lost.
-    yield* Effect.raceFirst(Effect.tryPromise({ try: confirmed, catch: errorOf }), lost(line, errorOf))
+    // The client says nothing of what it is asked once it is lost. Where the caller can't be interrupted, both can.
+    yield* Effect.raceFirst(
+      Effect.interruptible(Effect.tryPromise({ try: confirmed, catch: errorOf })),
+      Effect.interruptible(lost(line, errorOf))
+    )
   })
