@@ -1,5 +1,6 @@
 import type * as Net from "node:net"
 import type * as Tls from "node:tls"
+import { propertyOf } from "./propertyOf.js"
 
 /** Whether TLS ended without the peer having said so (close_notify), as when its process or a proxy was killed. */
 export const isCutOff = (socket: Net.Socket): boolean => cutOff.has(socket)
@@ -53,6 +54,3 @@ const hasNoPeer = (socket: Tls.TLSSocket): boolean => {
 }
 
 const below = (socket: Tls.TLSSocket): unknown => propertyOf(propertyOf(socket, "_handle"), "_parent")
-
-const propertyOf = (value: unknown, property: string): unknown =>
-  typeof value === "object" && value !== null ? Reflect.get(value, property) : undefined
