@@ -23,10 +23,13 @@ export const withLibrariesOf = async (
 /** The folders of libraries, such as `rabbit-3.10.8`, with those of all that they need in turn. */
 const neededBy = (names: ReadonlyArray<string>, libraries: string): ReadonlyArray<string> => {
   const folders = new Map(readdirSync(libraries).map((folder) => [folder.replace(/-[\d.]+$/, ""), folder]))
+  const missing = names.filter((name) => !folders.has(name))
+  if (missing.length > 0) throw new Error(`RabbitMQ has no plugin ${missing.join(", ")} in ${libraries}`)
   const needed = new Set(names)
   // What is added while it goes on is visited, too.
   for (const name of needed) {
     const folder = folders.get(name)
+    // Those of Erlang itself are elsewhere.
     if (folder === undefined) continue
     const manifest = readFileSync(join(libraries, folder, "ebin", `${name}.app`), "utf8")
     const [, applications = ""] = /\{applications,\s*\[([^\]]*)\]/.exec(manifest) ?? []
