@@ -29,6 +29,7 @@ const shared: Readonly<Record<string, ReadonlyArray<string>>> = {
   "client-service-driver": [
     "Address",
     "Credential",
+    "Delays",
     "DriverError",
     "DriverLayer",
     "Places",
@@ -66,11 +67,9 @@ export default defineWorkspace([
   // in threads (with --poolOptions.threads.isolate=false, which Vitest heeds only there). Each of the other files is a process
   // of its own: they start servers, or look at what is left of them.
   { root, test: { ...core.test, pool: "threads", exclude: alone } },
-  // Also where the others share one, as on the runtimes that `npm run test:runtimes` tries.
-  {
-    root,
-    test: { ...core.test, name: "client-service, alone", include: alone, poolOptions: { forks: { isolate: true } } }
-  },
+  // In processes, which are not shared but with --no-isolate: Vitest does not heed what a project says of that, so
+  // `npm run test:runtimes` runs these by themselves.
+  { root, test: { ...core.test, name: "client-service, alone", include: alone } },
   {
     root: "packages",
     test: {

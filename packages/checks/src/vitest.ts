@@ -32,14 +32,14 @@ export async function runTests(report: Report): Promise<void> {
   })
 
   const { default: workspace }: Workspace = await import(pathToFileURL(join(root, "vitest.workspace.ts")).href)
-  const projects = workspace.map((project) => (typeof project === "string" ? project : project.root))
+  const projects = workspace.map((project) => (typeof project === "string" ? { root: project } : project))
   const problems = [
     ...(first.status !== 0 && failures.length === 0
       ? [`vitest ended with ${first.status}, though no test failed`]
       : []),
     ...projects
-      .filter((project) => !first.files.some((file) => isPassedIn(join(root, project), file)))
-      .map((project) => `not one test of ${project} passed`),
+      .filter((project) => !first.files.some((file) => isPassedIn(project, file)))
+      .map(({ root, test }) => `not one test of ${test?.name ?? root} passed`),
     ...failureTests()
       .filter((test) => !first.files.some((file) => hasRun(test, file)))
       .map(({ title }) => `the test of a failure was not run: ${title}`)
@@ -108,14 +108,30 @@ const passesIn = (file: TestFile, { file: name, title }: Failure): boolean =>
 
 const firstLine = (text: string | undefined): string => text?.split("\n")[0] ?? ""
 
-const isPassedIn = (directory: string, file: TestFile): boolean =>
-  file.name.startsWith(`${directory}/`) && file.assertionResults.some(({ status }) => status === "passed")
+const isPassedIn = ({ root: directory, test }: Project, { assertionResults, name }: TestFile): boolean => {
+  const [first, ...path] = relative(join(root, directory), name).split("/")
+  if (first === undefined || first === "..") return false
+  const file = [first, ...path].join("/")
+  // What is included is either told file by file, or all that is not excluded.
+  const files = test?.include?.filter((pattern) => !pattern.includes("*")) ?? []
+  const isOfIt = files.length > 0 ? files.includes(file) : test?.exclude?.includes(file) !== true
+  return isOfIt && assertionResults.some(({ status }) => status === "passed")
+}
 
 const hasRun = ({ file, title }: MarkedTest, { assertionResults, name }: TestFile): boolean =>
   name === file && assertionResults.some((test) => test.title === title && /^(passed|failed)$/.test(test.status))
 
 interface Workspace {
-  readonly default: ReadonlyArray<string | { readonly root: string }>
+  readonly default: ReadonlyArray<string | Project>
+}
+
+interface Project {
+  readonly root: string
+  readonly test?: {
+    readonly name?: string
+    readonly include?: ReadonlyArray<string>
+    readonly exclude?: ReadonlyArray<string>
+  }
 }
 
 interface VitestResults {

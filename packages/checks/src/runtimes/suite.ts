@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { root, run } from "../workspace.js"
 
@@ -17,19 +17,34 @@ export const runSuite = async (
   environment: Readonly<Record<string, string>>,
   directory: string
 ): Promise<Tests> => {
+  const runOf = (options: ReadonlyArray<string>) => runOnce(options, [command, ...args], environment, directory)
+  // With files of other packages, too.
+  const together = await runOf([`--project=${project}`, "--project=sharing", `packages/${project}/`, "--no-isolate"])
+  if (!withAlone.has(project)) return together
+  // By itself, since Vitest has no project isolated where it is told not to isolate.
+  const alone = await runOf([`--project=${project}, alone`])
+  return {
+    passed: together.passed + alone.passed,
+    failed: together.failed + alone.failed,
+    skipped: together.skipped + alone.skipped,
+    failures: [...together.failures, ...alone.failures]
+  }
+}
+
+/** The packages of which some files need a process of their own. */
+const withAlone: ReadonlySet<string> = new Set(["client-service"])
+
+const runOnce = async (
+  options: ReadonlyArray<string>,
+  [command, ...args]: readonly [string, ...ReadonlyArray<string>],
+  environment: Readonly<Record<string, string>>,
+  directory: string
+): Promise<Tests> => {
   const file = join(directory, "results.json")
-  const options = [
-    "run",
-    `--project=${project}`,
-    `--project=${project}, alone`,
-    // With files of other packages, too.
-    "--project=sharing",
-    `packages/${project}/`,
-    "--no-isolate",
-    "--maxWorkers=1",
-    "--reporter=json"
-  ]
-  const said = await run(command, [...args, ...options, `--outputFile.json=${file}`], root, {
+  // Not that of a run before.
+  rmSync(file, { force: true })
+  const all = ["run", ...options, "--maxWorkers=1", "--reporter=json", `--outputFile.json=${file}`]
+  const said = await run(command, [...args, ...all], root, {
     timeoutMillis: 1_500_000,
     environment
   }).catch((error: Error) => error.message)
