@@ -126,9 +126,7 @@ describe("maxWait", () => {
         yield* server.accept(connection)
         yield* open
         yield* amqp.use(() => Promise.resolve())
-        const fiber = yield* Effect.fork(
-          Effect.uninterruptible(amqp.publish("news", "weather", "rain", { maxWait }))
-        )
+        const fiber = yield* Effect.fork(Effect.uninterruptible(amqp.publish("news", "weather", "rain", { maxWait })))
         yield* Effect.repeat(Effect.yieldNow(), { until: () => confirms.length > 0 })
         yield* confirm
         yield* Effect.repeatN(Effect.yieldNow(), 50)

@@ -98,7 +98,7 @@ const detailOf = (error: ConnectError): string => {
 }
 
 const inShort = (error: unknown): string => {
-  if (!(error instanceof ConnectError)) return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof ConnectError)) return error instanceof Error ? error.message.trim() : String(error)
   const { address, cause, code, reason } = error
   return `${address} (${isTelling(error) && cause instanceof Error ? cause.message.trim() : (code ?? reason)})`
 }

@@ -50,6 +50,8 @@ describe("ConnectError", () => {
     // OpenSSL ends its lines.
     const wrong = nodeError("ERR_SSL_WRONG_VERSION_NUMBER", "wrong version number:\n")
     expect(ConnectError.fromNodeError(wrong, "db:5432").message).toMatch(/: wrong version number:$/)
+    const two = new AggregateError([wrong, nodeError("EPROTO")])
+    expect(ConnectError.fromNodeError(two, "db:5432").message).toMatch(/: wrong version number:, connect EPROTO$/)
   })
 
   it("is JSON without its cause, which may be none", () => {
