@@ -425,7 +425,8 @@ export type Protocols = string | ReadonlyArray<string>
  * Closing waits a second for the peer to close as well, and then destroys a WebSocket that has a `terminate`, as those of
  * `ws` and Bun have. Other platforms give no hold of the socket: that of a peer that is mute stays open until the system
  * or the peer gives it up, one for each connection that was lost to its silence. So does that of a peer that has said goodbye
- * and does not close it, whose loss is known a second later with `ws`, and two seconds later with the WebSocket of Node.js.
+ * and does not close it, whose loss is known a second later with `ws`, and within two seconds with the WebSocket of Node.js;
+ * but once this side has said goodbye by `end`, that of Node.js does not tell whether the peer has.
  *
  * @example
  * ```ts
@@ -590,7 +591,7 @@ const webSocketUrl = (text: string): WebSocketUrl | undefined => {
 }
 
 // A URL takes more for a host than there can be in the DNS, such as an empty label.
-const host = /^(\[.*\]|[\w-]{1,63}(\.[\w-]{1,63})*\.?)$/
+const host = /^(\[.*\]|(?=.{1,253}\.?$)[\w-]{1,63}(\.[\w-]{1,63})*\.?)$/
 
 const isProtocols = (option: unknown): option is Protocols => typeof option === "string" || Array.isArray(option)
 

@@ -68,7 +68,8 @@ describe("webSocket", () => {
 
   const invalidUrls = [
     ...["", "secret", "https://alice:secret@example.com", "ws://secret:port", "ws://a/?secret#part"],
-    ...["ws://secret:0", "ws://secret..example.com", "ws://*.secret", `ws://secret${"x".repeat(60)}`]
+    ...["ws://secret:0", "ws://secret..example.com", "ws://*.secret", `ws://secret${"x".repeat(60)}`],
+    `ws://secret${".label".repeat(42)}`
   ]
   for (const invalid of invalidUrls) {
     // Kind 12
