@@ -107,7 +107,7 @@ const overPlatform = Object.entries(endpointsOfWebSockets).filter(([name]) => na
 
 for (const [name, endpointOf] of overPlatform) {
   // Kind 3
-  it.scoped(`${name}: a server that has said goodbye and does not close is lost after two seconds`, () =>
+  it.scoped(`${name}: a server that has said goodbye and does not close is lost within two seconds`, () =>
     Effect.gen(function* () {
       const { port } = yield* listenTcp(agree(Buffer.concat([message("one"), Buffer.from([0x88, 2, 3, 232])])), {
         allowHalfOpen: true
@@ -141,6 +141,26 @@ for (const [name, endpointOf] of overPlatform) {
         )
         yield* Scope.close(scope, Exit.void)
       }
+    })
+  )
+}
+
+for (const [name, endpointOf] of overPlatform) {
+  // Kind 4
+  it.scoped(`${name}: one timer watches over all WebSockets, and none is left behind`, () =>
+    Effect.gen(function* () {
+      const { port } = yield* listenTcp(agree(message("one")))
+      const scope = yield* Scope.make()
+      const connect = Scope.extend(endpointOf(`ws://127.0.0.1:${port}`).connect({ lost: () => {} }), scope)
+      yield* Effect.repeatN(connect, 2)
+      yield* Effect.zipRight(turns(2), TestClock.adjust("5 seconds"))
+      yield* turns(2)
+      expect([...(yield* TestClock.sleeps())]).toHaveLength(1)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* Effect.repeatN(Effect.zipRight(turns(2), TestClock.adjust("1 second")), 3)
+      yield* Fiber.join(closing)
+      yield* turns(2)
+      expect([...(yield* TestClock.sleeps())]).toHaveLength(0)
     })
   )
 }

@@ -18,6 +18,7 @@ import { replaced } from "../connection/phase.js"
 import { firstOf } from "../time/firstOf.js"
 import { sleep } from "../time/sleep.js"
 import { deadline, nextTurn, turn } from "../time/turn.js"
+import { unwatch, type Watched, watch } from "../time/watch.js"
 import { linger } from "./receiveBuffer.js"
 
 type Received = Incoming.Incoming<WebSocketError | TransportError>
@@ -69,7 +70,7 @@ export const webSocketTransport = (
  * There is one for each connection, and connections are many: what is of no more use is let go of, and Effects and
  * streams are made when they are asked for.
  */
-class LiveWebSocket implements WebSocketTransport {
+class LiveWebSocket implements WebSocketTransport, Watched {
   readonly #webSocket: globalThis.WebSocket
   readonly #settings: Settings
   readonly #buffer: Received
@@ -83,6 +84,10 @@ class LiveWebSocket implements WebSocketTransport {
 
   /** Waits for a peer that has said goodbye, and does not close. */
   #parting: Fiber.RuntimeFiber<void> | undefined
+  /** That of a WebSocket of Node.js, which is watched. */
+  #watching: Clock.Clock | undefined
+  /** Whether the peer had said goodbye when it was last looked at. */
+  #isLeft = false
   /** Whether this side has said goodbye first. */
   #hasEnded = false
 
@@ -108,7 +113,10 @@ class LiveWebSocket implements WebSocketTransport {
             )
         })
       })
-    } else if (isOfNode()) webSocket.addEventListener("open", () => this.#part(this.#leftOpen, clock), { once: true })
+    } else if (isOfNode()) {
+      this.#watching = clock
+      webSocket.addEventListener("open", () => this.#isClosed || watch(this, clock), { once: true })
+    }
     webSocket.addEventListener("open", () => this.#opened(), { once: true })
     webSocket.addEventListener("message", ({ data }) => this.#received(data))
     webSocket.addEventListener("error", (event) => this.#failed(event))
@@ -179,18 +187,20 @@ class LiveWebSocket implements WebSocketTransport {
   #stay(): void {
     this.#parting?.unsafeInterruptAsFork(FiberId.none)
     this.#parting = undefined
+    if (this.#watching !== undefined) unwatch(this, this.#watching)
   }
 
-  // No event tells that the peer has said goodbye, and that of the close comes when it closes the connection, which it may never.
-  get #leftOpen(): Effect.Effect<void> {
-    return Effect.flatMap(deadline(linger), () => {
-      if (this.#hasEnded) return Effect.void
-      if (this.#webSocket.readyState === OPEN) return this.#leftOpen
-      return Effect.map(deadline(linger), () => {
-        this.#told = { reason: "Failed", detail: "the peer has said goodbye, and does not close the connection" }
-        this.#closed(abnormal, "")
-      })
-    })
+  // No event tells that the peer has said goodbye, and that of the close comes when it closes the connection, which it may
+  // never. Once this side has, nothing tells.
+  look(): boolean {
+    if (this.#hasEnded) return false
+    if (!this.#isLeft) {
+      this.#isLeft = this.#webSocket.readyState !== OPEN
+      return true
+    }
+    this.#told = { reason: "Failed", detail: "the peer has said goodbye, and does not close the connection" }
+    this.#closed(abnormal, "")
+    return false
   }
 
   #opened(): void {
