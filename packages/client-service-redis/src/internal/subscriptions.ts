@@ -2,6 +2,7 @@ import { ClientClosedError, SocketClosedUnexpectedlyError } from "@redis/client"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Delays from "effect-client-service-driver/Delays"
 import type { Opening, OwnClient, OwnClients } from "./ownClients.js"
@@ -56,16 +57,19 @@ export class Subscriptions {
 
   /** Waits until another is to be made in the place of one that is lost: all who had it as long, and one warning tells of it. */
   pause(line: Line, error: Error): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    return Effect.uninterruptibleMask((restore) => {
       const known = this.#pauses.get(line)
-      if (known !== undefined) return Effect.flatMap(Deferred.await(known), Effect.sleep)
+      if (known !== undefined) return restore(Effect.flatMap(Deferred.await(known), Effect.sleep))
       const pause = Deferred.unsafeMake<Duration.Duration>(FiberId.none)
       this.#pauses.set(line, pause)
-      const delay = this.#delays.next("subscriptions", error)
-      return Effect.flatMap(
-        Effect.uninterruptible(Effect.tap(delay, (delay) => Deferred.succeed(pause, delay))),
-        Effect.sleep
+      // The others wait for it, be it that the logger of this one throws.
+      const delay = Effect.onExit(this.#delays.next("subscriptions", error), (exit) =>
+        Deferred.succeed(
+          pause,
+          Exit.getOrElse(exit, () => unknownPause)
+        )
       )
+      return Effect.flatMap(delay, (delay) => restore(Effect.sleep(delay)))
     })
   }
 
@@ -74,6 +78,8 @@ export class Subscriptions {
     return Effect.suspend(() => this.#line?.probe(limit) ?? Effect.void)
   }
 }
+
+const unknownPause = Duration.seconds(1)
 
 /** Whatever it is lost for once it was begun, the next one may do. */
 class LineLost extends ClientClosedError {
