@@ -60,8 +60,9 @@ export class OwnClients {
     const own = await this.#take(signal)
     this.#busy += 1
     let hasArrived = false
+    let ended: Promise<void> | undefined
     const leave = () => {
-      void this.#end(own, purpose, hasArrived)
+      ended = this.#end(own, purpose, hasArrived)
     }
     if (purpose !== "none that blocks") this.#blocking.add(own)
     // In one write with what comes next, so that the server has read that, too, when it answers.
@@ -79,7 +80,9 @@ export class OwnClients {
       signal?.removeEventListener("abort", leave)
       this.#blocking.delete(own)
       this.#busy -= 1
-      this.#giveBack(own)
+      // Whoever had it next would be ended in the place of this one.
+      if (ended === undefined) this.#giveBack(own)
+      else void ended.then(() => this.#giveBack(own))
     }
   }
 
@@ -129,8 +132,9 @@ export class OwnClients {
   async #end({ destroy, id }: OwnClient, purpose: Purpose, hasArrived: boolean): Promise<void> {
     if (id !== undefined && purpose !== "none that blocks") {
       const isKept = purpose === "one that blocks" && hasArrived
-      if (!isKept) this.#others.kill(id)
-      else if (await this.#others.unblock(id).catch(() => false)) return
+      if (isKept && (await this.#others.unblock(id).catch(() => false))) return
+      // It may be large, and be read only in part.
+      this.#others.kill(id)
     }
     destroy()
   }
