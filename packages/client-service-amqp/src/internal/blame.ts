@@ -1,4 +1,4 @@
-import type { ChannelModel, ConfirmChannel } from "amqplib"
+import type { ChannelModel } from "amqplib"
 
 /** What the methods of the protocol are known by: the class, and the number in it. */
 type Method = number
@@ -30,28 +30,38 @@ const isClose = (
 ): frame is { readonly fields: { readonly classId: unknown; readonly methodId: unknown } } =>
   typeof frame === "object" && frame !== null && "id" in frame && frame.id === connectionClose && "fields" in frame
 
-/** What was asked on a channel. */
+/** What is asked on a channel, and not answered. */
 export class Asked {
-  readonly #methods = new Set<Method>()
+  /** In order. The client sends the next when one is answered, so the first alone is with the server. */
+  #pending = new Set<{ readonly method: Method }>()
 
   /** Notes what is asked on this channel from now on. */
-  listen(channel: ConfirmChannel): void {
+  listen(channel: object): void {
     const ask: unknown = Reflect.get(channel, "_rpc")
     if (typeof ask !== "function") return
-    Reflect.set(channel, "_rpc", (method: Method, ...rest: ReadonlyArray<unknown>): unknown => {
-      this.#methods.add(method)
-      return ask.call(channel, method, ...rest)
+    const pending = new Set<{ readonly method: Method }>()
+    this.#pending = pending
+    Reflect.set(channel, "_rpc", (method: Method, fields: unknown, expected: unknown, reply: unknown): unknown => {
+      const one = { method }
+      pending.add(one)
+      return ask.call(channel, method, fields, expected, (error: unknown, ...answer: ReadonlyArray<unknown>) => {
+        // The loss of the connection is no answer.
+        if (error === null) pending.delete(one)
+        if (typeof reply === "function") reply(error, ...answer)
+      })
     })
   }
 
+  /** Forgets what was asked on a channel before. */
   clear(): void {
-    this.#methods.clear()
+    this.#pending = new Set()
   }
 
   /** Whether an error of the server may be for this: it tells what for, or nothing of it. */
   maybe(error: unknown): boolean {
     if (!(error instanceof Error && "classId" in error && "methodId" in error)) return true
     const method = Number(error.classId) * 0x1_0000 + Number(error.methodId)
-    return method === 0 || this.#methods.has(method)
+    const [first] = this.#pending
+    return method === 0 || method === first?.method
   }
 }
