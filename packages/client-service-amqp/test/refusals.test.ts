@@ -214,6 +214,8 @@ describe.skipIf(isMissing)("a server", () => {
         )
         yield* amqp.sendToQueue("broken", "a", { mandatory: true, resend: true })
         yield* until(messages, "a")
+        const state = yield* amqp.service.state.get
+        expect(state._tag === "Connected" ? state.generation : state).toBeGreaterThan(3)
       })
     )
 

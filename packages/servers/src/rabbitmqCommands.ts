@@ -19,6 +19,8 @@ const commands: Readonly<Record<string, (...args: ReadonlyArray<string>) => stri
   clear_vhost_limits: (_, name) => `rabbit_vhost_limit:clear(${binary(name)}, ${operator})`,
   close_all_connections: (reason) =>
     `rabbit_networking:close_connections(rabbit_networking:connections(), ${binary(reason)})`,
+  // `rabbitmqctl` takes an expression with the dot at its end.
+  eval: (expression = "") => expression.replace(/\.\s*$/, ""),
   join_cluster: (node) => `rabbit_mnesia:join_cluster('${node}', disc)`,
   set_permissions: (user, configure, write, read) =>
     `rabbit_auth_backend_internal:set_permissions(${[user, "/", configure, write, read].map(binary).join(", ")}, ${operator})`,
