@@ -31,7 +31,9 @@ export interface Delays {
  * @since 0.1.0
  * @category getters
  */
-export const elapsed: Effect.Effect<number> = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+export const monotonicMillis: Effect.Effect<number> = Effect.map(Clock.currentTimeNanos, (nanos) =>
+  Number(nanos / 1_000_000n)
+)
 
 /**
  * Makes delays of which each is any up to a most, which is 100 ms at first, and twice as long after each failure, up to 10
@@ -62,12 +64,12 @@ export const make = (): Delays => {
       return failures
     },
     // Several may share one, such as subscriptions on a connection.
-    began: Effect.map(elapsed, (now) => {
+    began: Effect.map(monotonicMillis, (now) => {
       since = Math.min(since, now)
     }),
     next: (what, error) =>
       Effect.gen(function* () {
-        const now = yield* elapsed
+        const now = yield* monotonicMillis
         failures = now - since >= 5000 ? 1 : failures + 1
         since = Number.POSITIVE_INFINITY
         const most = Math.min(10_000, 100 * 2 ** (failures - 1))

@@ -18,7 +18,7 @@ import {
   ServiceStopped
 } from "effect-client-service/ConnectionError"
 import type { ConnectionState } from "effect-client-service/ConnectionState"
-import { elapsed } from "./Delays.js"
+import { monotonicMillis } from "./Delays.js"
 
 /**
  * So many places with a service. Those who find none free wait in turn, and leave nothing behind if they are interrupted.
@@ -120,7 +120,7 @@ export const make = <Protocol, E>(count: number, service: ClientService<Protocol
       overloaded: (protocol: Protocol) => E3
     ) => {
       const isBounded = Duration.isFinite(maxWait)
-      const now = isBounded ? elapsed : Effect.succeed(0)
+      const now = isBounded ? monotonicMillis : Effect.succeed(0)
       // Where there is no connection, the others wait for one too, which is what to tell.
       const late = service.use((protocol) => Effect.fail(overloaded(protocol)), { maxWait: 0 })
       return Effect.uninterruptibleMask((restore) =>

@@ -116,7 +116,7 @@ class Consumer {
     this.#isAsking = false
     if (!wasAsking || !(cause instanceof AmqpError) || !hardErrors.has(cause.code)) return Effect.void
     if (isChannelLimit(cause) || !this.#asked.maybe(cause.cause)) return Effect.void
-    return Effect.flatMap(Delays.elapsed, (now) => {
+    return Effect.flatMap(Delays.monotonicMillis, (now) => {
       if (this.#closes === 0) this.#closedFirst = now
       this.#closes += 1
       if (this.#closes < 3) return Effect.void
@@ -128,8 +128,9 @@ class Consumer {
   }
 
   #pause(cause: AmqpError): Effect.Effect<void> {
+    // From when a stop begins: it may wait for what the others have of the connection.
     const hasEnded = this.#service.state.changes.pipe(
-      Stream.filter(({ _tag }) => _tag === "Stopped" || _tag === "Exhausted"),
+      Stream.filter(({ _tag }) => _tag === "Disconnecting" || _tag === "Stopped" || _tag === "Exhausted"),
       Stream.runHead
     )
     return Effect.flatMap(this.#delays.next(`${cause.endpoint} consumer of ${this.#settings.queue}`, cause), (delay) =>
