@@ -20,6 +20,7 @@ import * as Places from "effect-client-service-driver/Places"
 import * as Validate from "effect-client-service-driver/Validate"
 import * as groupReader from "./internal/groupReader.js"
 import { messages } from "./internal/messages.js"
+import { onOwn } from "./internal/onOwn.js"
 import { notReadyAnyLonger, ping } from "./internal/ping.js"
 import { watched, withSession } from "./internal/session.js"
 import type { Kind } from "./internal/subscriptions.js"
@@ -492,17 +493,14 @@ export const fromService = (
     const all = Array.isArray(keys) ? keys : [keys]
     if (all.length === 0) Validate.refuse("Redis.watch", "keys", keys, "one key at least")
     return service.useAsync<B, RedisError | ClientService.ConnectionLost>(
-      ({ calls, own, refusalOf }, resume) =>
-        calls.begin((_, call) => {
-          const refused = refusalOf(["WATCH", ...all])
-          if (refused !== undefined) return Promise.reject(refused)
-          call.count(all)
-          return own.run(
-            (own) => watched(own, call, all, read, (client, value) => write(client, value).execTyped()),
-            call,
-            "none that blocks"
-          )
-        }, resume),
+      (connection, resume) =>
+        connection.calls.begin(
+          (_, call) =>
+            onOwn(connection, call, ["WATCH", ...all], "none that blocks", (own) =>
+              watched(own, call, all, read, (client, value) => write(client, value).execTyped())
+            ),
+          resume
+        ),
       options
     )
   }

@@ -11,6 +11,8 @@ import * as Delays from "effect-client-service-driver/Delays"
 import type { RedisConnection } from "../RedisConnection.js"
 import type { ConnectFailure, RedisError } from "../RedisError.js"
 import { isLasting } from "./lasting.js"
+import { onOwn } from "./onOwn.js"
+import type { OwnClient } from "./ownClients.js"
 
 export interface Settings<Body> {
   readonly stream: string
@@ -196,17 +198,11 @@ const readOn = (
           resume(Effect.fail(connection.errorOf(new ClientClosedError())))
         }
         Deferred.unsafeDone(begun, Effect.void)
-        const refused = connection.refusalOf(args)
-        if (refused !== undefined) return Promise.reject(refused)
-        call.count(args)
-        return connection.own.run(
-          (own) => {
-            destroy = own.destroy
-            return own.owner.sendCommand<Reply>(args, { typeMapping })
-          },
-          call,
-          "one that blocks"
-        )
+        const send = (own: OwnClient) => {
+          destroy = own.destroy
+          return own.owner.sendCommand<Reply>(args, { typeMapping })
+        }
+        return onOwn(connection, call, args, "one that blocks", send)
       }, resume)
       return Effect.sync(takeBack)
     })
