@@ -47,10 +47,14 @@ export const messages = <A, Subscribed, Gap>(
           const { errorOf, refusalOf, subscriptions } = connection
           const refused = refusalOf(settings.names)
           if (refused !== undefined) return yield* refused
-          const line = yield* Effect.try({ try: () => subscriptions.line, catch: errorOf })
-          const error = yield* Effect.flip(Effect.scoped(subscribed(connection, line, delays)))
+          let line: Line | undefined
+          const attempt = Effect.gen(function* () {
+            line = yield* Effect.try({ try: () => subscriptions.line, catch: errorOf })
+            return yield* subscribed(connection, line, delays)
+          })
+          const error = yield* Effect.flip(Effect.scoped(attempt))
           if (isLasting(error)) return yield* error
-          if (line.isLost) return yield* subscriptions.pause(line, error)
+          if (line?.isLost === true) return yield* subscriptions.pause(line, error)
           yield* Effect.sleep(yield* delays.next(`subscription to ${settings.names}`, error))
         })
       const onConnection = (connection: RedisConnection) =>
