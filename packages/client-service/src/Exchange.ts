@@ -21,8 +21,9 @@ import type { TransportError } from "./Transport.js"
  * In a `use` of the service, a call that has no answer when the connection is lost ends with `ConnectionLost`, as the `use`
  * does; elsewhere, it fails with the `FrameError` that the connection is lost by, or a `TransportError` of reason `Closed`.
  *
- * When the peer ends the connection, those who were answered before have a second to act on that, in an attempt or in a `use`,
- * until the loss is known; but none where all who use the connection wait for an answer, or nobody does.
+ * When the peer ends the connection, those who were answered within the last second, in an attempt or in a `use`, have until a
+ * second after the last answer to act on that, and the loss is known then; or before, once each of them has ended or asks again.
+ * Who has asked nothing of late is not waited for. Of more than a thousand uses, the last to be answered are remembered.
  *
  * @since 0.1.0
  * @category models

@@ -625,6 +625,112 @@ describe("an exchange of a service", () => {
   )
 
   // Kind 1
+  it.scoped("a use has the time to act on an answer, however many others ask, and for whom", () =>
+    Effect.gen(function* () {
+      for (const [others, how] of [
+        [2, "use"],
+        [1, "whenConnected"]
+      ] as const) {
+        const { peer, service } = yield* serve(Framing.lines())
+        const answered = yield* Effect.fork(
+          Effect.exit(
+            service.use(({ ask }) =>
+              // By a fiber of its own.
+              Effect.tap(Effect.timeout(ask("1"), "10 seconds"), () => Effect.sleep(50))
+            )
+          )
+        )
+        yield* settle
+        const questions = Array.from({ length: others }, (_, n) => `other ${n}`)
+        const asking = ({ ask }: { readonly ask: (question: string) => Effect.Effect<string, unknown> }) =>
+          Effect.forEach(questions, ask, { concurrency: "unbounded" })
+        if (how === "use") yield* Effect.fork(Effect.exit(service.use(asking)))
+        // As a probe does, which is no user.
+        else yield* Effect.fork(Effect.exit(Effect.flatMap(service.whenConnected(), asking)))
+        yield* settle
+        yield* peer.write("one\n")
+        yield* peer.end
+        yield* settle
+        yield* TestClock.adjust(50)
+        expect(yield* Fiber.join(answered), how).toEqual(Exit.succeed("one"))
+        yield* awaitState(service, "Waiting")
+      }
+    })
+  )
+
+  // Kind 1
+  it.scoped("a use that has a promise has the time as well, while another asks", () =>
+    Effect.gen(function* () {
+      const { peer, service } = yield* serve(Framing.lines())
+      const resumes: Array<() => void> = []
+      const answered = yield* Effect.fork(
+        Effect.exit(
+          service.useAsync<string, never>(({ ask }, resume) => {
+            const asking = Effect.runFork(Effect.orDie(ask("1")))
+            asking.addObserver((exit) => resumes.push(() => resume(exit)))
+          })
+        )
+      )
+      yield* settle
+      yield* Effect.fork(Effect.exit(service.use(({ ask }) => ask("2"))))
+      yield* settle
+      yield* peer.write("one\n")
+      yield* peer.end
+      yield* Effect.repeatN(settle, 2)
+      for (const resume of resumes) resume()
+      expect(yield* Fiber.join(answered)).toEqual(Exit.succeed("one"))
+      yield* awaitState(service, "Waiting")
+    })
+  )
+
+  // Kind 1
+  it.scoped("one who uses the connection and has asked nothing of late does not hold the loss back", () =>
+    Effect.gen(function* () {
+      const { peer, service } = yield* serve(Framing.lines())
+      yield* Effect.fork(service.use(() => Effect.never))
+      yield* Effect.fork(service.use(({ ask }) => Effect.zipRight(ask("0"), Effect.never)))
+      yield* settle
+      yield* peer.write("zero\n")
+      yield* TestClock.adjust("1 second")
+      const answered = yield* Effect.fork(service.use(({ ask }) => ask("1")))
+      yield* settle
+      yield* peer.write("one\n")
+      yield* peer.end
+      expect(yield* Fiber.join(answered)).toBe("one")
+      yield* awaitState(service, "Waiting")
+    })
+  )
+
+  // Kind 1
+  it.scoped(
+    "prepare that waits before it refuses the last answer says why, though it asks by another fiber as well",
+    () =>
+      Effect.gen(function* () {
+        const protocol = Framing.protocol(Framing.lines(), (lines) => Exchange.inOrder(lines))
+        const server = yield* TestEndpoint.make<Transport.Transport>()
+        const service = yield* ClientService.make({
+          endpoint: server.endpoint,
+          protocol,
+          prepare: ({ ask }) =>
+            Effect.gen(function* () {
+              yield* Effect.forkScoped(Effect.zipRight(Effect.yieldNow(), ask("WATCH")))
+              return yield* new Refused({ line: yield* Effect.zipLeft(ask("LOGIN"), Effect.sleep(50)) })
+            }).pipe(Effect.scoped)
+        })
+        yield* service.start
+        const { peer, transport } = yield* TestTransport.make()
+        yield* server.accept(transport)
+        yield* settle
+        yield* peer.write("refused\n")
+        yield* peer.end
+        const failing = yield* Effect.fork(Effect.flip(service.whenConnected({ failAfterFailures: 1 })))
+        yield* settle
+        yield* TestClock.adjust(50)
+        expect(`${yield* Fiber.join(failing)}`).toContain("Refused")
+      })
+  )
+
+  // Kind 1
   it.scoped("one who asks again has come to the end, and nobody is waited for who has left", () =>
     Effect.gen(function* () {
       for (const isAsking of [true, false]) {

@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
+import type * as FiberId from "effect/FiberId"
 import type { ConnectTimeout } from "../../ConnectionError.js"
 import type { Changes } from "../time/changes.js"
 
@@ -10,7 +11,7 @@ import type { Changes } from "../time/changes.js"
 export class AttemptStatus extends Context.Reference<AttemptStatus>()("effect-client-service/AttemptStatus", {
   defaultValue: (): Status => ({
     isEstablished: true,
-    users: () => 0,
+    users: () => [],
     changes: undefined,
     enter: () => {},
     received: undefined,
@@ -20,11 +21,18 @@ export class AttemptStatus extends Context.Reference<AttemptStatus>()("effect-cl
 
 export type Stage = ConnectTimeout["stage"]
 
+/** One who uses a connection. */
+export interface User {
+  readonly isDone: boolean
+  /** Of the fiber that it has, if it takes one. */
+  readonly fiberId?: FiberId.FiberId | undefined
+}
+
 export interface Status {
   isEstablished: boolean
-  /** How many use the connection. */
-  readonly users: () => number
-  /** Tells of every change of that, and of `isEstablished`. */
+  /** Who uses the connection. */
+  readonly users: () => ReadonlyArray<User>
+  /** Tells of every user that ends, though of none that comes, and of `isEstablished`. */
   readonly changes: Pick<Changes, "subscribe"> | undefined
   /** Tells how far the attempt is. */
   readonly enter: (stage: Stage) => void

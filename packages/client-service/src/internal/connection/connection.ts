@@ -79,7 +79,7 @@ export class Connection<P, E, R> {
     this.#phase = { _tag: "Attempting", since: this.#now() }
     this.#status = {
       isEstablished: false,
-      users: () => this.established?.users.size ?? 0,
+      users: () => this.established?.users.all ?? [],
       changes: settings.changes,
       enter: (stage) => {
         this.#stage = stage

@@ -11,6 +11,7 @@ import { ConnectionLost } from "../../ConnectionError.js"
 import type { Changes } from "../time/changes.js"
 import { type Restore, Suspension } from "../time/wait.js"
 import { withoutStack } from "../withoutStack.js"
+import type { User as Known } from "./attemptStatus.js"
 import { isAwaited } from "./isAwaited.js"
 
 /** Is told of each use, and what it gave at the beginning at the end. */
@@ -39,6 +40,12 @@ export class Users {
 
   get size(): number {
     return this.#size
+  }
+
+  get all(): ReadonlyArray<Known> {
+    const users: Array<Known> = []
+    for (let user: AnyUser | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
+    return users
   }
 
   /** Whether one of them can't end without a fiber. */

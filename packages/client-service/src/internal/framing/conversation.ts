@@ -15,6 +15,7 @@ import { deadline } from "../time/turn.js"
 import { wait } from "../time/wait.js"
 import { linger, steps } from "../transports/receiveBuffer.js"
 import { withoutStack } from "../withoutStack.js"
+import { type Acting, Answered } from "./answered.js"
 import { encoded } from "./cutter.js"
 import { Events } from "./events.js"
 import type { Encoded, Link } from "./link.js"
@@ -83,6 +84,9 @@ export class Conversation<in out In, in out Out, in Request> {
   /** When somebody was last answered, by what of the chunks that were taken. */
   #answered = Number.NEGATIVE_INFINITY
   #answering = 0
+  readonly #recent: Answered
+  /** Those who are waited for to act, once nothing more is read. */
+  #acting: Acting | undefined
   /** What has the connection lost after a write that failed. */
   #breaking: Fiber.RuntimeFiber<void> | undefined
   /** What calls fail with. */
@@ -103,6 +107,7 @@ export class Conversation<in out In, in out Out, in Request> {
     this.#fork = fork
     this.#clock = clock
     this.#attempt = attempt
+    this.#recent = new Answered(attempt)
     this.#events = new Events(capacity, clock, () => {
       link.touch()
       this.#wanted?.()
@@ -116,7 +121,7 @@ export class Conversation<in out In, in out Out, in Request> {
         resume(this.#closed)
         return undefined
       }
-      const call = new Call<In>(resume)
+      const call = new Call<In>(resume, Option.getOrUndefined(Fiber.getCurrentFiber()))
       try {
         call.encoded = this.#link.encode(encoded(() => this.#pairing.add(call, request)))
       } catch (error) {
@@ -126,6 +131,7 @@ export class Conversation<in out In, in out Out, in Request> {
       }
       // Nobody would answer, and the peer may have ended both sides.
       if (!this.#isReadOut) this.#post(call)
+      if (call.fiber !== undefined) this.#acting?.asks(call.fiber)
       this.#wanted?.()
       return {
         cancel: Effect.sync(() => {
@@ -283,12 +289,16 @@ export class Conversation<in out In, in out Out, in Request> {
    */
   get #acted(): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const left = this.#answered + linger - monotonic(this.#clock)
-      if (left <= 0 || !this.#isActing) return Effect.void
+      const now = monotonic(this.#clock)
+      const left = this.#answered + linger - now
+      if (left <= 0) return Effect.void
+      const acting = this.#recent.acting(this.#pairing.askers(), now)
+      if (acting.isOver()) return Effect.void
+      this.#acting = acting
       let forget: (() => void) | undefined
       const acted = Effect.async<void>((resume) => {
         const look = () => {
-          if (!this.#isActing) resume(Effect.void)
+          if (acting.isOver()) resume(Effect.void)
         }
         this.#wanted = look
         forget = this.#attempt.changes?.subscribe(look)
@@ -299,12 +309,6 @@ export class Conversation<in out In, in out Out, in Request> {
         Effect.sync(() => forget?.())
       )
     })
-  }
-
-  get #isActing(): boolean {
-    const { isEstablished, users } = this.#attempt
-    const asking = this.#pairing.size
-    return isEstablished ? users() > asking : asking === 0
   }
 
   get #lost(): Effect.Effect<void> {
@@ -331,6 +335,7 @@ export class Conversation<in out In, in out Out, in Request> {
         this.#answering = this.#link.chunks
         this.#answered = monotonic(this.#clock)
       }
+      if (call.fiber !== undefined) this.#recent.add(call.fiber, this.#answered)
       call.resume(Effect.succeed(message))
     }
   }
@@ -343,6 +348,8 @@ export class Conversation<in out In, in out Out, in Request> {
     const go = () => {
       if (this.#pairing.size === 0 && !this.#events.hasRoom) return
       this.#wanted = undefined
+      // What is left of the chunk may be read long after.
+      this.#answering = -1
       resume(Effect.void)
     }
     this.#wanted = go

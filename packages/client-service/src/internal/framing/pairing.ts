@@ -1,4 +1,5 @@
 import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { FrameError } from "../../FrameError.js"
 import type { TransportError } from "../../Transport.js"
 import type { Encoded } from "./link.js"
@@ -8,6 +9,8 @@ export type Resume<A> = (effect: Effect.Effect<A, FrameError | TransportError>) 
 /** A request under way. */
 export class Call<in out In> {
   readonly resume: Resume<In>
+  /** Who asks. */
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   encoded: Encoded = ""
   /** Whether the peer may know of it. */
   isSent = false
@@ -19,8 +22,9 @@ export class Call<in out In> {
   /** Of calls by id. */
   id = 0
 
-  constructor(resume: Resume<In>) {
+  constructor(resume: Resume<In>, fiber?: Fiber.RuntimeFiber<unknown, unknown>) {
     this.resume = resume
+    this.fiber = fiber
   }
 }
 
@@ -37,6 +41,8 @@ export interface Pairing<in out In, out Out, in Request> {
    * a `FrameError` if nobody has asked.
    */
   readonly answered: (message: In) => Call<In> | true | undefined
+  /** The fibers of the calls that wait for their answer. */
+  readonly askers: () => Iterable<Fiber.RuntimeFiber<unknown, unknown>>
   /** Takes all calls away. */
   readonly clear: () => ReadonlyArray<Call<In>>
 }
@@ -86,6 +92,14 @@ export class InOrder<in out In, in out Out> implements Pairing<In, Out, Out> {
     root.skipped -= 1
     this.leave(call)
     return call
+  }
+
+  askers(): Iterable<Fiber.RuntimeFiber<unknown, unknown>> {
+    const fibers: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+    for (let call = this.#root.next; call !== undefined; call = call.next) {
+      if (call.fiber !== undefined) fibers.push(call.fiber)
+    }
+    return fibers
   }
 
   clear(): ReadonlyArray<Call<In>> {
@@ -156,6 +170,12 @@ export class ById<in out In, in out Out, in out Request> implements Pairing<In, 
     this.#calls.delete(id)
     this.#left.delete(id)
     return call
+  }
+
+  askers(): Iterable<Fiber.RuntimeFiber<unknown, unknown>> {
+    const fibers: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
+    for (const { fiber } of this.#calls.values()) if (fiber !== undefined) fibers.push(fiber)
+    return fibers
   }
 
   clear(): ReadonlyArray<Call<In>> {
