@@ -1,12 +1,17 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, TestClock } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Option, TestClock } from "effect"
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Places } from "effect-client-service-driver"
 
 const late = () => "late" as const
 
+interface Options {
+  readonly drainTimeout?: Duration.DurationInput
+  readonly retryPolicy?: RetryPolicy.RetryPolicy<unknown>
+}
+
 /** A service that is connected, and places with it. */
-const connected = (count: number, options: { readonly drainTimeout?: Duration.DurationInput } = {}) =>
+const connected = (count: number, options: Options = {}) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<string, string>()
     yield* server.up("connection")
@@ -50,7 +55,7 @@ describe("places", () => {
     })
   )
 
-  it.scoped("are waited for no longer than maxWait, and a connection no longer than what is left of that", () =>
+  it.scoped("are waited for no longer than maxWait", () =>
     Effect.gen(function* () {
       const { places, server } = yield* connected(1)
       const first = yield* held(places, Duration.seconds(5))
@@ -66,6 +71,25 @@ describe("places", () => {
       yield* second.end
       expect(yield* Fiber.await(second.fiber)).toEqual(Exit.void)
       expect(yield* server.opens).toBe(1)
+    })
+  )
+
+  it.scoped("leave those who get one the rest of maxWait for a connection", () =>
+    Effect.gen(function* () {
+      const { places, server } = yield* connected(1, {
+        retryPolicy: RetryPolicy.fromFunction(() => "1 second")
+      })
+      const first = yield* held(places)
+      const second = yield* held(places, Duration.seconds(5))
+      yield* TestClock.adjust("3 seconds")
+      yield* server.down("gone")
+      yield* (yield* Effect.flatten(server.last)).drop("reset")
+      expect(yield* Effect.flip(Fiber.join(first.fiber))).toMatchObject({ _tag: "ConnectionLost" })
+      yield* TestClock.adjust("1999 millis")
+      expect(Option.isNone(yield* Fiber.poll(second.fiber))).toBe(true)
+      yield* TestClock.adjust("1 millis")
+      expect(Option.isSome(yield* Fiber.poll(second.fiber))).toBe(true)
+      expect(yield* Effect.flip(Fiber.join(second.fiber))).toMatchObject({ _tag: "NotConnected" })
     })
   )
 
