@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Validate from "./internal/options.js"
+import { propertyOf } from "./internal/propertyOf.js"
 import { monotonic } from "./internal/time/monotonic.js"
 import { sleep } from "./internal/time/sleep.js"
 
@@ -138,6 +139,3 @@ interface EventTarget {
 const isEventTarget = (target: unknown): target is EventTarget =>
   typeof propertyOf(target, "addEventListener") === "function" &&
   typeof propertyOf(target, "removeEventListener") === "function"
-
-const propertyOf = (value: unknown, property: string): unknown =>
-  typeof value === "object" && value !== null ? Reflect.get(value, property) : undefined

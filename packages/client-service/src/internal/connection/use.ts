@@ -43,28 +43,23 @@ export class Users {
   }
 
   get all(): ReadonlyArray<Known> {
-    const users: Array<Known> = []
-    for (let user: AnyUser | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
-    return users
+    return this.#newestFirst()
   }
 
   /** Whether one of them can't end without a fiber. */
   isHeldUpBy(fiber: Fiber.RuntimeFiber<unknown, unknown>): Effect.Effect<boolean> {
-    const others: Array<Fiber.RuntimeFiber<unknown, unknown>> = []
-    for (let user: AnyUser | undefined = this.#last; user !== undefined; user = user.previous) {
-      if (user.fiberId === fiber.id()) return Effect.succeed(true)
-      if (user.running !== undefined) others.push(user.running)
-    }
-    return Effect.exists(others, (other) => isAwaited(other, fiber))
+    const users = this.#newestFirst()
+    if (users.some(({ fiberId }) => fiberId === fiber.id())) return Effect.succeed(true)
+    return Effect.exists(users, ({ running }) =>
+      running === undefined ? Effect.succeed(false) : isAwaited(running, fiber)
+    )
   }
 
   /** Has everybody fail, and tells them why. */
   end(reason: unknown): void {
     if (this.#last === undefined) return
     const end = Exit.fail(withoutStack(() => new ConnectionLost({ service: this.#service, cause: reason })))
-    const users: Array<AnyUser> = []
-    for (let user: AnyUser | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
-    for (const user of users.reverse()) user.lose(end)
+    for (const user of this.#newestFirst().reverse()) user.lose(end)
   }
 
   /**
@@ -89,6 +84,12 @@ export class Users {
       user.done(Effect.die(defect))
     }
     return user.outcome(restore)
+  }
+
+  #newestFirst(): Array<AnyUser> {
+    const users: Array<AnyUser> = []
+    for (let user: AnyUser | undefined = this.#last; user !== undefined; user = user.previous) users.push(user)
+    return users
   }
 
   add(user: AnyUser): void {

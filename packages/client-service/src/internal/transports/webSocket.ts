@@ -15,6 +15,7 @@ import {
   type WebSocketOpenReason
 } from "../../WebSocketError.js"
 import { replaced } from "../connection/phase.js"
+import { propertyOf } from "../propertyOf.js"
 import { firstOf } from "../time/firstOf.js"
 import { sleep } from "../time/sleep.js"
 import { deadline, nextTurn, turn } from "../time/turn.js"
@@ -399,6 +400,3 @@ const endOf = (exit: Exit.Exit<unknown, unknown>): keyof CloseCodes => {
     ? "heartbeat"
     : "reconnect"
 }
-
-const propertyOf = (value: unknown, property: string): unknown =>
-  typeof value === "object" && value !== null ? Reflect.get(value, property) : undefined
