@@ -5,6 +5,18 @@ import * as Report from "../src/internal/report.js"
 import { coloursFor } from "../src/internal/terminal/colours.js"
 import type { Output } from "../src/internal/terminal/output.js"
 
+const record = () => {
+  const told: Array<string> = []
+  const output: Output = {
+    write: (chunk) => Effect.sync(() => told.push(String(chunk))),
+    print: () => {},
+    closed: Effect.never,
+    colours: coloursFor({}, { NO_COLOR: "1" }),
+    columns: () => undefined
+  }
+  return { output, told }
+}
+
 // Kind 6
 it.effect("what is told has the time since the beginning, though somebody sets the clock back", () =>
   Effect.gen(function* () {
@@ -13,14 +25,7 @@ it.effect("what is told has the time since the beginning, though somebody sets t
       currentTimeMillis: Effect.sync(() => millis),
       currentTimeNanos: Effect.sync(() => nanos)
     })
-    const told: Array<string> = []
-    const output: Output = {
-      write: (chunk) => Effect.sync(() => told.push(String(chunk))),
-      print: () => {},
-      closed: Effect.never,
-      colours: coloursFor({}, { NO_COLOR: "1" }),
-      columns: () => undefined
-    }
+    const { output, told } = record()
     yield* Effect.withClock(
       Effect.gen(function* () {
         const report = yield* Report.forPeople(output)
@@ -36,14 +41,7 @@ it.effect("what is told has the time since the beginning, though somebody sets t
 
 it.effect("a delay that ends later than dates go is told in both ways", () =>
   Effect.gen(function* () {
-    const told: Array<string> = []
-    const output: Output = {
-      write: (chunk) => Effect.sync(() => told.push(String(chunk))),
-      print: () => {},
-      closed: Effect.never,
-      colours: coloursFor({}, { NO_COLOR: "1" }),
-      columns: () => undefined
-    }
+    const { output, told } = record()
     for (const delay of [Duration.millis(1e300), Duration.infinity]) {
       const waiting = ConnectionState.Waiting({
         failures: 1,

@@ -92,15 +92,18 @@ describe("two clients of one connection", () => {
     return { generateRequestId: () => RpcMessage.RequestId(ids[calls++] ?? 0n) }
   }
 
+  const makeTwo = Effect.gen(function* () {
+    const { connect, service } = yield* makeFixture()
+    const protocol = RpcConnection.makeProtocol(service)
+    const make = (ids: ReadonlyArray<bigint>) =>
+      Effect.provideService(RpcClient.make(Rpcs, withIds(ids)), RpcClient.Protocol, protocol)
+    return { first: yield* make([1n]), second: yield* make([1n, 2n]), peer: yield* connect }
+  })
+
   // Kind 34
   it.scoped("have calls of the same id: the second is told, and has not the answer of the first", () =>
     Effect.gen(function* () {
-      const { connect, service } = yield* makeFixture()
-      const protocol = RpcConnection.makeProtocol(service)
-      const make = (ids: ReadonlyArray<bigint>) =>
-        Effect.provideService(RpcClient.make(Rpcs, withIds(ids)), RpcClient.Protocol, protocol)
-      const [first, second] = [yield* make([1n]), yield* make([1n, 2n])]
-      const peer = yield* connect
+      const { first, peer, second } = yield* makeTwo
       const call = yield* Effect.fork(first.Double({ n: 1 }))
       const request = yield* peer.request
       const refused = yield* Effect.exit(second.Double({ n: 2 }))
@@ -116,12 +119,7 @@ describe("two clients of one connection", () => {
   // Kind 34
   it.scoped("have the same id one after the other: the second has not the answer that the first has left", () =>
     Effect.gen(function* () {
-      const { connect, service } = yield* makeFixture()
-      const protocol = RpcConnection.makeProtocol(service)
-      const make = (ids: ReadonlyArray<bigint>) =>
-        Effect.provideService(RpcClient.make(Rpcs, withIds(ids)), RpcClient.Protocol, protocol)
-      const [first, second] = [yield* make([1n]), yield* make([1n, 2n])]
-      const peer = yield* connect
+      const { first, peer, second } = yield* makeTwo
       const left = yield* Effect.fork(first.Double({ n: 1 }))
       const request = yield* peer.request
       yield* Fiber.interrupt(left)
