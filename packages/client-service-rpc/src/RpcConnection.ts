@@ -147,7 +147,15 @@ export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: R
   Effect.provideService(
     RpcClient.make(group),
     RpcClient.Protocol,
-    protocolOver((begin) => Effect.async((resume) => begin(connection.exchange, resume)))
+    protocolOver((begin) =>
+      Effect.suspend(() => {
+        let end: ((isLost: boolean) => void) | undefined
+        const answered = Effect.async<void, CallError>((resume) => {
+          end = begin(connection.exchange, resume)
+        })
+        return Effect.onInterrupt(answered, () => Effect.sync(() => end?.(false)))
+      })
+    )
   )
 
 /**

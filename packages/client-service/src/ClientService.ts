@@ -199,7 +199,7 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    * promise. It is for those who make a client for others: calls are many there.
    *
    * The function may give a cleanup, which is called if the caller is interrupted, or the connection ends, before it has
-   * resumed. What it resumes with after that is ignored. With an Effect that is more than a result, the caller goes on by
+   * resumed, and is told whether it is the connection that has ended. What it resumes with after that is ignored. With an Effect that is more than a result, the caller goes on by
    * itself: that does not end with the connection any more.
    *
    * @example
@@ -366,7 +366,7 @@ export type PromiseUse<P, A, E> =
  */
 export type AsyncUse<P, A, E> =
   | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => void)
-  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => () => void)
+  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => (isLost: boolean) => void)
 
 type AnyEffect<A = unknown, E = unknown> = Effect.Effect<A, E, unknown>
 

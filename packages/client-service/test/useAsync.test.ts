@@ -18,12 +18,18 @@ const make = Effect.gen(function* () {
 
 /** A call that is never answered unless it is told to be, and what becomes of it. */
 const makeCall = (ended: () => void = () => {}) => {
-  const seen = { begun: 0, ended: 0, resume: (_: Effect.Effect<string, string>): void => {} }
+  const seen = {
+    begun: 0,
+    ended: 0,
+    isLost: undefined as boolean | undefined,
+    resume: (_: Effect.Effect<string, string>): void => {}
+  }
   const begin = (_: string, resume: (effect: Effect.Effect<string, string>) => void) => {
     seen.begun += 1
     seen.resume = resume
-    return () => {
+    return (isLost: boolean) => {
       seen.ended += 1
+      seen.isLost = isLost
       ended()
     }
   }
@@ -76,7 +82,7 @@ describe("useAsync", () => {
         }
         for (const { seen } of calls) {
           seen.resume(Effect.succeed("too late"))
-          expect(seen.ended).toBe(1)
+          expect(seen).toMatchObject({ ended: 1, isLost: true })
         }
       })
   )
@@ -90,7 +96,7 @@ describe("useAsync", () => {
         return begin(protocol, resume)
       })
       expect(yield* Effect.flip(use)).toMatchObject({ _tag: "ConnectionLost" })
-      expect(seen).toMatchObject({ begun: 1, ended: 1 })
+      expect(seen).toMatchObject({ begun: 1, ended: 1, isLost: true })
     })
   )
 
@@ -127,7 +133,7 @@ describe("useAsync", () => {
       for (const [index, use] of [1, 0, 2].map((index) => [index, uses[index]] as const)) {
         expect(stopping.unsafePoll()).toBeNull()
         if (use !== undefined) yield* Fiber.interrupt(use)
-        expect([first, second, third][index]?.seen).toMatchObject({ begun: 1, ended: 1 })
+        expect([first, second, third][index]?.seen).toMatchObject({ begun: 1, ended: 1, isLost: false })
       }
       yield* Fiber.join(stopping)
     })

@@ -63,13 +63,17 @@ export class Call implements Recipient {
     try {
       if (this.exchange.add(this)) this.#sent = this.exchange.request(this)
     } catch (defect) {
+      this.end()
       this.resume(Effect.fail(callErrorOf(defect)))
     }
   }
 
   /** Waits until the caller has taken what came so far. */
   get delivered(): Effect.Effect<void> {
-    return Effect.suspend(() => (this.delivery === undefined ? Effect.void : Fiber.await(this.delivery.fiber)))
+    const fiber = this.delivery?.fiber
+    return fiber === undefined
+      ? Effect.void
+      : Effect.onInterrupt(Fiber.await(fiber), () => Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none)))
   }
 
   /** Tells the server that the caller has taken what it sent. */
@@ -92,7 +96,7 @@ export class Call implements Recipient {
   /** The server has answered. */
   answered(): void {
     this.isAnswered = true
-    this.resume(Effect.void)
+    this.resume(this.delivered)
   }
 
   /** The connection has closed, or the server has stopped. */
@@ -100,7 +104,7 @@ export class Call implements Recipient {
     this.resume(error)
   }
 
-  /** The caller is done. */
+  /** Nobody waits for the answer any more. */
   end(): void {
     this.exchange.remove(this)
   }

@@ -3,7 +3,6 @@ import { RpcClientError } from "@effect/rpc/RpcClientError"
 import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { Overloaded } from "../RpcConnectionError.js"
 import { Call, type CallError, NotEncodable, type Respond, type Resume } from "./call.js"
 import type { Exchange } from "./exchange.js"
@@ -12,7 +11,8 @@ import type { Limits } from "./outbox.js"
 /** Begins a call on a connection, once, which resumes its caller, and fails if that connection is lost. */
 export type Use = (begin: Begin) => Effect.Effect<void, CallError | Error>
 
-export type Begin = (connection: Exchange, resume: Resume) => void
+/** Gives what ends a call that is begun, and is told whether the connection was lost, or else the caller interrupted. */
+export type Begin = (connection: Exchange, resume: Resume) => ((isLost: boolean) => void) | undefined
 
 export const defaults: Limits = { maxWaiting: 100_000, maxWaitingBytes: 64 * 1024 * 1024 }
 
@@ -21,8 +21,8 @@ export const defaults: Limits = { maxWaiting: 100_000, maxWaitingBytes: 64 * 102
  */
 export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Protocol["Type"] => {
   const clients = new Set<Respond>()
-  /** Those that are sent have a `Call`. */
-  const calls = new Map<string, Call | undefined>()
+  /** Those that are sent. */
+  const calls = new Map<string, Call>()
   const respond: Respond = (response) => {
     const [client] = clients
     // There mostly is one.
@@ -46,34 +46,39 @@ export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Pro
     )
 
   const call = (request: RpcMessage.RequestEncoded): Effect.Effect<void, RpcClientError> =>
-    Effect.uninterruptibleMask((restore) => {
-      // Each would have the answer to the other.
-      if (calls.has(request.id)) return Effect.dieMessage(`another call of the same id is under way: ${request.id}`)
-      calls.set(request.id, undefined)
+    Effect.suspend(() => {
+      const { id } = request
       let call: Call | undefined
       const answered = use((connection, resume) => {
-        if (connection.isFull(limits)) return resume(new Overloaded())
-        call = new Call(connection, request, respond, resume)
-        calls.set(request.id, call)
-        call.begin()
+        if (calls.has(id) || connection.isFull(limits)) {
+          // Two of the same id would have the answers of each other.
+          resume(
+            calls.has(id) ? Effect.dieMessage(`another call of the same id is under way: ${id}`) : new Overloaded()
+          )
+          return undefined
+        }
+        const begun = new Call(connection, request, respond, (effect) => {
+          calls.delete(id)
+          resume(effect)
+        })
+        call = begun
+        calls.set(id, begun)
+        begun.begin()
+        return (isLost) => {
+          calls.delete(id)
+          if (isLost) begun.end()
+          else begun.cancel()
+        }
       })
-      const ended = (exit: Exit.Exit<void, CallError | Error>): Effect.Effect<void, RpcClientError> => {
-        calls.delete(request.id)
-        if (Exit.isSuccess(exit)) return Exit.void
-        if (Cause.isInterruptedOnly(exit.cause)) call?.cancel()
-        else call?.end()
-        const cause = causeOf(exit.cause)
-        const failure = Exit.failCause(cause)
-        return call?.isAnswered === true ? failure : Effect.zipRight(forget(request.id, cause), failure)
-      }
-      const settled = (exit: Exit.Exit<void, CallError | Error>): Effect.Effect<void, RpcClientError> => {
-        if (call?.delivery === undefined) return ended(exit)
+      return Effect.catchAllCause(answered, (errors) => {
+        const cause = causeOf(errors)
+        const failed = Effect.suspend(() =>
+          call?.isAnswered === true || calls.has(id)
+            ? Effect.failCause(cause)
+            : Effect.zipRight(forget(id, cause), Effect.failCause(cause))
+        )
         // What came before the connection was lost is the caller's.
-        return Effect.flatMap(Effect.exit(restore(Effect.zipRight(call.delivered, exit))), ended)
-      }
-      return Effect.matchCauseEffect(restore(answered), {
-        onFailure: (cause) => settled(Exit.failCause(cause)),
-        onSuccess: () => settled(Exit.void)
+        return call?.delivery === undefined ? failed : Effect.zipRight(call.delivered, failed)
       })
     })
 

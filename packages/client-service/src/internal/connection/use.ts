@@ -221,7 +221,7 @@ const areAlike = (before: FiberRefs.FiberRefs | undefined, after: FiberRefs.Fibe
 }
 
 class AsyncUser<A, E> extends User<A, E, never> {
-  #cleanup: (() => void) | undefined
+  #cleanup: Cleanup | undefined
   #isLost = false
   readonly #users: Users
 
@@ -232,8 +232,8 @@ class AsyncUser<A, E> extends User<A, E, never> {
   }
 
   /** Is told what takes back what has begun: at once, if that was cut short meanwhile. */
-  begun(cleanup: () => void): void {
-    if (this.#isLost) cleanup()
+  begun(cleanup: Cleanup): void {
+    if (this.#isLost) cleanup(true)
     else this.#cleanup = cleanup
   }
 
@@ -243,7 +243,7 @@ class AsyncUser<A, E> extends User<A, E, never> {
 
   override get cancel(): Effect.Effect<unknown> {
     return Effect.sync(() => {
-      if (this.#users.remove(this)) this.#cleanup?.()
+      if (this.#users.remove(this)) this.#cleanup?.(false)
     })
   }
 
@@ -251,7 +251,7 @@ class AsyncUser<A, E> extends User<A, E, never> {
     if (!this.#users.remove(this)) return
     this.#isLost = true
     try {
-      this.#cleanup?.()
+      this.#cleanup?.(true)
       this.resume(end)
     } catch (defect) {
       this.resume(Effect.die(defect))
@@ -259,10 +259,13 @@ class AsyncUser<A, E> extends User<A, E, never> {
   }
 }
 
+/** Takes back what has begun, since the connection was lost, or else the caller interrupted. */
+type Cleanup = (isLost: boolean) => void
+
 /** What begins something that resumes its caller, and gives what takes that back. */
 export type AsyncUse<P, A, E> =
   | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => void)
-  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => () => void)
+  | ((protocol: P, resume: (effect: Effect.Effect<A, E>) => void) => Cleanup)
 
 /** A call that gives a promise, and what an error of it becomes. */
 export interface PromiseUse<in P, out A, out E> {
