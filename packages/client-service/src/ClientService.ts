@@ -199,8 +199,8 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    * promise. It is for those who make a client for others: calls are many there.
    *
    * The function may give a cleanup, which is called if the caller is interrupted, or the connection ends, before it has
-   * resumed, and is told whether it is the connection that has ended. What it resumes with after that is ignored. With an Effect that is more than a result, the caller goes on by
-   * itself: that does not end with the connection any more.
+   * resumed, and is told whether it is the connection that has ended. What it resumes with after that is ignored. With an
+   * Effect that is more than a result, the caller goes on by itself: that does not end with the connection any more.
    *
    * @example
    * ```ts
