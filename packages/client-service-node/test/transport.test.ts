@@ -105,6 +105,33 @@ describe("writing", () => {
     })
   )
 
+  it.scopedLive("at once, if it needs not wait: else sends nothing, and tells so", () =>
+    Effect.gen(function* () {
+      const { peer, socket, transport } = yield* connected()
+      const { now } = transport.write
+      if (now === undefined) throw new Error("it can't")
+      const bytes = Buffer.from("a")
+      expect(now(bytes)).toBe(true)
+      bytes.fill("x")
+      yield* transport.write("b")
+      expect(now("c")).toBe(true)
+      expect(Reflect.apply(now, undefined, [1])).toBe(false)
+
+      const accepted = yield* fill(transport, socket)
+      expect(now("full")).toBe(false)
+      const waiting = yield* Effect.tap(Effect.fork(transport.write("d")), () => Effect.yieldNow())
+      expect(now("before those who wait")).toBe(false)
+
+      const received = yield* Effect.fork(receivedBy(peer))
+      yield* Fiber.join(waiting)
+      yield* transport.end
+      expect(now("ended")).toBe(false)
+      const all = yield* Fiber.join(received)
+      expect(all.subarray(0, 3).toString()).toBe("abc")
+      expect(all.subarray(3 + accepted * chunk.length).toString()).toBe("d")
+    })
+  )
+
   it.scopedLive("fails when the connection breaks while it waits", () =>
     Effect.gen(function* () {
       const { peer, socket, transport } = yield* connected()

@@ -30,7 +30,7 @@ export interface Transport {
    *
    * The caller keeps the array, and may use it again once the write is done.
    */
-  readonly write: (chunk: Uint8Array | string) => Effect.Effect<void, TransportError>
+  readonly write: Write
   /**
    * Says that nothing more will be written, once what was written is sent. The peer can still send.
    */
@@ -45,6 +45,19 @@ export interface Transport {
    * heartbeat. Not every transport tells.
    */
   readonly lastReceived?: number | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Write {
+  (chunk: Uint8Array | string): Effect.Effect<void, TransportError>
+  /**
+   * Writes if that needs not wait, in no fiber, and tells whether it has. After `false` nothing was sent, and the Effect waits,
+   * or tells why not. It is for those who write on behalf of many, and not every transport has it.
+   */
+  readonly now?: (chunk: Uint8Array | string) => boolean
 }
 
 /**

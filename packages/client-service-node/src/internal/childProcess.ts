@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Scope from "effect/Scope"
 import type * as Incoming from "effect-client-service/Incoming"
-import { type Transport, TransportError } from "effect-client-service/Transport"
+import { type Transport, TransportError, type Write } from "effect-client-service/Transport"
 import { ChildProcessError, type Reason } from "../ChildProcessError.js"
 import { guard } from "./guard.js"
 import type { HalfOpen } from "./halfOpen.js"
@@ -85,6 +85,7 @@ const mostUnread = 4 * 1024 * 1024
  */
 export class LiveProcess implements Transport, Owner {
   readonly remote: string
+  readonly write: Write
   // Not to be seen by whoever looks at the transport: they have the arguments and the environment.
   readonly #child: ChildProcessWithoutNullStreams
   readonly #settings: Settings
@@ -120,6 +121,7 @@ export class LiveProcess implements Transport, Owner {
     this.#group = new ProcessGroup(child, pid)
     this.#release = guard(pid)
     this.#sending = new Sending(stdin, this)
+    this.write = this.#sending.write
     this.#tail = new Tail(settings.stderrTail)
     received.from({
       // What is there at the exit is no more than the system keeps. It is taken, for the exit to be told.
@@ -159,8 +161,6 @@ export class LiveProcess implements Transport, Owner {
   get lastReceived(): number | undefined {
     return this.#received.lastReceived
   }
-
-  readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> => this.#sending.write(chunk)
 
   get end(): Effect.Effect<void, TransportError> {
     return this.#sending.end

@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream"
 import * as Effect from "effect/Effect"
-import type { TransportError } from "effect-client-service/Transport"
+import * as Exit from "effect/Exit"
+import type { TransportError, Write } from "effect-client-service/Transport"
 import { turn } from "./turn.js"
 
 /** What the stream belongs to. */
@@ -29,12 +30,15 @@ export class Sending {
     private readonly owner: Owner
   ) {}
 
-  write(chunk: Uint8Array | string): Effect.Effect<void, TransportError> {
-    return Effect.suspend(() => {
-      if (!this.isWritable) return this.refused
-      if (this.queue.size === 0 && !this.stream.writableNeedDrain) return this.accept(chunk)
-      return this.inTurn((resume) => resume(this.accept(chunk)))
-    })
+  get write(): Write {
+    return Object.assign(
+      (chunk: Uint8Array | string) =>
+        Effect.suspend(() => {
+          if (this.isFree) return this.accept(chunk)
+          return this.isWritable ? this.inTurn((resume) => resume(this.accept(chunk))) : this.refused
+        }),
+      { now: (chunk: Uint8Array | string) => this.isFree && Exit.isSuccess(this.accept(chunk)) }
+    )
   }
 
   get end(): Effect.Effect<void, TransportError> {
@@ -56,13 +60,13 @@ export class Sending {
     }
   }
 
-  private accept(chunk: Uint8Array | string): Effect.Effect<void> {
+  private accept(chunk: Uint8Array | string): Exit.Exit<void> {
     try {
       // The caller may use the array again, and the stream keeps what the system does not take at once.
       this.stream.write(chunk instanceof Uint8Array ? Buffer.from(chunk) : chunk)
-      return Effect.void
+      return Exit.void
     } catch (defect) {
-      return Effect.die(defect)
+      return Exit.die(defect)
     }
   }
 
@@ -78,6 +82,11 @@ export class Sending {
         this.queue.delete(queued)
       })
     })
+  }
+
+  /** Whether nobody waits, nor needs to. */
+  private get isFree(): boolean {
+    return this.isWritable && this.queue.size === 0 && !this.stream.writableNeedDrain
   }
 
   private get isWritable(): boolean {

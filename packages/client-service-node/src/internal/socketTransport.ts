@@ -3,7 +3,7 @@ import * as Tls from "node:tls"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Incoming from "effect-client-service/Incoming"
-import { type Transport, TransportError } from "effect-client-service/Transport"
+import { type Transport, TransportError, type Write } from "effect-client-service/Transport"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
 import { isCutOff } from "./cutOff.js"
 import type { HalfOpen } from "./halfOpen.js"
@@ -29,6 +29,7 @@ export interface Settings extends Omit<OpenSocket.Settings, "connect"> {
  */
 export class SocketTransport implements Transport, Owner {
   readonly remote: string
+  readonly write: Write
   private phase: "opening" | "open" | "ended" | "closing" = "opening"
   private readonly received: Incoming.Incoming<ConnectError>
   /** Why it goes on no more. */
@@ -45,6 +46,7 @@ export class SocketTransport implements Transport, Owner {
     this.received = settings.incoming
     this.received.from(socket)
     this.sending = new Sending(socket, this)
+    this.write = this.sending.write
     keepUnread(socket, () => this.endedBefore())
     // Or its own side would end before it is known how the other has.
     socket.allowHalfOpen = true
@@ -99,8 +101,6 @@ export class SocketTransport implements Transport, Owner {
     if (this.socket instanceof Tls.TLSSocket) return " (close_notify)"
     return this.socket.remoteFamily === undefined ? "" : " (FIN)"
   }
-
-  readonly write = (chunk: Uint8Array | string): Effect.Effect<void, TransportError> => this.sending.write(chunk)
 
   get end(): Effect.Effect<void, TransportError> {
     return this.sending.end

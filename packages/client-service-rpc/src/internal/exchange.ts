@@ -59,9 +59,9 @@ export class Exchange {
     this.#parser = serialization.unsafeMake()
     this.#room = serialization.includesFraming ? new Room(serialization) : undefined
     this.#transport = transport
-    this.#outbox = new Outbox(transport, serialization.includesFraming)
     this.#fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
     this.#scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
+    this.#outbox = new Outbox(transport, this.#scheduler, serialization.includesFraming)
     this.#signal = signal
     // A serialization of text takes each chunk for whole characters, which the peer may have been cut off in.
     this.#text = typeof this.#parser.encode(ping) === "string" ? new TextDecoder() : undefined

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
-import type { Transport, TransportError } from "effect-client-service/Transport"
+import type * as Scheduler from "effect/Scheduler"
+import type { Transport, TransportError, Write } from "effect-client-service/Transport"
 
 /** A message that waits to be sent. */
 export interface Outgoing {
@@ -26,6 +27,7 @@ const most = 256 * 1024
  */
 export class Outbox {
   readonly #transport: Transport
+  readonly #scheduler: Scheduler.Scheduler
   readonly #isFramed: boolean
   #posted = new Set<Outgoing>()
   /** What was posted when the transport was free last, and is not written yet. */
@@ -36,8 +38,9 @@ export class Outbox {
   #isWriting = false
   #wake = () => {}
 
-  constructor(transport: Transport, isFramed: boolean) {
+  constructor(transport: Transport, scheduler: Scheduler.Scheduler, isFramed: boolean) {
     this.#transport = transport
+    this.#scheduler = scheduler
     this.#isFramed = isFramed
   }
 
@@ -68,22 +71,48 @@ export class Outbox {
 
   /** Sends what is posted, until that fails. */
   readonly sending: Effect.Effect<never, TransportError> = Effect.suspend(() => {
+    this.#isWriting = this.#isLeft()
+    return Effect.zipRight(this.#isWriting ? this.#transport.write(this.#next()) : this.#filled, this.sending)
+  })
+
+  // The fiber that sends goes on only with what the transport does not take at once: to wake it costs more than the write.
+  readonly #filled: Effect.Effect<void, TransportError> = Effect.async((resume) => {
+    const listen = () => {
+      this.#wake = () => {
+        this.#wake = () => {}
+        this.#scheduler.scheduleTask(() => {
+          const left = this.#sendNow()
+          if (left === undefined) listen()
+          else resume(left)
+        }, 0)
+      }
+    }
+    listen()
+    if (this.#posted.size > 0) this.#wake()
+  })
+
+  /** Sends as much as needs not wait, and gives what sends the next. */
+  #sendNow(): Effect.Effect<void, TransportError> | undefined {
+    const { write } = this.#transport
+    while (this.#isLeft()) {
+      const next = this.#next()
+      if (!isWritten(write, next)) {
+        this.#isWriting = true
+        return Effect.suspend(() => write(next))
+      }
+    }
+    return undefined
+  }
+
+  /** Whether something is to be sent, which is leaving then. */
+  #isLeft(): boolean {
     if (this.#leaving.size === 0) {
       const posted = this.#posted
       this.#posted = this.#leaving
       this.#leaving = posted
-      this.#isWriting = posted.size > 0
     }
-    return Effect.zipRight(this.#isWriting ? this.#transport.write(this.#next()) : this.#filled, this.sending)
-  })
-
-  readonly #filled: Effect.Effect<void> = Effect.async((resume) => {
-    if (this.#posted.size > 0) return resume(Effect.void)
-    this.#wake = () => {
-      this.#wake = () => {}
-      resume(Effect.void)
-    }
-  })
+    return this.#leaving.size > 0
+  }
 
   /** Takes what is written next, at least one message. */
   #next(): Uint8Array | string {
@@ -98,6 +127,15 @@ export class Outbox {
       size += encoded.length
     }
     return joined(chunks)
+  }
+}
+
+// What throws has written nothing, and throws again.
+const isWritten = ({ now }: Write, chunk: Uint8Array | string): boolean => {
+  try {
+    return now?.(chunk) ?? false
+  } catch {
+    return false
   }
 }
 

@@ -907,6 +907,52 @@ describe("an exchange that is cut short", () => {
   )
 
   // Kind 14
+  it.scoped("writes at once what the transport takes so, and in order what it does not", () =>
+    Effect.gen(function* () {
+      for (const [name, make] of Object.entries(both)) {
+        const { receive, transport, written } = yield* transports["a transport"]
+        const gate = yield* Effect.makeLatch()
+        const atOnce: Array<unknown> = []
+        const now = (chunk: unknown) => {
+          if (atOnce.length === 2) throw new Error("out of order")
+          if (atOnce.length === 1) return false
+          atOnce.push(chunk)
+          written.push(String(chunk))
+          return true
+        }
+        const write = Object.assign(
+          (chunk: Uint8Array | string) => Effect.zipRight(gate.await, transport.write(chunk)),
+          { now }
+        )
+        const exchange = yield* make(Framing.lines().over({ ...transport, write }))
+        // The first is sent by the fiber that sends, when it begins.
+        yield* gate.open
+        const asking = [yield* Effect.fork(exchange.ask("1"))]
+        yield* settle
+        yield* gate.close
+        for (const text of ["2", "3", "4"]) {
+          asking.push(yield* Effect.fork(exchange.ask(text)))
+          yield* settle
+        }
+        expect(written.join("").match(/\d(?=\n)/g)).toEqual(["1", "2"])
+        yield* gate.open
+        yield* settle
+        atOnce.push("throws")
+        asking.push(yield* Effect.fork(exchange.ask("5")))
+        yield* settle
+        expect(written.join("").match(/\d(?=\n)/g)).toEqual(["1", "2", "3", "4", "5"])
+        receive(...written)
+        yield* settle
+        const answers = yield* Effect.forEach(asking, Fiber.join)
+        expect(
+          answers.map((answer) => answer.at(-1)),
+          name
+        ).toEqual(["1", "2", "3", "4", "5"])
+      }
+    })
+  )
+
+  // Kind 14
   it.scoped("wherever a reader of the events is interrupted, the next one gets them", () =>
     Effect.gen(function* () {
       for (let ops = 10; ops < 30; ops++) {

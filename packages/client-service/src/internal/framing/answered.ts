@@ -24,6 +24,7 @@ export class Answered {
   readonly #lines: Array<Line> = []
   readonly #times: Array<number> = []
   #last = -1
+  #lastId: FiberId.FiberId | undefined
   /** Those of the attempt, which is one, whatever it forks. */
   #fibers: Array<AnyFiber> = []
 
@@ -38,11 +39,18 @@ export class Answered {
       return
     }
     if (this.#fibers.length > 0) this.#fibers = []
-    const line = lineOf(fiber)
-    // Most who ask again and again are one fiber.
-    if (this.#lines[this.#last] !== line) this.#last = this.#last === most - 1 ? 0 : this.#last + 1
-    this.#lines[this.#last] = line
+    if (!this.#isLast(fiber)) {
+      this.#last = this.#last === most - 1 ? 0 : this.#last + 1
+      this.#lines[this.#last] = lineOf(fiber)
+      this.#lastId = fiber.id()
+    }
     this.#times[this.#last] = now
+  }
+
+  // Most who ask again and again are one fiber, and to ask it for its line copies all that it keeps.
+  #isLast(fiber: AnyFiber): boolean {
+    const [own] = this.#lines[this.#last] ?? nobody
+    return fiber.id() === this.#lastId && fiber.getFiberRef(FiberRef.currentContext) === own?.[1]
   }
 
   /** Who acts on an answer, of those who use the connection now, while others ask. */

@@ -3,7 +3,9 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
+import type * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
@@ -37,6 +39,7 @@ type Outgoing<In> = Call<In> | Told
 type Attempt = Pick<Status, "changes" | "isEstablished" | "users">
 
 interface Surroundings {
+  readonly scheduler: Scheduler.Scheduler
   readonly fork: Fork<never>
   readonly clock: Clock.Clock
   readonly attempt: Attempt
@@ -54,7 +57,12 @@ export class Conversation<in out In, in out Out, in Request> {
     capacity: number
   ): Effect.Effect<Conversation<In, Out, Request>, never, Scope.Scope> {
     return Effect.gen(function* () {
-      const surroundings = { fork: yield* makeFork<never>(), clock: yield* Effect.clock, attempt: yield* AttemptStatus }
+      const surroundings = {
+        scheduler: yield* FiberRef.get(FiberRef.currentScheduler),
+        fork: yield* makeFork<never>(),
+        clock: yield* Effect.clock,
+        attempt: yield* AttemptStatus
+      }
       const conversation = new Conversation(link, pairing(), capacity, surroundings)
       yield* Effect.addFinalizer(() => link.halt)
       conversation.#reader = yield* Effect.forkScoped(Effect.interruptible(conversation.#reading))
@@ -65,6 +73,7 @@ export class Conversation<in out In, in out Out, in Request> {
 
   readonly #link: Link<In, Out>
   readonly #pairing: Pairing<In, Out, Request>
+  readonly #scheduler: Scheduler.Scheduler
   readonly #fork: Fork<never>
   readonly #clock: Clock.Clock
   readonly #attempt: Attempt
@@ -100,10 +109,11 @@ export class Conversation<in out In, in out Out, in Request> {
     link: Link<In, Out>,
     pairing: Pairing<In, Out, Request>,
     capacity: number,
-    { attempt, clock, fork }: Surroundings
+    { attempt, clock, fork, scheduler }: Surroundings
   ) {
     this.#link = link
     this.#pairing = pairing
+    this.#scheduler = scheduler
     this.#fork = fork
     this.#clock = clock
     this.#attempt = attempt
@@ -162,8 +172,7 @@ export class Conversation<in out In, in out Out, in Request> {
       }
     })
 
-  // A fiber that goes on once those have run that are ready now: what they send goes out together. To fork one for each time
-  // would cost several times as much.
+  // Once those have run that are ready now: what they send goes out together.
   #post(outgoing: Outgoing<In>): void {
     this.#outbox.push(outgoing)
     this.#sender ??= this.#fork.soon(this.#sending)
@@ -171,7 +180,7 @@ export class Conversation<in out In, in out Out, in Request> {
   }
 
   readonly #sending: Effect.Effect<void> = Effect.suspend(() => {
-    const outgoing = this.#take()
+    const outgoing = this.#sendingNow.length > 0 ? this.#sendingNow : this.#take()
     if (outgoing.length === 0) return Effect.zipRight(this.#more, this.#sending)
     let writing: Effect.Effect<void, TransportError>
     try {
@@ -183,23 +192,42 @@ export class Conversation<in out In, in out Out, in Request> {
     }
     return Effect.zipRight(
       Effect.matchCause(writing, {
-        onSuccess: () => {
-          this.#sendingNow = []
-          for (const each of outgoing) if ("sent" in each) each.sent()
-        },
+        onSuccess: () => this.#written(outgoing),
         onFailure: (cause) => this.#notWritten(outgoing, cause)
       }),
       this.#sending
     )
   })
 
+  // The fiber that sends goes on only with what the transport does not take at once: to wake it costs more than the write.
   readonly #more: Effect.Effect<void> = Effect.async((resume) => {
-    this.#posted = () => {
-      this.#posted = undefined
-      resume(Effect.void)
+    const listen = () => {
+      this.#posted = () => {
+        this.#posted = undefined
+        this.#scheduler.scheduleTask(() => (this.#trySend() ? listen() : resume(Effect.void)), 0)
+      }
     }
-    if (this.#taken < this.#outbox.length) this.#posted()
+    listen()
+    if (this.#taken < this.#outbox.length) this.#posted?.()
   })
+
+  /** Sends as much as needs not wait, and tells whether that is all. */
+  #trySend(): boolean {
+    for (let outgoing = this.#take(); outgoing.length > 0; outgoing = this.#take()) {
+      try {
+        if (!this.#link.trySend(outgoing.map(({ encoded }) => encoded))) return false
+      } catch {
+        return false
+      }
+      this.#written(outgoing)
+    }
+    return true
+  }
+
+  #written(outgoing: ReadonlyArray<Outgoing<In>>): void {
+    this.#sendingNow = []
+    for (const each of outgoing) if ("sent" in each) each.sent()
+  }
 
   #take(): ReadonlyArray<Outgoing<In>> {
     const all = this.#outbox

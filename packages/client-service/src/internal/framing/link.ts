@@ -114,8 +114,9 @@ export class Link<out In, in Out> {
 
   /** Calls a function with each frame, as long as they are wanted, until the end. Does not tell that it has come to that. */
   receive(onFrame: (frame: In) => void, wanted: () => Effect.Effect<void> | undefined): Reading<void> {
-    const step: Reading<void> = Effect.suspend(() => {
-      let unwanted = wanted()
+    let unwanted: Effect.Effect<void> | undefined
+    const takeAll = () => {
+      unwanted = wanted()
       while (unwanted === undefined && this.#fill()) {
         try {
           onFrame(this.#take())
@@ -124,9 +125,15 @@ export class Link<out In, in Out> {
         }
         unwanted = wanted()
       }
+      return unwanted !== undefined || this.#end !== undefined
+    }
+    const source = this.#source
+    // As they arrive: to wake a fiber for each chunk costs more than what most have done.
+    const arrival = source.arrivals?.(takeAll) ?? source.arrival
+    const step: Reading<void> = Effect.suspend(() => {
+      if (!takeAll()) return Effect.zipRight(arrival, step)
       if (unwanted !== undefined) return Effect.zipRight(unwanted, step)
-      if (this.#end === undefined) return Effect.zipRight(this.#source.arrival, step)
-      return this.#end.error === undefined ? Effect.void : Effect.fail(this.#end.error)
+      return this.#end?.error === undefined ? Effect.void : Effect.fail(this.#end.error)
     })
     return Effect.suspend(() => {
       if (this.#isReadByOther(undefined)) return new TransportError({ reason: "Busy" })
@@ -159,8 +166,12 @@ export class Link<out In, in Out> {
 
   /** Writes a frame, or several that are joined. */
   send(frames: ReadonlyArray<Encoded>): Effect.Effect<void, TransportError> {
-    const [first] = frames
-    return this.#transport.write(first !== undefined && frames.length === 1 ? first : joined(frames))
+    return this.#transport.write(joined(frames))
+  }
+
+  /** Does the same if that needs not wait, and tells whether it has. */
+  trySend(frames: ReadonlyArray<Encoded>): boolean {
+    return this.#transport.write.now?.(joined(frames)) ?? false
   }
 
   /** The reader still works on what it has taken. */
@@ -239,6 +250,8 @@ export class Link<out In, in Out> {
 const aWhile = /* @__PURE__ */ Effect.repeatN(/* @__PURE__ */ Effect.yieldNow(), steps)
 
 const joined = (frames: ReadonlyArray<Encoded>): Encoded => {
+  const [first] = frames
+  if (first !== undefined && frames.length === 1) return first
   const texts = frames.filter((frame) => typeof frame === "string")
   return texts.length === frames.length ? texts.join("") : concat(frames)
 }

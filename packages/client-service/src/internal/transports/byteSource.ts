@@ -20,6 +20,8 @@ export interface ByteSource {
   readonly take: () => Uint8Array | undefined
   /** Waits until there is a chunk, or the end. Fails with `Busy` if another waits. */
   readonly arrival: Effect.Effect<void, TransportError>
+  /** Does the same, but calls a function at each arrival, which takes what has come, until that tells that it is enough. */
+  readonly arrivals?: (isEnough: () => boolean) => Effect.Effect<void, TransportError>
   /** The end, once all is taken. */
   readonly ended: { readonly error: TransportError | undefined } | undefined
   /** The reader still works on what it has taken. */

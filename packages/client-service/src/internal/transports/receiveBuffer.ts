@@ -160,8 +160,8 @@ export class ReceiveBuffer<E> implements ByteSource {
       this.#whenMore(resume, () => {
         try {
           const next = work()
-          if (next === undefined && this.#end === undefined) return false
-          resume(next ?? Effect.void)
+          if (next === undefined) return this.#end !== undefined
+          resume(next)
         } catch (defect) {
           resume(Effect.die(defect))
         }
@@ -191,28 +191,16 @@ export class ReceiveBuffer<E> implements ByteSource {
     return this.#isRead
   }
 
-  // Who takes by itself reads only while it waits: no interruption between two of its steps can leave it reading for ever.
   get arrival(): Effect.Effect<void, TransportError> {
+    return this.arrivals(() => true)
+  }
+
+  // Who takes by itself reads only while it waits: no interruption between two of its steps can leave it reading for ever.
+  arrivals(isEnough: () => boolean): Effect.Effect<void, TransportError> {
     return wait<void, TransportError, never>((resume) => {
-      if (this.#isRead || this.#length > 0 || this.#end !== undefined) {
-        resume(this.#isRead ? new TransportError({ reason: "Busy" }) : Effect.void)
-        return undefined
-      }
-      this.#isRead = true
-      const wake = () => {
-        this.#wake = undefined
-        this.#isRead = false
-        resume(Effect.void)
-      }
-      this.#wake = wake
-      this.#letGo()
-      return {
-        cancel: Effect.sync(() => {
-          if (this.#wake !== wake) return
-          this.#wake = undefined
-          this.#isRead = false
-        })
-      }
+      if (!this.#isRead) return this.#whenMore(resume, isEnough, true)
+      resume(new TransportError({ reason: "Busy" }))
+      return undefined
     })
   }
 
@@ -235,29 +223,36 @@ export class ReceiveBuffer<E> implements ByteSource {
 
   // A chunk is taken by the fiber that reads, and not by what wakes it: an interruption in between loses none.
   get #more(): Effect.Effect<void> {
-    return wait((resume) =>
-      this.#whenMore(resume, () => {
-        resume(Effect.void)
-        return true
-      })
-    )
+    return wait((resume) => this.#whenMore(resume, () => true))
   }
 
-  /** Resumes if there is something, and otherwise has a function called when there is, until that tells that it is enough. */
-  #whenMore(resume: (effect: Effect.Effect<void>) => void, isEnough: () => boolean): Pending | undefined {
+  /**
+   * Resumes if there is something, and otherwise calls a function whenever there is, until that tells that it is enough. Who
+   * takes by itself is no reader before and after.
+   */
+  #whenMore(
+    resume: (effect: Effect.Effect<void>) => void,
+    isEnough: () => boolean,
+    takesByItself = false
+  ): Pending | undefined {
     if (this.#length > 0 || this.#end !== undefined) {
       resume(Effect.void)
       return undefined
     }
     let isLettingGo = false
-    const wake = () => {
+    const stop = () => {
       this.#wake = undefined
+      if (takesByItself) this.#isRead = false
+    }
+    const wake = () => {
+      stop()
       // By the fiber, if a source gives what it has as soon as it is let go: it could do so for ever.
-      if (isLettingGo) resume(Effect.void)
-      else if (!isEnough()) listen()
+      if (isLettingGo || isEnough()) resume(Effect.void)
+      else listen()
     }
     const listen = () => {
       this.#wake = wake
+      this.#isRead = true
       isLettingGo = true
       this.#letGo()
       isLettingGo = false
@@ -265,7 +260,7 @@ export class ReceiveBuffer<E> implements ByteSource {
     listen()
     return {
       cancel: Effect.sync(() => {
-        if (this.#wake === wake) this.#wake = undefined
+        if (this.#wake === wake) stop()
       })
     }
   }
