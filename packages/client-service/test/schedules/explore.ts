@@ -74,30 +74,74 @@ export interface Limits {
 /**
  * All schedules within the limits, each once. Those are left out that can do nothing new: to stop a fiber at a step that
  * only notes what is to come next, to have it yield to nobody, and what comes after a rest that differs in nothing that
- * can be observed from one that was gone on from already with as much ahead.
+ * can be observed from one that was gone on from already with at least as much ahead.
  */
 export function* explore<Event extends string>(
   play: (schedule: Schedule<Event>) => Played<Event>,
   limits: Limits
 ): Generator<{ readonly schedule: Schedule<Event>; readonly problem: string | undefined }> {
-  const visited = new Set<string>()
-  const pending: Array<Schedule<Event>> = [[]]
-  for (let schedule = pending.pop(); schedule !== undefined; schedule = pending.pop()) {
+  const visited = new Map<string, Array<Limits>>()
+  const pending = new Pending<Event>(limits)
+  pending.add([])
+  for (let schedule = pending.next(); schedule !== undefined; schedule = pending.next()) {
     const { fingerprint, next, problem, steps } = play(schedule)
     yield { schedule, problem }
     if (problem !== undefined) continue
     const current = schedule
-    const events = limits.events - current.filter((choice) => "event" in choice).length
-    const stops = limits.stops - current.filter((choice) => "step" in choice).length
-    const key = `${fingerprint} ${events} ${stops}`
-    if (events > 0 && !visited.has(key)) {
-      visited.add(key)
-      for (const event of next) pending.push([...current, { event }])
+    const { events, stops } = ahead(current, limits)
+    const before = visited.get(fingerprint) ?? []
+    const isNew = !before.some((other) => other.events >= events && other.stops >= stops)
+    if (events > 0 && isNew) {
+      visited.set(fingerprint, [...before, { events, stops }])
+      for (const event of next) pending.add([...current, { event }])
     }
     if (stops === 0) continue
     for (const { events: possible, isAlone, step } of steps) {
-      if (!isAlone) pending.push([...current, { step }])
-      if (events > 0) for (const event of possible) pending.push([...current, { step, event }])
+      if (!isAlone) pending.add([...current, { step }])
+      if (events > 0) for (const event of possible) pending.add([...current, { step, event }])
     }
+  }
+}
+
+/** What may be added to a schedule. */
+const ahead = <Event extends string>(schedule: Schedule<Event>, limits: Limits): Limits => ({
+  events: limits.events - schedule.filter((choice) => "event" in choice).length,
+  stops: limits.stops - schedule.filter((choice) => "step" in choice).length
+})
+
+/**
+ * The schedules that are still to be played: those with the most ahead come first, so that nothing has to be gone on from
+ * that one of them goes on from with more. What no event can follow is not gone on from, and comes at once, so that there
+ * are never many of them.
+ */
+class Pending<Event extends string> {
+  private readonly last: Array<Schedule<Event>> = []
+  private readonly levels = new Map<number, Array<Schedule<Event>>>()
+
+  constructor(private readonly limits: Limits) {}
+
+  add(schedule: Schedule<Event>): void {
+    const { events, stops } = ahead(schedule, this.limits)
+    if (events === 0) {
+      this.last.push(schedule)
+      return
+    }
+    const level = this.levelOf(events, stops)
+    const others = this.levels.get(level)
+    if (others === undefined) this.levels.set(level, [schedule])
+    else others.push(schedule)
+  }
+
+  next(): Schedule<Event> | undefined {
+    if (this.last.length > 0) return this.last.pop()
+    for (let level = this.levelOf(this.limits.events, this.limits.stops); level >= 0; level--) {
+      const schedule = this.levels.get(level)?.pop()
+      if (schedule !== undefined) return schedule
+    }
+    return undefined
+  }
+
+  private levelOf(events: number, stops: number): number {
+    return events * (this.limits.stops + 1) + stops
   }
 }
