@@ -11,23 +11,14 @@ import {
 } from "node:fs"
 import { availableParallelism } from "node:os"
 import { dirname, join, normalize, relative } from "node:path"
+import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { checkBundles } from "./bundles.js"
-import { chapters, installByLine, installLines, readmes, specsOf } from "./installLines.js"
+import { chapters, type InstallLine, installByLine, installLines, readmes, specsOf } from "./installLines.js"
 import { linkProblems } from "./links.js"
 import { build, type Packed, pack } from "./packing.js"
 import type { Report } from "./Report.js"
-import {
-  fromRoot,
-  none,
-  type Package,
-  publishedPackages,
-  root,
-  run,
-  runBin,
-  runOwnBin,
-  temporaryDirectory
-} from "./workspace.js"
+import { fromRoot, none, type Package, publishedPackages, root, run, runBin, temporaryDirectory } from "./workspace.js"
 
 /**
  * Checks each package as its users get it: packs it, looks into the tarball, and installs it with npm in an empty project
@@ -37,31 +28,40 @@ import {
 export const checkPackages = async (report: Report): Promise<void> => {
   const directory = temporaryDirectory()
   const packages = publishedPackages()
-  const packed = new Map<string, Packed>()
+  let packed: ReadonlyMap<string, Packed> = new Map()
   await report.check("the packages build", () => build(packages))
-  await concurrently(
-    packages.map((pkg) => async () => {
-      const { name } = pkg.manifest
-      await report.check(`${name} packs`, async () => void packed.set(name, await pack(pkg, directory)))
-    })
-  )
+  await report.check("the packages pack", async () => {
+    packed = await pack(packages, directory)
+  })
   await report.check("every README has a line that installs what it tells about", () =>
     none(readmes().flatMap((readme) => (installLines(readme).length === 0 ? [`${fromRoot(readme)} has none`] : [])))
   )
 
   const [workspace = "", ...ofPackages] = readmes()
-  const others = [...installLines(workspace), ...ofPackages.flatMap((readme) => installLines(readme).slice(1))]
+  const others = distinct([
+    ...installLines(workspace),
+    ...ofPackages.flatMap((readme) => installLines(readme).slice(1))
+  ])
   await concurrently([
     ...[packages.filter(hasTypesOfNode), packages.filter((pkg) => !hasTypesOfNode(pkg))].map(
       (consumed, index) => () => checkConsumers(report, consumed, packed, join(directory, `consumers${index}`))
     ),
     ...packages.map((pkg) => () => checkContent(report, pkg, packed)),
-    ...others.map(({ line, readme }, index) => async () => {
+    ...others.map(({ line, readme, readmes }, index) => async () => {
       const project = join(directory, "lines", String(index))
-      await report.check(`${fromRoot(readme)}: ${line}`, () => installByLine({ line, readme }, packed, project))
+      await report.check(`${readmes.map(fromRoot).join(", ")}: ${line}`, () =>
+        installByLine({ line, readme }, packed, project)
+      )
     })
   ])
 }
+
+/** Each line once, with all of the READMEs that have it. */
+const distinct = (lines: ReadonlyArray<InstallLine>) =>
+  [...new Set(lines.map(({ line }) => line))].map((line) => {
+    const readmes = lines.filter((other) => other.line === line).map(({ readme }) => readme)
+    return { line, readme: readmes[0] ?? root, readmes }
+  })
 
 const concurrently = (tasks: ReadonlyArray<() => Promise<void>>): Promise<void> =>
   Effect.runPromise(
@@ -96,33 +96,38 @@ const checkConsumers = async (
 ): Promise<void> => {
   const names = packages.map(({ manifest }) => manifest.name).join(", ")
   const lines = packages.flatMap(({ directory }) => installLines(join(directory, "README.md")).slice(0, 1))
+  const [single] = packages.length === 1 ? lines : []
   const together = [...new Set(lines.flatMap(({ line }) => specsOf(line)))].join(" ")
-  const isInstalled = await report.check(`${names} install beside each other`, () =>
-    installByLine({ readme: join(root, "README.md"), line: `npm install ${together}` }, packed, project)
-  )
+  const isInstalled =
+    single === undefined
+      ? await report.check(`${names} install beside each other`, () =>
+          installByLine({ readme: join(root, "README.md"), line: `npm install ${together}` }, packed, project)
+        )
+      : await report.check(`${names} installs by the line of its README`, () => installByLine(single, packed, project))
   if (!isInstalled) return
   writeProject(packages, project)
   for (const { compiler, module, resolution, version } of consumers) {
     const options = ["--module", module, "--moduleResolution", resolution, "--skipLibCheck", "false"]
     await report.check(`${names} compile in a consumer (moduleResolution ${resolution}, TypeScript ${version})`, () =>
-      compile(project, packed.keys(), options, `out/${resolution}`, compiler)
+      compile(project, [...packed.keys()], options, `out/${resolution}`, compiler)
     )
   }
   for (const pkg of packages) {
     const { name } = pkg.manifest
     const [line] = installLines(join(pkg.directory, "README.md"))
     if (line === undefined) continue
-    const own = join(project, "own", name)
-    const isInstalled = await report.check(`${name} installs by the line of its README`, () =>
-      installByLine(line, packed, own)
-    )
+    // One by itself is there by its own line already.
+    const own = packages.length === 1 ? project : join(project, "own", name)
+    const isInstalled =
+      own === project ||
+      (await report.check(`${name} installs by the line of its README`, () => installByLine(line, packed, own)))
     if (!isInstalled) continue
     await report.check(`${name} runs in a consumer`, async () => {
       const manifest: object = JSON.parse(readFileSync(join(own, "package.json"), "utf8"))
       writeFileSync(join(own, "package.json"), JSON.stringify({ ...manifest, type: "module" }))
-      cpSync(join(project, "out/nodenext", name), join(own, "out"), { recursive: true })
-      for (const file of readdirSync(join(own, "out")))
-        await run("node", ["--unhandled-rejections=strict", join("out", file)], own)
+      cpSync(join(project, "out/nodenext", name), join(own, "programs"), { recursive: true })
+      for (const file of readdirSync(join(own, "programs")))
+        await run("node", ["--unhandled-rejections=strict", join("programs", file)], own)
     })
     const commands = Object.keys(pkg.manifest.publishConfig?.bin ?? {})
     // What is installed to be run is in no bundle of an application.
@@ -135,12 +140,6 @@ const checkConsumers = async (
     }
   }
 }
-
-// What users have: `attw` resolves the types in each of the ways by 5, too.
-const consumers = [
-  { version: 5, compiler: runOwnBin, resolution: "nodenext", module: "nodenext" },
-  { version: 7, compiler: runBin, resolution: "bundler", module: "esnext" }
-] as const
 
 const contentProblems = ({ directory, modules }: Package, content: string): ReadonlyArray<string> => {
   const files = readdirSync(content, { recursive: true, withFileTypes: true })
@@ -256,15 +255,13 @@ const writeConsumer = ({ directory, manifest: { name }, modules }: Package, into
 // The declarations of libraries are checked, since ours are among them; what is wrong in those of others is not ours.
 const compile = async (
   project: string,
-  own: Iterable<string>,
+  own: ReadonlyArray<string>,
   options: ReadonlyArray<string>,
   into: string,
-  compiler: typeof runBin
+  compiler: Compiler
 ): Promise<void> => {
-  const output = await compiler("tsc", ["-p", ".", "--pretty", "false", ...options, "--outDir", into], project).catch(
-    (error: Error) => error.message
-  )
-  const ours = [...own].map((name) => `node_modules/${name}/`)
+  const output = await compiler(project, own, [...options, "--outDir", into])
+  const ours = own.map((name) => `node_modules/${name}/`)
   const errors = output
     .split("\n")
     .filter((line) => /error TS\d+/.test(line))
@@ -272,3 +269,21 @@ const compile = async (
   none(errors)
   if (!existsSync(join(project, into))) throw new Error(output)
 }
+
+/** Compiles a project by the options of `tsc`, and gives what it says of that. */
+type Compiler = (project: string, own: ReadonlyArray<string>, options: ReadonlyArray<string>) => Promise<string>
+
+const compileBy7: Compiler = (project, _, options) =>
+  runBin("tsc", ["-p", ".", "--pretty", "false", ...options], project).catch((error: Error) => error.message)
+
+// It would look through all that Effect declares, which takes most of its time, to tell what nobody wants to know.
+const compileBy5: Compiler = (project, own, options) =>
+  run("node", ["--import", "tsx", compiler5, project, own.join(), ...options], root)
+
+const compiler5 = fileURLToPath(new URL("compileBy5.ts", import.meta.url))
+
+// What users have: `attw` resolves the types in each of the ways by 5, too.
+const consumers = [
+  { version: 5, compiler: compileBy5, resolution: "nodenext", module: "nodenext" },
+  { version: 7, compiler: compileBy7, resolution: "bundler", module: "esnext" }
+] as const

@@ -67,10 +67,6 @@ export const run = (
 export const runBin = (name: string, args: ReadonlyArray<string>, cwd: string): Promise<string> =>
   runIn([root, checks], name, args, cwd)
 
-/** Runs a command that the checks have for themselves, in another version than the workspace. */
-export const runOwnBin = (name: string, args: ReadonlyArray<string>, cwd: string): Promise<string> =>
-  runIn([checks], name, args, cwd)
-
 const checks = join(root, "packages/checks")
 
 const runIn = (

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { build as bundle, transform } from "esbuild"
 import { installByLine, installLines, specsOf } from "../installLines.js"
-import { build, type Packed, pack } from "../packing.js"
+import { build, pack } from "../packing.js"
 import { publishedPackages, root } from "../workspace.js"
 
 const consumers = join(root, "packages/checks/consumer")
@@ -28,8 +28,7 @@ export interface Project {
 export const makeProject = async (directory: string): Promise<Project> => {
   const packages = publishedPackages()
   await build(packages)
-  const packed = new Map<string, Packed>()
-  for (const pkg of packages) packed.set(pkg.manifest.name, await pack(pkg, directory))
+  const packed = await pack(packages, directory)
   const project = join(directory, "project")
   const lines = packages.flatMap((pkg) => installLines(join(pkg.directory, "README.md")).slice(0, 1))
   const specs = [...new Set(lines.flatMap(({ line }) => specsOf(line)))].join(" ")
