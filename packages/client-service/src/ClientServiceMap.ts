@@ -17,7 +17,7 @@ import * as Scope from "effect/Scope"
 import type { ClientService } from "./ClientService.js"
 import { makeFork } from "./internal/fork.js"
 import * as Validate from "./internal/options.js"
-import { OwnSeries } from "./internal/telemetry/ownSeries.js"
+import { SeriesOfMap } from "./internal/telemetry/seriesOfMap.js"
 import { sleep } from "./internal/time/sleep.js"
 
 /**
@@ -77,6 +77,8 @@ export const make = <K, P, E, R>(options: {
   readonly lookup: (key: K) => Effect.Effect<ClientService<P, E>, never, R>
   /** How long a service that nobody uses goes on. Default: it stops at once. */
   readonly idleTimeToLive?: Duration.DurationInput | undefined
+  /** What its metrics have as `client_service.map.name`, by which those of several collections are told apart. Default: none. */
+  readonly name?: string | undefined
   /**
    * Whether the metrics of each service are told apart by its name and the address of its server. Metrics are kept for ever,
    * so it is for keys that are few. Default false: all of them are counted together.
@@ -86,14 +88,15 @@ export const make = <K, P, E, R>(options: {
   const timeToLive = Duration.toMillis(
     Validate.duration("ClientServiceMap.make", "idleTimeToLive", options.idleTimeToLive ?? 0)
   )
+  const { name } = options
+  if (name !== undefined) Validate.text("ClientServiceMap.make", "name", name)
   return Effect.gen(function* () {
     // In parallel, or services that take their time to close would wait for each other.
     const owner = yield* Effect.flatMap(Effect.scope, (scope) => Scope.fork(scope, ExecutionStrategy.parallel))
-    const context = Context.add(
-      yield* Effect.context<Exclude<R, Scope.Scope>>(),
-      OwnSeries,
-      options.metricsByKey ?? false
-    )
+    const context = Context.add(yield* Effect.context<Exclude<R, Scope.Scope>>(), SeriesOfMap, {
+      name,
+      byKey: options.metricsByKey ?? false
+    })
     const fork = yield* makeFork<never>()
     const entries = MutableHashMap.empty<K, Entry<P, E>>()
     // What is being closed. The next service of a key waits for it.

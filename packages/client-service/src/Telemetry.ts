@@ -9,14 +9,14 @@ import * as Layer from "effect/Layer"
 import { attributesOf } from "./internal/telemetry/attributes.js"
 import { Instrumentation } from "./internal/telemetry/instrumentation.js"
 import { Metrics } from "./internal/telemetry/metrics.js"
-import { OwnSeries } from "./internal/telemetry/ownSeries.js"
 import { Series } from "./internal/telemetry/series.js"
+import { SeriesOfMap } from "./internal/telemetry/seriesOfMap.js"
 
 /**
  * Has every service measured that is made under it. Their metrics have the labels of whoever makes them, and tell them apart
  * by `client_service.name`, if they have a `name` of their own, and by `server.address`, `server.port` and
- * `network.transport`, as far as the endpoint tells them. Those of a `ClientServiceMap` are counted together, unless that has
- * `metricsByKey`; and those that come after the first 1,000 are, with the label `otel.metric.overflow`.
+ * `network.transport`, as far as the endpoint tells them. Those of a `ClientServiceMap` are counted together, by the
+ * `client_service.map.name` of that if it has a `name`, unless it has `metricsByKey`; and those that come after the first 1,000 are, with the label `otel.metric.overflow`.
  *
  * @example
  * ```ts
@@ -34,8 +34,9 @@ import { Series } from "./internal/telemetry/series.js"
  * @category layers
  */
 export const layer: Layer.Layer<never> = /* @__PURE__ */ Layer.succeed(Instrumentation, ({ clock, label, server }) =>
-  Effect.zipWith(FiberRef.get(FiberRef.currentMetricLabels), OwnSeries, (labels, isOwn) => {
-    const attributes = isOwn ? attributesOf(label, server) : {}
+  Effect.zipWith(FiberRef.get(FiberRef.currentMetricLabels), SeriesOfMap, (labels, map) => {
+    const own = map?.byKey === false ? {} : attributesOf(label, server)
+    const attributes = { "client_service.map.name": map?.name, ...own }
     return new Metrics(Series.of(labels, attributes), clock)
   })
 )

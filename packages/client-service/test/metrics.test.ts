@@ -490,6 +490,31 @@ describe("the metrics of many services", () => {
     120_000
   )
 
+  it.scoped("of two maps are told apart by their names", () =>
+    Effect.gen(function* () {
+      const make = (name: string, metricsByKey?: boolean) =>
+        Effect.gen(function* () {
+          const map = yield* ClientServiceMap.make({
+            lookup: (key: number) => ClientService.make({ endpoint: endpointOf(key), name: `${name} ${key}` }),
+            name,
+            metricsByKey
+          })
+          for (const key of [1, 2]) yield* Effect.flatMap(map.get(key), (service) => service.whenConnected())
+        })
+      yield* make("prices")
+      yield* make("orders")
+      yield* make("users", true)
+      for (const name of ["prices", "orders"]) {
+        const together = yield* metricsWith("client_service.map.name", name)
+        expect(together).toMatchObject({ "attempts succeeded": 2, "status connected": 2 })
+        expect(yield* metricsOf(`${name} 1`)).toEqual({})
+      }
+      expect(yield* metricsOf("users 1")).toMatchObject({ "attempts succeeded": 1 })
+      expect(yield* metricsWith("client_service.map.name", "users")).toMatchObject({ "attempts succeeded": 1 })
+      expect(() => ClientServiceMap.make({ lookup: () => Effect.never, name: " " })).toThrow("name must be")
+    }).pipe(Effect.provide(Telemetry.layer))
+  )
+
   it.scoped(
     "are told apart where that is asked for, but not without end",
     () =>
