@@ -74,13 +74,21 @@ export type ServingStatus = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN"
 export const layer: Layer.Layer<ClientServices.ClientServices> = ClientServices.layer
 
 /**
- * Whether the program has started: every service has had a connection.
+ * Whether the program has started: every service has had a connection. Once it has said so of any, it stays so: a program
+ * starts once, and services that are made later are told of when they have had theirs.
  *
  * @since 0.1.0
  * @category reports
  */
-export const started: Effect.Effect<Report, never, ClientServices.ClientServices> = /* @__PURE__ */ report(
-  ({ hasConnected }) => hasConnected
+export const started: Effect.Effect<Report, never, ClientServices.ClientServices> = /* @__PURE__ */ Effect.flatMap(
+  ClientServices.ClientServices,
+  (services) =>
+    Effect.map(services.all.get, (all) => {
+      const listed = hasStarted.has(services) ? all.filter(hasConnected) : all
+      const report = reportOf(listed, hasConnected)
+      if (listed.some(hasConnected) && report.status === "UP") hasStarted.add(services)
+      return report
+    })
 )
 
 /**
@@ -97,7 +105,10 @@ export const live: Effect.Effect<Report> = /* @__PURE__ */ Effect.succeed({ stat
  * @since 0.1.0
  * @category reports
  */
-export const ready: Effect.Effect<Report, never, ClientServices.ClientServices> = /* @__PURE__ */ report(isConnected)
+export const ready: Effect.Effect<Report, never, ClientServices.ClientServices> = /* @__PURE__ */ Effect.map(
+  ClientServices.all.get,
+  (services) => reportOf(services, isConnected)
+)
 
 /**
  * What the health protocol of gRPC says of the service of a name; of the name `""`, of all services.
@@ -146,16 +157,20 @@ function respond(report: Report) {
   })
 }
 
-function report(isUp: (listed: ClientServices.Listed) => boolean) {
-  return Effect.map(ClientServices.all.get, (services): Report => {
-    const checks = services.map((listed) => checkOf(listed, isUp(listed)))
-    return { status: statusOf(checks.every(({ status }) => status === "UP")), checks }
-  })
+/** The lists of the programs that have started. */
+const hasStarted = /* @__PURE__ */ new WeakSet<ClientServices.ClientServices>()
+
+const reportOf = (
+  services: ReadonlyArray<ClientServices.Listed>,
+  isUp: (listed: ClientServices.Listed) => boolean
+): Report => {
+  const checks = services.map((listed) => checkOf(listed, isUp(listed)))
+  return { status: statusOf(checks.every(({ status }) => status === "UP")), checks }
 }
 
-function isConnected({ current }: ClientServices.Listed): boolean {
-  return current.state === "Connected"
-}
+const hasConnected = ({ hasConnected }: ClientServices.Listed): boolean => hasConnected
+
+const isConnected = ({ current }: ClientServices.Listed): boolean => current.state === "Connected"
 
 const statusOf = (isUp: boolean): Status => (isUp ? "UP" : "DOWN")
 

@@ -264,6 +264,35 @@ describe("Health", () => {
     }).pipe(Effect.provide(Health.layer))
   )
 
+  it.scoped("has started for good, though services are made and go later", () =>
+    Effect.gen(function* () {
+      const started = Effect.map(ask("/health/started"), ({ status, text }) => ({
+        status,
+        checks: JSON.parse(text).checks.map(({ name, status }: Health.Check) => `${name} ${status}`)
+      }))
+      // Nobody has started yet who has nothing to tell of.
+      expect(yield* started).toEqual({ status: 200, checks: [] })
+      const first = yield* make("first")
+      yield* first.service.start
+      expect(yield* started).toEqual({ status: 503, checks: ["first DOWN"] })
+      yield* first.server.up("up")
+      yield* awaitState(first.service, "Connected")
+      expect(yield* started).toEqual({ status: 200, checks: ["first UP"] })
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const late = yield* make("late")
+          yield* late.service.start
+          expect(yield* started).toEqual({ status: 200, checks: ["first UP"] })
+          expect((yield* Health.ready).status).toBe("DOWN")
+          yield* late.server.up("up")
+          yield* awaitState(late.service, "Connected")
+          expect(yield* started).toEqual({ status: 200, checks: ["first UP", "late UP"] })
+        })
+      )
+      expect(yield* started).toEqual({ status: 200, checks: ["first UP"] })
+    }).pipe(Effect.provide(Health.layer))
+  )
+
   it.scoped("answers in the format of MicroProfile, without the words of errors", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(Date.UTC(2026, 0, 5))
