@@ -36,7 +36,7 @@ const listenFor = (endpoint: Endpoint.Endpoint<Transport>) =>
             return happening.event === "closed" ? Deferred.succeed(closed, undefined) : Effect.void
           },
           state: () => Effect.void,
-          stderr: () => {}
+          stderr: () => ({ take: () => {}, end: () => {} })
         }
       })
     )

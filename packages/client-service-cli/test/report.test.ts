@@ -9,7 +9,7 @@ const record = () => {
   const told: Array<string> = []
   const output: Output = {
     write: (chunk) => Effect.sync(() => told.push(String(chunk))),
-    print: () => {},
+    print: (chunk) => void told.push(String(chunk)),
     closed: Effect.never,
     colours: coloursFor({}, { NO_COLOR: "1" }),
     columns: () => undefined
@@ -59,3 +59,26 @@ it.effect("a delay that ends later than dates go is told in both ways", () =>
     expect(JSON.parse(jsonOfInfinity)).toMatchObject({ delayMillis: Number.MAX_VALUE })
   })
 )
+
+it("what a process writes to its standard error is told whole in JSON, and apart from that of others", () => {
+  const { output, told } = record()
+  const { stderr } = Report.inJson(output)
+  const [one, two] = [stderr(), stderr()]
+  const euro = Buffer.from("€")
+  one.take(Buffer.from("from one, "))
+  one.take(euro.subarray(0, 1))
+  two.take(Buffer.from("from two\nand no"))
+  one.take(euro.subarray(1))
+  one.take(Buffer.from("\n"))
+  const long = "x".repeat(200_000)
+  one.take(Buffer.from(`${long.slice(0, 150_000)}`))
+  one.take(Buffer.from(`${long.slice(150_000)}\n`))
+  two.end()
+  one.end()
+  const events = told.map((line) => JSON.parse(line))
+  const texts = events.filter(({ text }) => !text.startsWith("x")).map(({ text }) => text)
+  expect(texts).toEqual(["from two", "from one, €", "and no"])
+  const parts = events.filter(({ text }) => text.startsWith("x"))
+  expect(parts.map(({ text }) => text).join("")).toBe(long)
+  expect(parts.map(({ continues }) => continues)).toEqual([true, true, true, undefined])
+})

@@ -46,6 +46,21 @@ describe("tls:", () => {
       const noTls = yield* runToEnd([`tls://127.0.0.1:${plain.port}`, "--insecure", ...once])
       expect(noTls.stderr).toMatch(/the last: TLS failed \(ERR_SSL_\w+\)\n$/)
 
+      const noPem = file("no-pem", "hello\n")
+      const refused = yield* runToEnd([address, "--ca", noPem])
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("of ca, it has no certificate in PEM") })
+      const noPair = yield* runToEnd([address, "--cert", file("cert", server.cert), "--key", file("key", own.key)])
+      expect(noPair).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining("--ca, --cert and --key must be usable")
+      })
+
+      // It is read at every attempt, and may be no certificate any more.
+      const renewed = yield* runHere([address, "--ca", file("renewed", authority.ca), "--max-delay", "10ms", "--json"])
+      yield* renewed.stderr.until("ERR_TLS_CERT_ALTNAME_INVALID")
+      file("renewed", "hello\n")
+      yield* renewed.stderr.until("TLS failed (ca, cert, key, passphrase, ciphers or minVersion can't be used: of ca")
+
       const open = yield* tlsServer(server)
       const insecure = yield* runHere([`tls://127.0.0.1:${open}`, "--insecure"])
       insecure.stdin.end("x")

@@ -31,6 +31,7 @@ import {
   headersOf,
   type LinkError,
   type Patience,
+  problemOfTls,
   serviceOptions,
   type Upstream,
   upstreamOf
@@ -148,9 +149,16 @@ const misfit = (flags: Flags, address: Address): string | undefined => {
 const upstreamFor = (flags: Flags, address: Address, { stderr }: Report.Report) =>
   Effect.gen(function* () {
     const [ca, cert, key] = [flags.ca, flags.cert, flags.key].map(Option.getOrUndefined)
-    for (const [option, path] of Object.entries({ "--ca": ca, "--cert": cert, "--key": key })) {
-      if (path !== undefined) yield* Effect.catchAll(fileOf(option, path), ({ message }) => refuse(message))
-    }
+    const read = (option: string, path: string | undefined) =>
+      path === undefined
+        ? Effect.succeed(undefined)
+        : Effect.catchAll(fileOf(option, path), ({ message }) => refuse(message))
+    const problem = problemOfTls({
+      ca: yield* read("--ca", ca),
+      cert: yield* read("--cert", cert),
+      key: yield* read("--key", key)
+    })
+    if (problem !== undefined) return yield* refuse(`--ca, --cert and --key must be ${problem}`)
     yield* Effect.catchAll(headersOf(flags.header), ({ message }) => refuse(message))
 
     const made = Either.try({
@@ -163,7 +171,7 @@ const upstreamFor = (flags: Flags, address: Address, { stderr }: Report.Report) 
           pingInterval: Option.getOrUndefined(flags.pingInterval),
           isLines: !flags.binary && Option.isNone(flags.listen),
           isHalfOpen: Option.isSome(flags.listen),
-          onStderr: stderr
+          stderr
         }),
       catch: (error) => error
     })

@@ -39,8 +39,15 @@ export interface Report {
   readonly happened: (happening: Happening) => Effect.Effect<void>
   /** A state of a service, which is that of a client of the local port or the only one. */
   readonly state: (state: State, service: string, client?: number) => Effect.Effect<void>
-  /** Takes what a command has written to its standard error. */
-  readonly stderr: (chunk: Uint8Array) => void
+  /** For the standard error of one process. */
+  readonly stderr: () => Stderr
+}
+
+/** Takes what a process writes to its standard error. */
+export interface Stderr {
+  readonly take: (chunk: Uint8Array) => void
+  /** There will be no more. */
+  readonly end: () => void
 }
 
 export const forPeople = (output: Output): Effect.Effect<Report> =>
@@ -75,38 +82,50 @@ export const forPeople = (output: Output): Effect.Effect<Report> =>
       },
       state: (state, _service, client) =>
         line((millis) => stateLine(output.colours, state, millis, client === undefined ? "" : numbered(client))),
-      stderr: output.print
+      stderr: () => ({ take: output.print, end: () => {} })
     }
   })
 
 export const inJson = (output: Output): Report => {
-  const decoder = new StringDecoder("utf8")
-  let rest = ""
   const object = (now: number, fields: object) =>
     `${JSON.stringify({ time: new Date(now).toISOString(), ...fields })}\n`
   const write = (fields: object) => Effect.flatMap(Clock.currentTimeMillis, (now) => output.write(object(now, fields)))
-  // The last line of a process may lack its newline, and the next process is not to go on with it.
-  const flush = Effect.sync(() => {
-    rest += decoder.end()
-    if (rest !== "") output.print(object(Date.now(), { event: "stderr", text: rest }))
-    rest = ""
-  })
   return {
     happened: write,
     state: (state, service, client) =>
-      Effect.zipRight(
-        state._tag === "Connected" ? Effect.void : flush,
-        write({
-          event: state._tag.toLowerCase(),
-          service,
-          ...(client === undefined ? {} : { client }),
-          ...fieldsOf(state)
-        })
-      ),
-    stderr: (chunk) => {
-      const lines = (rest + decoder.write(Buffer.from(chunk))).split("\n")
-      rest = (lines.pop() ?? "").slice(-longestLine)
-      for (const text of lines) output.print(object(Date.now(), { event: "stderr", text }))
+      write({
+        event: state._tag.toLowerCase(),
+        service,
+        ...(client === undefined ? {} : { client }),
+        ...fieldsOf(state)
+      }),
+    stderr: () => stderrInLines((fields) => output.print(object(Date.now(), { event: "stderr", ...fields })))
+  }
+}
+
+// Of a process by itself: what two of them write at once is no line of either.
+const stderrInLines = (tell: (line: { readonly text: string; readonly continues?: true }) => void): Stderr => {
+  const decoder = new StringDecoder("utf8")
+  let rest = ""
+  const add = (text: string) => {
+    const lines = (rest + text).split("\n")
+    rest = lines.pop() ?? ""
+    for (const text of lines) tell({ text: parts(text) })
+    rest = parts(rest)
+  }
+  // What is kept of a line must have a bound.
+  const parts = (line: string): string => {
+    if (line.length <= longestLine) return line
+    tell({ text: line.slice(0, longestLine), continues: true })
+    return parts(line.slice(longestLine))
+  }
+  return {
+    take: (chunk) => add(decoder.write(Buffer.from(chunk))),
+    // The last line may lack its newline.
+    end: () => {
+      add(decoder.end())
+      if (rest !== "") tell({ text: rest })
+      rest = ""
     }
   }
 }

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Endpoint from "effect-client-service/Endpoint"
+import { InvalidOption } from "effect-client-service/InvalidOption"
 import * as RetryPolicy from "effect-client-service/RetryPolicy"
 import type { Transport, TransportError, WebSocketTransport } from "effect-client-service/Transport"
 import type { WebSocketError } from "effect-client-service/WebSocketError"
@@ -19,6 +20,7 @@ import { FileError } from "./fileError.js"
 import { type Header, parseHeaders } from "./headers.js"
 import { codeOfNode } from "./listenError.js"
 import { asLines } from "./messages.js"
+import type { Stderr } from "./report.js"
 
 /** All that an attempt or a connection of the command ends with. */
 export type LinkError = ConnectError | WebSocketError | TransportError | ChildProcessError | FileError
@@ -48,8 +50,8 @@ export interface UpstreamOptions {
   readonly isLines: boolean
   /** Whether there may be more to send when the server has ended its side. */
   readonly isHalfOpen: boolean
-  /** Takes what a command writes to its standard error. */
-  readonly onStderr: (chunk: Uint8Array) => void
+  /** For what a process writes to its standard error. */
+  readonly stderr: () => Stderr
 }
 
 /** Throws `InvalidOption`, as what it is made of does. */
@@ -61,7 +63,7 @@ export const upstreamOf = (options: UpstreamOptions): Upstream => {
 }
 
 const endpointOf = (
-  { address, headers, isHalfOpen: allowHalfOpen, isLines, onStderr, pingInterval, tls }: UpstreamOptions,
+  { address, headers, isHalfOpen: allowHalfOpen, isLines, pingInterval, stderr, tls }: UpstreamOptions,
   name: { readonly name?: string }
 ): Endpoint.Endpoint<Transport, LinkError> => {
   switch (address._tag) {
@@ -72,12 +74,14 @@ const endpointOf = (
     case "Unix":
       return NodeEndpoint.unix({ path: address.path, allowHalfOpen, ...name })
     case "Exec":
-      return ChildProcessEndpoint.make(address.command, address.args, {
-        name: `exec:${address.command}`,
-        onStderr,
-        allowHalfOpen,
-        ...name
-      })
+      return tellingErrors(stderr, (onStderr) =>
+        ChildProcessEndpoint.make(address.command, address.args, {
+          name: `exec:${address.command}`,
+          onStderr,
+          allowHalfOpen,
+          ...name
+        })
+      )
     case "WebSocket": {
       const own: ReadonlyArray<Header> =
         address.credentials === undefined
@@ -96,6 +100,23 @@ const endpointOf = (
   }
 }
 
+/** An endpoint of processes, with a place for the standard error of each. */
+export const tellingErrors = <E>(
+  stderr: () => Stderr,
+  endpointOf: (onStderr: Stderr["take"]) => Endpoint.Endpoint<Transport, E>
+): Endpoint.Endpoint<Transport, E> =>
+  Endpoint.make({
+    name: endpointOf(() => {}).name,
+    connect: (signal) =>
+      Effect.suspend(() => {
+        const { end, take } = stderr()
+        return Effect.zipRight(
+          Effect.addFinalizer(() => Effect.sync(end)),
+          endpointOf(take).connect(signal)
+        )
+      })
+  })
+
 const tlsSettings = ({ ca, cert, insecure, key, servername }: TlsFlags): NodeEndpoint.TlsSettings<FileError> => ({
   ca: ca === undefined ? undefined : fileOf("--ca", ca),
   cert: cert === undefined ? undefined : fileOf("--cert", cert),
@@ -103,6 +124,17 @@ const tlsSettings = ({ ca, cert, insecure, key, servername }: TlsFlags): NodeEnd
   servername,
   rejectUnauthorized: !insecure
 })
+
+/** What these are to be instead, if no connection can be made with them. */
+export const problemOfTls = (material: Pick<NodeEndpoint.TlsSettings, "ca" | "cert" | "key">): string | undefined => {
+  try {
+    NodeEndpoint.tls({ host: "localhost", port: 1, ...material })
+    return undefined
+  } catch (error) {
+    if (error instanceof InvalidOption) return error.expected
+    throw error
+  }
+}
 
 export const headersOf = (headers: UpstreamOptions["headers"]): Effect.Effect<ReadonlyArray<Header>, FileError> =>
   Effect.map(

@@ -9,7 +9,8 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import type { Transport } from "effect-client-service/Transport"
 import * as ChildProcessEndpoint from "effect-client-service-node/ChildProcessEndpoint"
 import type { ChildProcessError } from "effect-client-service-node/ChildProcessError"
-import type { Upstream } from "../upstream.js"
+import type { Stderr } from "../report.js"
+import { tellingErrors, type Upstream } from "../upstream.js"
 
 export interface CommandAtConnection {
   /** Runs the command on a connection, in the Scope of that. */
@@ -24,7 +25,7 @@ export interface CommandAtConnection {
 export const commandAtConnection = (
   command: string,
   { address, endpoint }: Upstream,
-  onStderr: (chunk: Uint8Array) => void
+  stderr: () => Stderr
 ): Effect.Effect<CommandAtConnection> =>
   Effect.map(Deferred.make<void>(), (finished) => {
     let generation = 0
@@ -32,18 +33,21 @@ export const commandAtConnection = (
       Effect.gen(function* () {
         generation += 1
         const ended = yield* Deferred.make<ChildProcessError | undefined>()
-        const process = yield* ChildProcessEndpoint.make("sh", ["-c", command], {
-          // What a shell would say of itself; the command may hold a secret.
-          name: "--exec",
-          env: {
-            KEEPALIVE_SERVICE: endpoint.name,
-            KEEPALIVE_ADDRESS: address,
-            KEEPALIVE_GENERATION: String(generation)
-          },
-          // One that does not read any more may still write, and its peer waits for that.
-          allowHalfOpen: true,
-          onStderr
-        }).connect({ lost: (error) => Deferred.unsafeDone(ended, Effect.succeed(error)) })
+        const processes = tellingErrors(stderr, (onStderr) =>
+          ChildProcessEndpoint.make("sh", ["-c", command], {
+            // What a shell would say of itself; the command may hold a secret.
+            name: "--exec",
+            env: {
+              KEEPALIVE_SERVICE: endpoint.name,
+              KEEPALIVE_ADDRESS: address,
+              KEEPALIVE_GENERATION: String(generation)
+            },
+            // One that does not read any more may still write, and its peer waits for that.
+            allowHalfOpen: true,
+            onStderr
+          })
+        )
+        const process = yield* processes.connect({ lost: (error) => Deferred.unsafeDone(ended, Effect.succeed(error)) })
 
         const sending = Effect.gen(function* () {
           yield* Effect.ignore(Stream.runForEach(process.incoming, transport.write))

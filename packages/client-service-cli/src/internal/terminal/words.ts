@@ -26,7 +26,7 @@ export const ofCause = (cause: Cause.Cause<Told>): string =>
 
 export const ofProblem = (problem: Told): string => {
   if (problem instanceof ConnectError) {
-    return connectReasons[problem.reason] ?? withCode(problem.reason === "Tls" ? "TLS failed" : "failed", problem.code)
+    return connectReasons[problem.reason] ?? withDetail(problem.reason === "Tls" ? "TLS failed" : "failed", problem)
   }
   if (problem instanceof WebSocketOpenError && problem.cause instanceof ConnectError) return ofProblem(problem.cause)
   if (problem instanceof ConnectTimeout) return `no connection within ${ofDuration(problem.duration)}`
@@ -42,9 +42,12 @@ export const ofProblem = (problem: Told): string => {
   return firstLine(problem.message)
 }
 
-const withCode = (text: string, code: string | undefined): string => (code === undefined ? text : `${text} (${code})`)
+const withDetail = (text: string, { cause, code }: ConnectError): string => {
+  const detail = code ?? (cause instanceof Error ? firstLine(cause.message) : undefined)
+  return detail === undefined ? text : `${text} (${detail})`
+}
 
-// Of the others, the code tells more.
+// Of the others, the code or the cause tells more.
 const connectReasons: Partial<Record<Reason, string>> = {
   Refused: "refused",
   Dns: "host name not found",
