@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Effect, Exit, Scope, Stream, Subscribable, TestClock } from "effect"
+import { Chunk, type Clock, Effect, Exit, Scope, Stream, Subscribable, TestClock } from "effect"
 import { ClientServices } from "effect-client-service"
 import { events } from "../src/internal/events.js"
 import { type MomentOf, Readings } from "../src/internal/readings.js"
@@ -98,6 +98,31 @@ describe("the events", () => {
       yield* TestClock.adjust("1 second")
       yield* settle
       expect(yield* hearing.status).toMatchObject({ _tag: "Done" })
+    }).pipe(Effect.provide(ClientServices.layer))
+  )
+
+  // Kind 6
+  it.scoped("go on though somebody sets the clock back", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* makeService("orders", 3_600_000)
+      let back = 0
+      const clock = yield* Effect.clock
+      const settable: Clock.Clock = Object.assign(Object.create(clock), {
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now - back)
+      })
+      const told: Array<string> = []
+      const { next } = yield* follow
+      yield* Effect.forever(Effect.tap(next, (event) => Effect.sync(() => told.push(event)))).pipe(
+        Effect.withClock(settable),
+        Effect.forkScoped
+      )
+      yield* Effect.zipRight(settle, TestClock.adjust("1 second"))
+      back = 8 * 3_600_000
+      yield* service.start
+      yield* server.refuse(new Refused())
+      for (let i = 0; i < 2; i++) yield* Effect.zipRight(settle, TestClock.adjust("1 second"))
+      yield* settle
+      expect(told.join()).toContain('"state":"Waiting"')
     }).pipe(Effect.provide(ClientServices.layer))
   )
 

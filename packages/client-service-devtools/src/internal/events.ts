@@ -32,11 +32,11 @@ export const events = (readings: Readings, { begin, isOver, search }: Settings):
         const reading = yield* readings.after(seen)
         seen = reading
         if (isOver()) return yield* Effect.fail(Option.none())
-        const { now } = reading
+        const { at, now } = reading
         const update = feed.next(yield* reading.moment(search))
         // Those who have the time wrong are put right, too.
-        if (update === undefined && now - told < silence * 1000) return ""
-        told = now
+        if (update === undefined && at - told < silence * 1000) return ""
+        told = at
         return update === undefined
           ? `: still here\nevent: beat\ndata: ${now}\n\n`
           : `data: ${JSON.stringify(update)}\n\n`

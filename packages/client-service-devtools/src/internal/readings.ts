@@ -56,10 +56,10 @@ export class Readings {
 
   /** Gives a reading that is another than the one that the page has seen. */
   after(seen: Reading | undefined): Effect.Effect<Reading> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    return Effect.flatMap(monotonic, (at) =>
       Effect.async((resume) => {
         const latest = this.#latest
-        if (latest !== undefined && latest !== seen && !this.#isDue(latest, now)) return resume(Effect.succeed(latest))
+        if (latest !== undefined && latest !== seen && !this.#isDue(latest, at)) return resume(Effect.succeed(latest))
         const take = (reading: Reading) => resume(Effect.succeed(reading))
         this.#waiting.add(take)
         this.#wake?.()
@@ -79,11 +79,11 @@ export class Readings {
   }
 
   get #turn(): Effect.Effect<void> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    return Effect.flatMap(Effect.zip(Clock.currentTimeMillis, monotonic), ([now, at]) => {
       if (this.#waiting.size === 0) return this.#awoken(() => this.#waiting.size > 0)
       const latest = this.#latest
       const hasChanged = this.#hasChanged
-      const left = latest === undefined ? 0 : latest.now + (hasChanged ? least : most) - now
+      const left = latest === undefined ? 0 : latest.at + (hasChanged ? least : most) - at
       if (left > 0)
         return Effect.raceFirst(
           this.#awoken(() => this.#hasChanged !== hasChanged),
@@ -91,7 +91,7 @@ export class Readings {
         )
       this.#hasChanged = false
       return Effect.map(this.#services.all.get, (all) => {
-        const reading = new Reading(now, all, this.#momentOf)
+        const reading = new Reading({ now, at }, all, this.#momentOf)
         this.#latest = reading
         const waiting = [...this.#waiting]
         this.#waiting.clear()
@@ -113,21 +113,32 @@ export class Readings {
     })
   }
 
-  #isDue(latest: Reading, now: number): boolean {
-    return now >= latest.now + (this.#hasChanged ? least : most)
+  #isDue(latest: Reading, at: number): boolean {
+    return at >= latest.at + (this.#hasChanged ? least : most)
   }
 }
 
+/** Milliseconds by a clock that nobody sets, or a page would wait for as long as it was set back. */
+const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
 /** The list at one moment. */
 export class Reading {
+  /** In milliseconds, as the clock has it. */
   readonly now: number
+  /** By a clock that nobody sets. */
+  readonly at: number
   readonly #all: ReadonlyArray<Listed>
   readonly #momentOf: MomentOf
   /** By what is looked for: pages that look for the same are shown the same. */
   readonly #moments = new Map<string, Moment>()
 
-  constructor(now: number, all: ReadonlyArray<Listed>, momentOf: MomentOf) {
+  constructor(
+    { at, now }: { readonly at: number; readonly now: number },
+    all: ReadonlyArray<Listed>,
+    momentOf: MomentOf
+  ) {
     this.now = now
+    this.at = at
     this.#all = all
     this.#momentOf = momentOf
   }
