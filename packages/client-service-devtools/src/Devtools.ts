@@ -9,7 +9,6 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
 import * as ClientServices from "effect-client-service/ClientServices"
 import * as InvalidOption from "effect-client-service/InvalidOption"
 import { contentSecurityPolicy, html } from "./internal/document.js"
@@ -68,10 +67,10 @@ export const routes = (options: Options = {}): HttpRouter.HttpRouter<never, Clie
   const settings = settingsOf(options)
   const { path } = settings
   const identify = identifiers()
-  const readingsOf = readers(momentOf(identify, settings.limit))
+  const readingsOf = readers(momentOf(identify, settings))
   return HttpRouter.empty.pipe(
     HttpRouter.get(path === "" ? "/" : path, guarded(settings, Effect.succeed(page))),
-    HttpRouter.get(`${path}/events`, guarded(settings, follow(settings, readingsOf))),
+    HttpRouter.get(`${path}/events`, guarded(settings, follow(readingsOf))),
     HttpRouter.post(`${path}/:id/:action`, guarded(settings, act(settings, identify)))
   )
 }
@@ -147,14 +146,14 @@ const page = HttpServerResponse.text(html, {
 
 const refused = (why: string) => Effect.succeed(HttpServerResponse.text(why, { status: 403, headers: common }))
 
-const follow = ({ actions, title }: Settings, readingsOf: (services: ClientServices.ClientServices) => Readings) =>
+const follow = (readingsOf: (services: ClientServices.ClientServices) => Readings) =>
   Effect.gen(function* () {
     const readings = readingsOf(yield* ClientServices.ClientServices)
     const request = yield* HttpServerRequest.HttpServerRequest
     // No URL is made of it: what a stranger asks for may be none.
     const search = new URLSearchParams(request.url.split("?", 2)[1]).get("name")?.toLowerCase() ?? ""
-    const stream = events(readings, { begin: { title, actions }, search, isOver: () => isClosing(request.source) })
-    return HttpServerResponse.stream(Stream.encodeText(stream), {
+    const stream = events(readings, { search, isOver: () => isClosing(request.source) })
+    return HttpServerResponse.stream(stream, {
       contentType: "text/event-stream",
       // The connection is of no further use, and a server that closes would wait for it.
       headers: { ...common, connection: "close", "x-accel-buffering": "no" }
@@ -172,7 +171,7 @@ const readers = (momentOf: MomentOf): ((services: ClientServices.ClientServices)
 }
 
 const momentOf =
-  (identify: Identify, limit: number): MomentOf =>
+  (identify: Identify, { actions, limit, title }: Settings): MomentOf =>
   (all, now, search) => {
     const found = search === "" ? all : all.filter(({ name }) => name.toLowerCase().includes(search))
     const shown = Effect.forEach(found.slice(0, limit), (listed) =>
@@ -183,7 +182,13 @@ const momentOf =
         canCheck: Option.isSome(listed.check)
       }))
     )
-    return Effect.map(shown, (shown) => ({ now, total: all.length, found: found.length, shown }))
+    return Effect.map(shown, (shown) => ({
+      now,
+      begin: { title, actions },
+      total: all.length,
+      found: found.length,
+      shown
+    }))
   }
 
 /**

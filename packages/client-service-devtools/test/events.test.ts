@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, type Clock, Effect, Exit, Scope, Stream, Subscribable, TestClock } from "effect"
+import { type Clock, Effect, Exit, Scope, Stream, Subscribable, TestClock } from "effect"
 import { ClientServices } from "effect-client-service"
 import { events } from "../src/internal/events.js"
 import { type MomentOf, Readings } from "../src/internal/readings.js"
@@ -10,7 +10,7 @@ const momentOf: MomentOf = (all, now) =>
     Effect.forEach(all, (listed) =>
       Effect.map(listed.counts, (counts) => ({ id: listed.name, listed, counts, canCheck: false }))
     ),
-    (shown) => ({ now, total: all.length, found: all.length, shown })
+    (shown) => ({ now, begin: { title: "", actions: false }, total: all.length, found: all.length, shown })
   )
 
 /** The list in the context, for pages, and how many times it has been read. */
@@ -26,10 +26,13 @@ const watched = Effect.map(ClientServices.ClientServices, ({ all }) => {
 /** The events of a page, one at a time. */
 const open = Effect.fnUntraced(function* (readings: Readings) {
   let isOver = false
-  const settings = { begin: { title: "", actions: false }, search: "", isOver: () => isOver }
+  const settings = { search: "", isOver: () => isOver }
   const pull = yield* Stream.toPull(events(readings, settings))
   return {
-    next: Effect.repeat(Effect.map(pull, Chunk.join("")), { until: (text) => text !== "" }),
+    next: Effect.repeat(
+      Effect.map(pull, (chunk) => Buffer.concat([...chunk]).toString()),
+      { until: (text) => text !== "" }
+    ),
     end: Effect.sync(() => {
       isOver = true
     })
@@ -98,6 +101,25 @@ describe("the events", () => {
       yield* TestClock.adjust("1 second")
       yield* settle
       expect(yield* hearing.status).toMatchObject({ _tag: "Done" })
+    }).pipe(Effect.provide(ClientServices.layer))
+  )
+
+  it.scoped("are made once for all pages that have been told the same", () =>
+    Effect.gen(function* () {
+      const { server, service } = yield* makeService("orders", 3_600_000)
+      const { readings } = yield* watched
+      const told: Array<Uint8Array> = []
+      const page = Stream.runForEach(events(readings, { search: "", isOver: () => false }), (event) =>
+        Effect.sync(() => told.push(event))
+      )
+      yield* Effect.all(Array.from({ length: 10 }, () => Effect.forkScoped(page)))
+      yield* settle
+      yield* service.start
+      yield* server.down(new Refused())
+      for (let i = 0; i < 4; i++) yield* Effect.zipRight(TestClock.adjust(100), settle)
+      const updates = told.filter((event) => Buffer.from(event).includes('"services"'))
+      expect(updates.length).toBeGreaterThanOrEqual(20)
+      expect(new Set(updates).size).toBe(updates.length / 10)
     }).pipe(Effect.provide(ClientServices.layer))
   )
 

@@ -1,12 +1,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { Feed } from "./feed.js"
-import type { Begin } from "./model.js"
-import type { Reading, Readings } from "./readings.js"
+import type { Told } from "./feed.js"
+import { bytesOf, type Readings } from "./readings.js"
 
 export interface Settings {
-  readonly begin: Begin
   /** What the browser looks for. */
   readonly search: string
   /** Whether nobody is to be told any more. */
@@ -22,26 +20,27 @@ const silence = 15
  * Each is made when it can be sent. What happens until then makes it longer, as far as the list remembers, but never the number
  * of those that wait.
  */
-export const events = (readings: Readings, { begin, isOver, search }: Settings): Stream.Stream<string> =>
+export const events = (readings: Readings, { isOver, search }: Settings): Stream.Stream<Uint8Array> =>
   Stream.unwrapScoped(
     Effect.map(readings.opened, () => {
-      const feed = new Feed(begin)
-      let seen: Reading | undefined
-      let told = Number.NEGATIVE_INFINITY
+      let seen: number | undefined
+      let told: Told | undefined
+      let toldAt = Number.NEGATIVE_INFINITY
       const next = Effect.gen(function* () {
         const reading = yield* readings.after(seen)
-        seen = reading
+        seen = reading.number
         if (isOver()) return yield* Effect.fail(Option.none())
         const { at, now } = reading
-        const update = feed.next(yield* reading.moment(search))
+        const news = yield* reading.since(told, search)
+        told = news.told
         // Those who have the time wrong are put right, too.
-        if (update === undefined && at - told < silence * 1000) return ""
-        told = at
-        return update === undefined
-          ? `: still here\nevent: beat\ndata: ${now}\n\n`
-          : `data: ${JSON.stringify(update)}\n\n`
+        if (news.update === undefined && at - toldAt < silence * 1000) return nothing
+        toldAt = at
+        return news.update ?? bytesOf(`: still here\nevent: beat\ndata: ${now}\n\n`)
       })
-      const updates = Stream.filter(Stream.repeatEffectOption(next), (event) => event !== "")
-      return Stream.concat(Stream.make("retry: 1000\n\n"), updates)
+      const updates = Stream.filter(Stream.repeatEffectOption(next), (event) => event !== nothing)
+      return Stream.concat(Stream.make(bytesOf("retry: 1000\n\n")), updates)
     })
   )
+
+const nothing = new Uint8Array()

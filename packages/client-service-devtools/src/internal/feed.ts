@@ -12,47 +12,54 @@ export interface Shown {
 /** What is told in an update. */
 export interface Moment {
   readonly now: number
+  readonly begin: Begin
   readonly total: number
   readonly found: number
   readonly shown: ReadonlyArray<Shown>
 }
 
 /**
- * What one browser has been told. An update is what differs from that, whenever it is asked for, so that a browser that is slow
- * gets one update of much and not many, and nothing is kept for it.
+ * What a browser has been told: as little as one needs to know what is new since. It is all that is kept for one that is slow,
+ * which gets one update of much and not many.
  */
-export class Feed {
-  #begin: Begin | undefined
-  #ids: string | undefined
-  #of: string | undefined
-  #told = new Map<string, Told>()
+export interface Told {
+  readonly ids: string
+  readonly of: string
+  readonly services: ReadonlyMap<string, Pick<Shown, "counts"> & { readonly last: Transition }>
+}
 
-  constructor(begin: Begin) {
-    this.#begin = begin
-  }
+/** What those have been told who have got an update of a moment. */
+export const toldOf = ({ found, shown, total }: Moment): Told => ({
+  ids: shown.map(({ id }) => id).join(),
+  of: `${found} of ${total}`,
+  services: new Map(shown.map(({ counts, id, listed }) => [id, { counts, last: listed.current }]))
+})
 
-  /** Gives what is new, if anything is. */
-  next({ found, now, shown, total }: Moment): Update | undefined {
-    const begin = this.#begin
-    const ids = shown.map(({ id }) => id)
-    const isOther = ids.join() !== this.#ids
-    const of = `${found} of ${total}`
-    const services = shown.flatMap((service) => updateOf(service, this.#told.get(service.id)) ?? [])
-    if (begin === undefined && !isOther && of === this.#of && services.length === 0) return undefined
-    this.#begin = undefined
-    this.#ids = ids.join()
-    this.#of = of
-    this.#told = new Map(shown.map(({ counts, id, listed }) => [id, { counts, last: listed.current }]))
-    return { now, ...(begin && { begin }), total, found, ...(isOther && { ids }), services }
+/** Gives what is new at a moment, if anything is; all, to those who have been told nothing yet. */
+export const updateOf = (
+  { begin, found, now, shown, total }: Moment,
+  { ids, of }: Told,
+  told: Told | undefined
+): Update | undefined => {
+  const isOther = ids !== told?.ids
+  const services = shown.flatMap((service) => serviceUpdate(service, told?.services.get(service.id)) ?? [])
+  if (!isOther && of === told.of && services.length === 0) return undefined
+  return {
+    now,
+    ...(told === undefined ? { begin } : {}),
+    total,
+    found,
+    ...(isOther ? { ids: shown.map(({ id }) => id) } : {}),
+    services
   }
 }
 
-interface Told {
-  readonly counts: Counts
-  readonly last: Transition
-}
+type ToldOfService = Told["services"] extends ReadonlyMap<string, infer A> ? A : never
 
-const updateOf = ({ canCheck, counts, id, listed }: Shown, told: Told | undefined): ServiceUpdate | undefined => {
+const serviceUpdate = (
+  { canCheck, counts, id, listed }: Shown,
+  told: ToldOfService | undefined
+): ServiceUpdate | undefined => {
   // The states of a service are the same objects in each list.
   const known = told === undefined ? -1 : listed.transitions.lastIndexOf(told.last)
   const transitions = listed.transitions.slice(known + 1)

@@ -4,7 +4,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClientServices, Listed } from "effect-client-service/ClientServices"
-import type { Moment } from "./feed.js"
+import { type Moment, type Told, toldOf, updateOf } from "./feed.js"
 
 /** What is shown of a list to those who look for a text; to all, if it is empty. */
 export type MomentOf = (all: ReadonlyArray<Listed>, now: number, search: string) => Effect.Effect<Moment>
@@ -22,6 +22,7 @@ export class Readings {
   #pages = 0
   #fiber: Fiber.RuntimeFiber<void> | undefined
   #latest: Reading | undefined
+  #number = 0
   /** Whether something has since. */
   #hasChanged = true
   /** The pages that wait for the next. */
@@ -54,12 +55,13 @@ export class Readings {
     )
   }
 
-  /** Gives a reading that is another than the one that the page has seen. */
-  after(seen: Reading | undefined): Effect.Effect<Reading> {
+  /** Gives a reading that is another than the one that the page has seen, by its number. */
+  after(seen: number | undefined): Effect.Effect<Reading> {
     return Effect.flatMap(monotonic, (at) =>
       Effect.async((resume) => {
         const latest = this.#latest
-        if (latest !== undefined && latest !== seen && !this.#isDue(latest, at)) return resume(Effect.succeed(latest))
+        if (latest !== undefined && latest.number !== seen && !this.#isDue(latest, at))
+          return resume(Effect.succeed(latest))
         const take = (reading: Reading) => resume(Effect.succeed(reading))
         this.#waiting.add(take)
         this.#wake?.()
@@ -90,8 +92,10 @@ export class Readings {
           Effect.sleep(left)
         )
       this.#hasChanged = false
-      return Effect.map(this.#services.all.get, (all) => {
-        const reading = new Reading({ now, at }, all, this.#momentOf)
+      // The rest of the program has its turn between two readings, however long all the pages take with one.
+      return Effect.map(Effect.zipRight(Effect.sleep(0), this.#services.all.get), (all) => {
+        this.#number += 1
+        const reading = new Reading({ number: this.#number, now, at }, all, this.#momentOf)
         this.#latest = reading
         const waiting = [...this.#waiting]
         this.#waiting.clear()
@@ -121,35 +125,72 @@ export class Readings {
 /** Milliseconds by a clock that nobody sets, or a page would wait for as long as it was set back. */
 const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
+/** What is new to those who have been told the same. */
+interface News {
+  readonly told: Told
+  /** An event, if anything is. */
+  readonly update: Uint8Array | undefined
+}
+
+interface Look {
+  readonly moment: Moment
+  readonly told: Told
+  /** By what those have been told who look. */
+  readonly news: Map<Told | undefined, News>
+}
+
 /** The list at one moment. */
 export class Reading {
+  readonly number: number
   /** In milliseconds, as the clock has it. */
   readonly now: number
   /** By a clock that nobody sets. */
   readonly at: number
   readonly #all: ReadonlyArray<Listed>
   readonly #momentOf: MomentOf
-  /** By what is looked for: pages that look for the same are shown the same. */
-  readonly #moments = new Map<string, Moment>()
+  /** By what is looked for. */
+  readonly #looks = new Map<string, Look>()
 
   constructor(
-    { at, now }: { readonly at: number; readonly now: number },
+    { at, now, number }: { readonly number: number; readonly at: number; readonly now: number },
     all: ReadonlyArray<Listed>,
     momentOf: MomentOf
   ) {
+    this.number = number
     this.now = now
     this.at = at
     this.#all = all
     this.#momentOf = momentOf
   }
 
-  moment(search: string): Effect.Effect<Moment> {
+  /** What is new since a page was told something. It is made once for all that have been told the same, and look for the same. */
+  since(told: Told | undefined, search: string): Effect.Effect<News> {
+    return Effect.map(this.#look(search), (look) => {
+      const known = look.news.get(told)
+      if (known !== undefined) return known
+      const update = updateOf(look.moment, look.told, told)
+      const news: News =
+        update === undefined && told !== undefined
+          ? { told, update: undefined }
+          : { told: look.told, update: bytesOf(`data: ${JSON.stringify(update)}\n\n`) }
+      look.news.set(told, news)
+      return news
+    })
+  }
+
+  #look(search: string): Effect.Effect<Look> {
     return Effect.suspend(() => {
-      const known = this.#moments.get(search)
+      const known = this.#looks.get(search)
       if (known !== undefined) return Effect.succeed(known)
-      return Effect.tap(this.#momentOf(this.#all, this.now, search), (moment) => {
-        this.#moments.set(search, moment)
+      return Effect.map(this.#momentOf(this.#all, this.now, search), (moment) => {
+        const look: Look = { moment, told: toldOf(moment), news: new Map() }
+        this.#looks.set(search, look)
+        return look
       })
     })
   }
 }
+
+const encoder = new TextEncoder()
+
+export const bytesOf = (text: string): Uint8Array => encoder.encode(text)
