@@ -16,13 +16,15 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as ClientService from "effect-client-service/ClientService"
 import type { ConnectionSignal, Endpoint } from "effect-client-service/Endpoint"
+import * as Incoming from "effect-client-service/Incoming"
 import type { Transport, TransportError } from "effect-client-service/Transport"
 import type * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { CallError } from "./internal/call.js"
+import { callers } from "./internal/callers.js"
 import { Exchange } from "./internal/exchange.js"
 import type { Limits } from "./internal/outbox.js"
-import { defaults, protocolOver } from "./internal/protocol.js"
+import { defaults, protocolOver, type Use } from "./internal/protocol.js"
 import type { RpcConnectionError } from "./RpcConnectionError.js"
 
 /**
@@ -98,7 +100,9 @@ export const make = (
   signal: ConnectionSignal<RpcConnectionError>
 ): Effect.Effect<RpcConnection, never, RpcSerialization | Scope.Scope> =>
   Effect.gen(function* () {
-    const exchange = new Exchange(yield* RpcSerialization, transport, yield* Effect.runtime<never>(), signal)
+    const answers = yield* Incoming.answers(() => exchange.asking())
+    const runtime = yield* Effect.runtime<never>()
+    const exchange: Exchange = new Exchange(yield* RpcSerialization, transport, runtime, signal, answers)
     yield* Effect.addFinalizer(() => Effect.sync(() => exchange.close()))
     yield* Effect.forkScoped(Effect.interruptible(exchange.sending))
     yield* Effect.forkScoped(Effect.interruptible(exchange.receive))
@@ -144,10 +148,9 @@ export const heartbeat = (options?: {
  * @category clients
  */
 export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: RpcGroup.RpcGroup<Rpcs>) =>
-  Effect.provideService(
-    RpcClient.make(group),
-    RpcClient.Protocol,
-    protocolOver((begin) =>
+  Effect.suspend(() => {
+    const { generateRequestId, take } = callers()
+    const use: Use = (begin) =>
       Effect.suspend(() => {
         let end: ((isLost: boolean) => void) | undefined
         const answered = Effect.async<void, CallError>((resume) => {
@@ -155,8 +158,12 @@ export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: R
         })
         return Effect.onInterrupt(answered, () => Effect.sync(() => end?.(false)))
       })
+    return Effect.provideService(
+      RpcClient.make(group, { generateRequestId }),
+      RpcClient.Protocol,
+      protocolOver(use, defaults, take)
     )
-  )
+  })
 
 /**
  * @since 0.1.0

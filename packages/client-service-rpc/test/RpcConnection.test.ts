@@ -223,8 +223,17 @@ describe("a connection is lost", () => {
       Effect.gen(function* () {
         const { client, connect, service } = yield* makeFixture({ retryPolicy: Schedule.stop })
         const peer = yield* connect
+        const sent = yield* Effect.fork(client.Double({ n: 1 }))
+        const request = yield* peer.request
         peer.failWrites(error)
-        expect(yield* causeOf(client.Double({ n: 1 }))).toBeInstanceOf(ConnectionLost)
+        const lost = yield* Effect.fork(causeOf(client.Double({ n: 2 })))
+        yield* settle
+        // The server may have answered before.
+        yield* peer.answer(request, 2)
+        expect(yield* Fiber.join(sent)).toBe(2)
+        expect(lost.unsafePoll()).toBeNull()
+        yield* TestClock.adjust("1 second")
+        expect(yield* Fiber.join(lost)).toBeInstanceOf(ConnectionLost)
         yield* settle
         const state = yield* service.state.get
         expect(state._tag === "Exhausted" && Cause.squash(state.cause)).toEqual(expected)
@@ -687,6 +696,58 @@ describe("a call", () => {
       expect(yield* Fiber.join(early)).toBeInstanceOf(ConnectionLost)
       yield* next.answer(request, 4)
       expect(yield* Fiber.join(late)).toBe(4)
+    })
+  )
+})
+
+describe("whoever is answered before the server ends", () => {
+  const endings: Record<string, (peer: Effect.Effect.Success<typeof makePeer>) => Effect.Effect<unknown>> = {
+    ends: (peer) => peer.end,
+    "is cut off": (peer) => peer.die("boom"),
+    "sends what is no response": (peer) => peer.sendText("{}\n")
+  }
+  const acted = Effect.sleep("10 millis")
+
+  for (const [how, end] of Object.entries(endings)) {
+    it.scoped(`has the time to act on that, in a use, and all others are told at once after it (it ${how})`, () =>
+      Effect.gen(function* () {
+        const { client, connect, service } = yield* makeFixture()
+        const peer = yield* connect
+        const own = yield* RpcConnection.client(yield* service.whenConnected(), Rpcs)
+        const using = yield* Effect.fork(Effect.exit(service.use(() => Effect.zipLeft(own.Double({ n: 1 }), acted))))
+        const request = yield* peer.request
+        const pinging = yield* Effect.fork(Effect.exit(service.use(({ ping }) => Effect.zipRight(ping, acted))))
+        expect((yield* peer.next)._tag).toBe("Ping")
+        const other = yield* Effect.fork(causeOf(client.Double({ n: 2 })))
+        yield* peer.request
+        yield* peer.send({ _tag: "Pong" })
+        yield* peer.answer(request, 2)
+        yield* end(peer)
+        yield* settle
+        expect(other.unsafePoll()).toBeNull()
+        yield* TestClock.adjust("10 millis")
+        expect(yield* Fiber.join(using)).toEqual(Exit.succeed(2))
+        expect(yield* Fiber.join(pinging)).toEqual(Exit.void)
+        expect(yield* Fiber.join(other)).toBeInstanceOf(ConnectionLost)
+      })
+    )
+  }
+
+  it.scoped("is not waited for once it asks again, nor for longer than a second", () =>
+    Effect.gen(function* () {
+      for (const isAsking of [true, false]) {
+        const { connect, service } = yield* makeFixture()
+        const peer = yield* connect
+        const own = yield* RpcConnection.client(yield* service.whenConnected(), Rpcs)
+        const then = isAsking ? own.Double({ n: 2 }) : Effect.never
+        const using = yield* Effect.fork(Effect.flip(service.use(() => Effect.zipRight(own.Double({ n: 1 }), then))))
+        yield* peer.answer(yield* peer.request, 2)
+        yield* peer.end
+        yield* settle
+        expect(using.unsafePoll() === null).toBe(!isAsking)
+        yield* TestClock.adjust("1 second")
+        expect(yield* Fiber.join(using)).toBeInstanceOf(ConnectionLost)
+      }
     })
   )
 })

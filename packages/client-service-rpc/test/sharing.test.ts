@@ -251,7 +251,10 @@ describe("a connection is lost", () => {
       const peer = yield* makePeer
       yield* service.start
       yield* server.accept({ ...peer.transport, write: () => Effect.die("boom") })
-      expect(yield* causeOf(client.Double({ n: 1 }))).toMatchObject({ _tag: "ConnectionLost" })
+      const lost = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      expect(yield* Fiber.join(lost)).toMatchObject({ _tag: "ConnectionLost" })
       yield* settle
       const state: ConnectionState.ConnectionState<unknown, unknown> = yield* service.state.get
       const expected = new Transport.TransportError({ reason: "Write", cause: "boom" })

@@ -1,11 +1,14 @@
 /**
- * What a connection has received and nobody has read yet, for endpoints of your own that give a `Transport`.
+ * What a connection has received and nobody has read yet, for endpoints of your own that give a `Transport`; and who reads it,
+ * and is answered by it, for protocols of your own.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Stream from "effect/Stream"
 import { AttemptStatus } from "./internal/connection/attemptStatus.js"
+import { Answers as Recent } from "./internal/framing/answers.js"
 import * as ByteSource from "./internal/transports/byteSource.js"
 import { ReceiveBuffer } from "./internal/transports/receiveBuffer.js"
 import type { TransportError } from "./Transport.js"
@@ -149,5 +152,81 @@ export const make = <E = never>(options: Options<E>): Effect.Effect<Incoming<E>>
  */
 export const receive: <E = never, R = never>(
   incoming: Stream.Stream<Uint8Array, TransportError>,
-  onChunk: (chunk: Uint8Array) => Effect.Effect<void, E, R> | undefined
-) => Effect.Effect<void, E | TransportError, R> = ByteSource.receive
+  onChunk: (chunk: Uint8Array) => Effect.Effect<void, E, R> | undefined,
+  options?: ReceiveOptions
+) => Effect.Effect<void, E | TransportError, R> = (incoming, onChunk, options) =>
+  ByteSource.receive(incoming, onChunk, options?.atEnd)
+
+/**
+ * @since 0.1.0
+ * @category options
+ */
+export interface ReceiveOptions {
+  /**
+   * What is done at the end, or when the function has failed, before the reader has come to it, as the service is told of the
+   * loss then: such as `acted` of `Answers`. An endpoint waits for that no longer than for a reader that does not come back.
+   * Default: nothing.
+   */
+  readonly atEnd?: Effect.Effect<void> | undefined
+}
+
+/**
+ * Who asks a peer on one connection, and who was answered, for protocols of your own that have requests and answers. It is what
+ * an `Exchange` has: when the peer ends the connection, whoever was answered of late has the time to act on that.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Answers {
+  /** A fiber asks, and waits for its answer. */
+  readonly asks: (fiber: Fiber.RuntimeFiber<unknown, unknown>) => void
+  /** A fiber has its answer. */
+  readonly answered: (fiber: Fiber.RuntimeFiber<unknown, unknown>) => void
+  /**
+   * Waits until those who were answered within the last second, in an attempt or in a `use`, have ended or ask again, or until a
+   * second after the last answer. Who has asked nothing of late is not waited for.
+   */
+  readonly acted: Effect.Effect<void>
+}
+
+/**
+ * Makes the `Answers` of a connection, in its `protocol`. The function gives the fibers that wait for an answer.
+ *
+ * @example
+ * ```ts
+ * import { Deferred, Effect, type Fiber } from "effect"
+ * import { Incoming, type Transport } from "effect-client-service"
+ *
+ * interface Call {
+ *   readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+ *   readonly answer: Deferred.Deferred<Uint8Array>
+ * }
+ *
+ * // The `protocol` of a service, whose peer answers in order.
+ * const make = (transport: Transport.Transport) =>
+ *   Effect.gen(function* () {
+ *     const calls: Array<Call> = []
+ *     const { acted, answered, asks } = yield* Incoming.answers(() => calls.map(({ fiber }) => fiber))
+ *     const received = (chunk: Uint8Array) => {
+ *       const call = calls.shift()
+ *       if (call === undefined) return undefined
+ *       answered(call.fiber)
+ *       return Deferred.succeed(call.answer, chunk)
+ *     }
+ *     yield* Effect.forkScoped(Effect.ignore(Incoming.receive(transport.incoming, received, { atEnd: acted })))
+ *     const ask = (request: string) =>
+ *       Effect.withFiberRuntime<Uint8Array, Transport.TransportError>((fiber) => {
+ *         const answer = Deferred.unsafeMake<Uint8Array>(fiber.id())
+ *         calls.push({ answer, fiber })
+ *         asks(fiber)
+ *         return Effect.zipRight(transport.write(request), Deferred.await(answer))
+ *       })
+ *     return { ask }
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const answers = (asking: () => Iterable<Fiber.RuntimeFiber<unknown, unknown>>): Effect.Effect<Answers> =>
+  Effect.zipWith(Effect.clock, AttemptStatus, (clock, attempt) => new Recent(attempt, clock, asking))

@@ -47,6 +47,8 @@ export class Call implements Recipient {
   id = ""
   /** Whether the server has answered, and sends no more. */
   isAnswered = false
+  /** Whether elements of its stream have come. */
+  hasElements = false
   /** What its caller has not taken yet. */
   delivery: Delivery | undefined
   #sent: Outgoing | undefined
@@ -55,7 +57,11 @@ export class Call implements Recipient {
     private readonly exchange: Line,
     readonly request: RpcMessage.RequestEncoded,
     readonly respond: Respond,
-    private readonly resume: Resume
+    private readonly resume: Resume,
+    /** The fiber that has made it, or that sends it. */
+    readonly caller: Fiber.RuntimeFiber<unknown, unknown>,
+    /** Whether it is one of what an attempt does, or a use of the connection. */
+    readonly isPartOfUse: boolean
   ) {}
 
   /** Sends the request. Its caller goes on when the server has answered it. */

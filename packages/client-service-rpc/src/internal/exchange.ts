@@ -2,6 +2,7 @@ import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import type * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
@@ -22,6 +23,9 @@ const ping: RpcMessage.Ping = { _tag: "Ping" }
 // The transport tells of its end in so many steps, and how it was. Should it not, nobody else would.
 const aWhile = Effect.repeatN(Effect.yieldNow(), 64)
 
+// For as long as an endpoint waits for who reads. Then the sockets are looked at once more.
+const aSecond = Effect.zipRight(Effect.sleep(1000), Effect.sleep(0))
+
 /** A response that a server sends. */
 type Response = Exclude<RpcMessage.FromServerEncoded, RpcMessage.ClientProtocolError>
 
@@ -35,7 +39,8 @@ interface Signal {
 export class Exchange {
   /** By the ids that they have on this connection. */
   readonly #calls = new Map<string, Call>()
-  readonly #pings = new Set<Deferred.Deferred<void, TransportError>>()
+  /** And who waits for them. */
+  readonly #pings = new Map<Deferred.Deferred<void, TransportError>, Fiber.RuntimeFiber<unknown, unknown>>()
   readonly #parser: RpcSerialization.Parser
   readonly #room: Room | undefined
   readonly #text: TextDecoder | undefined
@@ -44,6 +49,9 @@ export class Exchange {
   readonly #fork: Fork
   readonly #scheduler: Scheduler.Scheduler
   readonly #signal: Signal
+  readonly #answers: Incoming.Answers
+  /** Whether nothing more is read. */
+  readonly #readOut = Deferred.unsafeMake<void>(FiberId.none)
   #closed: TransportError | undefined
   #ping: Outgoing | undefined
   #lastOwnId = 0
@@ -54,7 +62,8 @@ export class Exchange {
     serialization: RpcSerialization.RpcSerialization["Type"],
     transport: Transport,
     runtime: Runtime.Runtime<never>,
-    signal: Signal
+    signal: Signal,
+    answers: Incoming.Answers
   ) {
     this.#parser = serialization.unsafeMake()
     this.#room = serialization.includesFraming ? new Room(serialization) : undefined
@@ -63,13 +72,15 @@ export class Exchange {
     this.#scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
     this.#outbox = new Outbox(transport, this.#scheduler, serialization.includesFraming)
     this.#signal = signal
+    this.#answers = answers
     // A serialization of text takes each chunk for whole characters, which the peer may have been cut off in.
     this.#text = typeof this.#parser.encode(ping) === "string" ? new TextDecoder() : undefined
   }
 
   /** Takes what the peer sends, until that ends. */
   get receive(): Effect.Effect<void> {
-    return Incoming.receive(this.#transport.incoming, (bytes) => this.#receive(bytes)).pipe(
+    const atEnd = Effect.zipRight(Deferred.succeed(this.#readOut, undefined), this.#answers.acted)
+    return Incoming.receive(this.#transport.incoming, (bytes) => this.#receive(bytes), { atEnd }).pipe(
       Effect.catchAllDefect((cause) => new TransportError({ reason: "Read", cause })),
       Effect.matchEffect({
         onSuccess: () =>
@@ -86,8 +97,19 @@ export class Exchange {
   get sending(): Effect.Effect<void> {
     return this.#outbox.sending.pipe(
       Effect.catchAllDefect((cause) => new TransportError({ reason: "Write", cause })),
-      Effect.catchAll((error) => Effect.sync(() => this.#lost(error)))
+      Effect.catchAll((error) =>
+        // What the peer has sent can still be read, and the reader tells when it has come to the end of that.
+        Effect.raceFirst(Effect.as(Deferred.await(this.#readOut), true), Effect.as(aSecond, false)).pipe(
+          Effect.map((isReadOut) => isReadOut || this.#lost(error))
+        )
+      )
     )
+  }
+
+  /** Who waits for an answer and has none of it yet. */
+  *asking(): Iterable<Fiber.RuntimeFiber<unknown, unknown>> {
+    for (const { caller, hasElements } of this.#calls.values()) if (!hasElements) yield caller
+    yield* this.#pings.values()
   }
 
   /** Ends everything that waits for the peer. */
@@ -95,7 +117,7 @@ export class Exchange {
     const closed = new TransportError({ reason: "Closed" })
     this.#closed = closed
     for (const call of this.#calls.values()) call.failed(closed)
-    for (const ping of this.#pings) Deferred.unsafeDone(ping, closed)
+    for (const ping of this.#pings.keys()) Deferred.unsafeDone(ping, closed)
     this.#calls.clear()
   }
 
@@ -105,10 +127,11 @@ export class Exchange {
   }
 
   get ping(): Effect.Effect<void, TransportError> {
-    return Effect.suspend(() => {
+    return Effect.withFiberRuntime((fiber) => {
       if (this.#closed !== undefined) return this.#closed
       const pong = Deferred.unsafeMake<void, TransportError>(FiberId.none)
-      this.#pings.add(pong)
+      this.#pings.set(pong, fiber)
+      this.#answers.asks(fiber)
       // One that waits to be sent is enough for all who ask meanwhile.
       if (this.#ping === undefined || !this.#outbox.isWaiting(this.#ping)) this.#ping = this.#send(ping)
       return Effect.ensuring(
@@ -123,6 +146,7 @@ export class Exchange {
     if (this.#closed === undefined) {
       call.id = this.#idFor(call.request.id)
       this.#calls.set(call.id, call)
+      this.#answers.asks(call.caller)
     } else call.failed(this.#closed)
     return this.#closed === undefined
   }
@@ -219,13 +243,17 @@ export class Exchange {
     switch (response._tag) {
       case "Chunk": {
         const call = this.#calls.get(response.requestId)
-        if (call !== undefined) parcels.push({ call, response: asOwn(call, response) })
+        if (call === undefined) return
+        call.hasElements = true
+        this.#answered(call)
+        parcels.push({ call, response: asOwn(call, response) })
         return
       }
       case "Exit": {
         const call = this.#calls.get(response.requestId)
         if (call === undefined) return
         this.#calls.delete(response.requestId)
+        this.#answered(call)
         if (isInterruption(response.exit)) {
           interrupted.push(call)
           return
@@ -241,6 +269,7 @@ export class Exchange {
         const callers = new Map(calls.map((call) => [call.respond, call]))
         this.#calls.clear()
         for (const call of calls) {
+          this.#answered(call)
           call.answered()
           call.retract()
         }
@@ -248,8 +277,16 @@ export class Exchange {
         return
       }
       case "Pong":
-        for (const ping of this.#pings) Deferred.unsafeDone(ping, Effect.void)
+        for (const [ping, fiber] of this.#pings) {
+          this.#answers.answered(fiber)
+          Deferred.unsafeDone(ping, Effect.void)
+        }
     }
+  }
+
+  // One that is made through the service is what uses the connection itself, and has all that came for it.
+  #answered(call: Call): void {
+    if (call.isPartOfUse) this.#answers.answered(call.caller)
   }
 }
 

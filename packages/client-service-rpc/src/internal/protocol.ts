@@ -3,6 +3,7 @@ import { RpcClientError } from "@effect/rpc/RpcClientError"
 import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import { Overloaded } from "../RpcConnectionError.js"
 import { Call, type CallError, NotEncodable, type Respond, type Resume } from "./call.js"
 import type { Exchange } from "./exchange.js"
@@ -16,10 +17,18 @@ export type Begin = (connection: Exchange, resume: Resume) => ((isLost: boolean)
 
 export const defaults: Limits = { maxWaiting: 100_000, maxWaitingBytes: 64 * 1024 * 1024 }
 
+/** Tells which fiber has made a request, once. */
+export type TakeCaller = (requestId: string) => Fiber.RuntimeFiber<unknown, unknown> | undefined
+
 /**
- * The protocol of `RpcClient` on whatever connections `use` gives, for any number of clients.
+ * The protocol of `RpcClient` on whatever connections `use` gives, for any number of clients. Of those of one connection, it
+ * is known who has made a request: it is sent by another fiber.
  */
-export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Protocol["Type"] => {
+export const protocolOver = (
+  use: Use,
+  limits: Limits = defaults,
+  takeCaller?: TakeCaller
+): RpcClient.Protocol["Type"] => {
   const clients = new Set<Respond>()
   /** Those that are sent. */
   const calls = new Map<string, Call>()
@@ -46,8 +55,9 @@ export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Pro
     )
 
   const call = (request: RpcMessage.RequestEncoded): Effect.Effect<void, RpcClientError> =>
-    Effect.suspend(() => {
+    Effect.withFiberRuntime((sender) => {
       const { id } = request
+      const caller = takeCaller?.(id) ?? sender
       let call: Call | undefined
       const answered = use((connection, resume) => {
         if (calls.has(id) || connection.isFull(limits)) {
@@ -57,10 +67,11 @@ export const protocolOver = (use: Use, limits: Limits = defaults): RpcClient.Pro
           )
           return undefined
         }
-        const begun = new Call(connection, request, respond, (effect) => {
+        const resumed: Resume = (effect) => {
           calls.delete(id)
           resume(effect)
-        })
+        }
+        const begun = new Call(connection, request, respond, resumed, caller, takeCaller !== undefined)
         call = begun
         calls.set(id, begun)
         begun.begin()

@@ -11,13 +11,12 @@ import { FrameError } from "../../FrameError.js"
 import { TransportError } from "../../Transport.js"
 import { AttemptStatus, type Status } from "../connection/attemptStatus.js"
 import { type Fork, makeFork } from "../fork.js"
-import { firstOf } from "../time/firstOf.js"
 import { monotonic } from "../time/monotonic.js"
 import { deadline } from "../time/turn.js"
 import { wait } from "../time/wait.js"
 import { linger, steps } from "../transports/receiveBuffer.js"
 import { withoutStack } from "../withoutStack.js"
-import { type Acting, Answered } from "./answered.js"
+import { Answers } from "./answers.js"
 import { encoded } from "./cutter.js"
 import { Events } from "./events.js"
 import type { Encoded, Link } from "./link.js"
@@ -76,7 +75,6 @@ export class Conversation<in out In, in out Out, in Request> {
   readonly #scheduler: Scheduler.Scheduler
   readonly #fork: Fork<never>
   readonly #clock: Clock.Clock
-  readonly #attempt: Attempt
   readonly #events: Events<In>
   readonly events: Events<In>["stream"]
   #outbox: Array<Outgoing<In>> = []
@@ -93,9 +91,7 @@ export class Conversation<in out In, in out Out, in Request> {
   /** When somebody was last answered, by what of the chunks that were taken. */
   #answered = Number.NEGATIVE_INFINITY
   #answering = 0
-  readonly #recent: Answered
-  /** Those who are waited for to act, once nothing more is read. */
-  #acting: Acting | undefined
+  readonly #answers: Answers
   /** What has the connection lost after a write that failed. */
   #breaking: Fiber.RuntimeFiber<void> | undefined
   /** What calls fail with. */
@@ -116,8 +112,7 @@ export class Conversation<in out In, in out Out, in Request> {
     this.#scheduler = scheduler
     this.#fork = fork
     this.#clock = clock
-    this.#attempt = attempt
-    this.#recent = new Answered(attempt)
+    this.#answers = new Answers(attempt, clock, () => pairing.askers())
     this.#events = new Events(capacity, clock, () => {
       link.touch()
       this.#wanted?.()
@@ -141,7 +136,7 @@ export class Conversation<in out In, in out Out, in Request> {
       }
       // Nobody would answer, and the peer may have ended both sides.
       if (!this.#isReadOut) this.#post(call)
-      if (call.fiber !== undefined) this.#acting?.asks(call.fiber)
+      if (call.fiber !== undefined) this.#answers.asks(call.fiber)
       this.#wanted?.()
       return {
         cancel: Effect.sync(() => {
@@ -307,35 +302,7 @@ export class Conversation<in out In, in out Out, in Request> {
       this.#events.end(error)
       // Without a service, there is nobody to tell of it.
       if (this.#link.signal === undefined) this.#close(error)
-      return Effect.zipRight(Effect.zipRight(this.#events.readOut, this.#acted), this.#lost)
-    })
-  }
-
-  /**
-   * Waits until those who were answered have acted on that: the attempt, or whoever uses the connection. But not for long, nor
-   * for who asks again, as there will be no answer.
-   */
-  get #acted(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const now = monotonic(this.#clock)
-      const left = this.#answered + linger - now
-      if (left <= 0) return Effect.void
-      const acting = this.#recent.acting(this.#pairing.askers(), now)
-      if (acting.isOver()) return Effect.void
-      this.#acting = acting
-      let forget: (() => void) | undefined
-      const acted = Effect.async<void>((resume) => {
-        const look = () => {
-          if (acting.isOver()) resume(Effect.void)
-        }
-        this.#wanted = look
-        forget = this.#attempt.changes?.subscribe(look)
-        look()
-      })
-      return Effect.ensuring(
-        firstOf(acted, deadline(left)),
-        Effect.sync(() => forget?.())
-      )
+      return Effect.zipRight(Effect.zipRight(this.#events.readOut, this.#answers.acted), this.#lost)
     })
   }
 
@@ -363,7 +330,7 @@ export class Conversation<in out In, in out Out, in Request> {
         this.#answering = this.#link.chunks
         this.#answered = monotonic(this.#clock)
       }
-      if (call.fiber !== undefined) this.#recent.add(call.fiber, this.#answered)
+      this.#answers.add(call.fiber, this.#answered)
       call.resume(Effect.succeed(message))
     }
   }

@@ -30,8 +30,11 @@ export interface ByteSource {
   readonly readOut: () => void
   /** Ends what reads on behalf of readers, which may come again. */
   readonly halt: Effect.Effect<void>
-  /** Reads all that comes, as a consumer of the stream. */
-  readonly receive?: <E, R>(onChunk: OnChunk<E, R>) => Effect.Effect<void, E | TransportError, R>
+  /** Reads all that comes, as a consumer of the stream, and comes to the end when something is done. */
+  readonly receive?: <E, R>(
+    onChunk: OnChunk<E, R>,
+    atEnd: Effect.Effect<void> | undefined
+  ) => Effect.Effect<void, E | TransportError, R>
 }
 
 /** Is given each chunk, and may have something to be done before the next. */
@@ -48,8 +51,16 @@ export const setSource = (stream: Bytes, source: ByteSource): Bytes => {
 export const sourceOf = (stream: Bytes): ByteSource => sources.get(stream) ?? new StreamSource(stream)
 
 /** Reads a stream, without its machinery if it has a source. */
-export const receive = <E, R>(stream: Bytes, onChunk: OnChunk<E, R>): Effect.Effect<void, E | TransportError, R> =>
-  sources.get(stream)?.receive?.(onChunk) ?? Stream.runForEach(stream, (chunk) => onChunk(chunk) ?? Effect.void)
+export const receive = <E, R>(
+  stream: Bytes,
+  onChunk: OnChunk<E, R>,
+  atEnd: Effect.Effect<void> | undefined
+): Effect.Effect<void, E | TransportError, R> => {
+  const source = sources.get(stream)
+  if (source?.receive !== undefined) return source.receive(onChunk, atEnd)
+  const all = Stream.runForEach(stream, (chunk) => onChunk(chunk) ?? Effect.void)
+  return atEnd === undefined ? all : Effect.tapErrorCause(Effect.zipLeft(all, atEnd), () => atEnd)
+}
 
 /**
  * The bytes of a stream. It is pulled by a fiber of its own, since one that is interrupted may lose what it has pulled; and by

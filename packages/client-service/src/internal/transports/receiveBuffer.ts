@@ -147,7 +147,10 @@ export class ReceiveBuffer<E> implements ByteSource {
     return setSource(stream, this)
   }
 
-  receive<E2, R>(onChunk: OnChunk<E2, R>): Effect.Effect<void, E2 | TransportError, R> {
+  receive<E2, R>(
+    onChunk: OnChunk<E2, R>,
+    atEnd: Effect.Effect<void> | undefined
+  ): Effect.Effect<void, E2 | TransportError, R> {
     const work = (): Effect.Effect<void, E2, R> | undefined => {
       for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) {
         const work = onChunk(chunk)
@@ -168,12 +171,16 @@ export class ReceiveBuffer<E> implements ByteSource {
         return true
       })
     )
+    const ended = Effect.suspend(() => {
+      this.readOut()
+      return this.#end?.error ?? Effect.void
+    })
+    const end = atEnd === undefined ? ended : Effect.zipRight(atEnd, ended)
     const step: Effect.Effect<void, E2 | TransportError, R> = Effect.suspend(() => {
       const next = work()
-      if (next !== undefined) return Effect.zipRight(next, step)
-      if (this.#end === undefined) return Effect.zipRight(more, step)
-      this.readOut()
-      return this.#end.error ?? Effect.void
+      if (next !== undefined)
+        return Effect.zipRight(atEnd === undefined ? next : Effect.tapErrorCause(next, () => atEnd), step)
+      return this.#end === undefined ? Effect.zipRight(more, step) : end
     })
     return Effect.uninterruptibleMask((restore) => {
       if (this.#isRead) return new TransportError({ reason: "Busy" })
