@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { RpcClient, type RpcClientError, RpcSerialization } from "@effect/rpc"
+import { Rpc, RpcClient, type RpcClientError, RpcGroup, RpcSerialization } from "@effect/rpc"
 import { describe, expect, it } from "@effect/vitest"
 import {
   Cause,
@@ -14,7 +14,7 @@ import {
   Layer,
   Queue,
   Schedule,
-  type Schema,
+  Schema,
   Scope,
   Stream,
   Supervisor,
@@ -561,6 +561,62 @@ describe("a call", () => {
 
       yield* peer.answer(otherRequest, 2)
       expect(yield* Fiber.join(other)).toBe(2)
+    })
+  )
+
+  it.scoped("dies of an error for no call, as of one that a server of JSON-RPC could not read", () =>
+    Effect.gen(function* () {
+      const { client, connect, service } = yield* makeFixture()
+      const peer = yield* connect
+      const calls = yield* Effect.forEach([1, 2], (n) => Effect.fork(Effect.exit(client.Double({ n }))))
+      yield* Effect.all([peer.request, peer.request])
+      const defect = { code: -32700, message: "Parse error" }
+      const cause = { _tag: "Die", defect } as const
+      // What `id: null` becomes.
+      yield* peer.send({ _tag: "Exit", requestId: "null", exit: { _tag: "Failure", cause } })
+      for (const call of calls) {
+        const exit = yield* Fiber.join(call)
+        expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toMatchObject({ message: "Parse error" })
+      }
+      expect((yield* service.state.get)._tag).toBe("Connected")
+    })
+  )
+
+  it.scoped("whose schema throws for what came takes no others with it", () =>
+    Effect.gen(function* () {
+      const throwing = Schema.transform(Schema.Number, Schema.Number, {
+        decode: () => {
+          throw new Error("boom")
+        },
+        encode: (n) => n
+      })
+      const group = RpcGroup.make(
+        Rpc.make("Once", { success: throwing }),
+        Rpc.make("Ticks", { success: throwing, stream: true })
+      )
+      const { client, connect, service } = yield* makeFixture()
+      const peer = yield* connect
+      const odd = yield* Effect.provideService(
+        RpcClient.make(group),
+        RpcClient.Protocol,
+        RpcConnection.makeProtocol(service)
+      )
+      yield* Effect.fork(odd.Once())
+      const once = yield* peer.request
+      const ticks = yield* Effect.fork(Effect.exit(Stream.runDrain(odd.Ticks())))
+      const stream = yield* peer.request
+      const call = yield* Effect.fork(client.Double({ n: 1 }))
+      const request = yield* peer.request
+      const messages = [
+        { _tag: "Exit", requestId: once.id, exit: { _tag: "Success", value: 1 } },
+        { _tag: "Chunk", requestId: stream.id, values: [1] },
+        { _tag: "Exit", requestId: request.id, exit: { _tag: "Success", value: 2 } }
+      ]
+      yield* peer.sendText(messages.map((message) => `${JSON.stringify(message)}\n`).join(""))
+      expect(yield* Fiber.join(call)).toBe(2)
+      const end = yield* Fiber.join(ticks)
+      expect(Exit.isFailure(end) && Cause.squash(end.cause)).toMatchObject({ message: "boom" })
+      expect(yield* peer.next).toEqual({ _tag: "Interrupt", requestId: stream.id })
     })
   )
 

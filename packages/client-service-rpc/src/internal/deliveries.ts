@@ -58,6 +58,17 @@ export const deliver = (parcels: ReadonlyArray<Parcel>, fork: Fork): void => {
   }
 }
 
+/** Has a caller take a response. A schema of its own may throw, which ends its call alone, unless that has ended by then. */
+const handOver = (call: Recipient, response: Response): Effect.Effect<void> => {
+  try {
+    return call.respond(response)
+  } catch (defect) {
+    if (response._tag !== "Chunk") return Effect.die(defect)
+    const { requestId } = response
+    return call.respond({ _tag: "Exit", requestId, exit: { _tag: "Failure", cause: { _tag: "Die", defect } } })
+  }
+}
+
 interface Round {
   parcel: Parcel
   /** That of the call which has held the round up. */
@@ -75,7 +86,7 @@ const runRound = (round: Round, take: () => Parcel | undefined): Effect.Effect<v
   return Effect.whileLoop({
     while: () => response !== undefined,
     // One that can't be decoded has ended the call with that, and nobody else needs to know.
-    body: () => (response === undefined ? Effect.void : Effect.exit(round.parcel.call.respond(response))),
+    body: () => (response === undefined ? Effect.void : Effect.exit(handOver(round.parcel.call, response))),
     step: () => {
       response = following()
     }

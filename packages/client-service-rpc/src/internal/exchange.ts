@@ -251,7 +251,11 @@ export class Exchange {
       }
       case "Exit": {
         const call = this.#calls.get(response.requestId)
-        if (call === undefined) return
+        if (call === undefined) {
+          const { exit, requestId } = response
+          if (noIds.has(requestId) && exit._tag === "Failure") this.#defect(defectOf(exit.cause), parcels)
+          return
+        }
         this.#calls.delete(response.requestId)
         this.#answered(call)
         if (isInterruption(response.exit)) {
@@ -262,26 +266,29 @@ export class Exchange {
         parcels.push({ call, response: asOwn(call, response) })
         return
       }
-      case "Defect": {
-        // It ends every call of the connection, and a client needs no more than one of it. The server goes on with all but
-        // one of them, for nobody.
-        const calls = [...this.#calls.values()]
-        const callers = new Map(calls.map((call) => [call.respond, call]))
-        this.#calls.clear()
-        for (const call of calls) {
-          this.#answered(call)
-          call.answered()
-          call.retract()
-        }
-        for (const call of callers.values()) parcels.push({ call, response })
+      case "Defect":
+        this.#defect(response, parcels)
         return
-      }
       case "Pong":
         for (const [ping, fiber] of this.#pings) {
           this.#answers.answered(fiber)
           Deferred.unsafeDone(ping, Effect.void)
         }
     }
+  }
+
+  // It ends every call of the connection, and a client needs no more than one of it. The server goes on with all but one of
+  // them, for nobody.
+  #defect(response: RpcMessage.ResponseDefectEncoded, parcels: Array<Parcel>): void {
+    const calls = [...this.#calls.values()]
+    const callers = new Map(calls.map((call) => [call.respond, call]))
+    this.#calls.clear()
+    for (const call of calls) {
+      this.#answered(call)
+      call.answered()
+      call.retract()
+    }
+    for (const call of callers.values()) parcels.push({ call, response })
   }
 
   // One that is made through the service is what uses the connection itself, and has all that came for it.
@@ -295,6 +302,14 @@ const mostLeft = 100
 
 /** No id. */
 const none = ""
+
+/** What JSON-RPC has as the id of a request that its server could not read, so that it does not tell which one it was. */
+const noIds: ReadonlySet<string> = new Set(["null", "undefined"])
+
+const defectOf = (cause: unknown): RpcMessage.ResponseDefectEncoded => ({
+  _tag: "Defect",
+  defect: Predicate.hasProperty(cause, "defect") ? cause.defect : cause
+})
 
 const isNumber = /^-?[1-9]\d{0,14}$/
 
