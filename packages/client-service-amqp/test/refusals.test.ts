@@ -1,6 +1,6 @@
 import { describe, expect, it, layer } from "@effect/vitest"
 import type { Channel } from "amqplib"
-import { Effect, Fiber, Queue, Redacted, Ref, Schedule, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Queue, Random, Redacted, Ref, Schedule, Stream } from "effect"
 import { RetryPolicy } from "effect-client-service"
 import { type Amqp, AmqpError, type AmqpMessage } from "effect-client-service-amqp"
 import * as servers from "test-servers/rabbitmq"
@@ -217,6 +217,46 @@ describe.skipIf(isMissing)("a server", () => {
         const state = yield* amqp.service.state.get
         expect(state._tag === "Connected" ? state.generation : state).toBeGreaterThan(3)
       })
+    )
+
+    // Kind 31
+    it.scoped(
+      "closes the connection for an error of its own: its consumer, who waits, is told of a stop as it begins",
+      () =>
+        Effect.gen(function* () {
+          const { control } = yield* Server
+          const amqp = yield* connect({}, { drainTimeout: "5 seconds" })
+          let count = 0
+          const declare = async (channel: Channel) => {
+            count += 1
+            await channel.assertQueue("broken for now")
+            await Effect.runPromise(control("eval", "[exit(Channel, kill) || Channel <- rabbit_channel:list()]."))
+            await channel.checkQueue("broken for now")
+          }
+          const minute: Random.Random = Object.assign(Object.create(Random.make("any")), {
+            nextIntBetween: () => Effect.succeed(60_000)
+          })
+          const ended = yield* Effect.fork(Effect.withRandom(end(amqp, "broken for now", { declare }), minute))
+          yield* amqp.service.state.changes.pipe(
+            Stream.filter((state) => count === 3 && state._tag === "Connected" && state.generation > 3),
+            Stream.runHead
+          )
+          const using = yield* Deferred.make<void>()
+          const release = yield* Deferred.make<void>()
+          const use = yield* Effect.fork(
+            amqp.use(async () => {
+              Deferred.unsafeDone(using, Exit.void)
+              await Effect.runPromise(Deferred.await(release))
+            })
+          )
+          yield* Deferred.await(using)
+          const stopping = yield* Effect.fork(amqp.service.stop)
+          expect(yield* Fiber.join(ended)).toMatchObject({ _tag: "ServiceStopped" })
+          expect((yield* amqp.service.state.get)._tag).toBe("Disconnecting")
+          yield* Deferred.succeed(release, undefined)
+          yield* Fiber.join(use)
+          yield* Fiber.join(stopping)
+        })
     )
 
     // Kind 31

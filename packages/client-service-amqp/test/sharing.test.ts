@@ -364,6 +364,20 @@ describe.skipIf(isMissing)("a server", () => {
     )
 
     // Kind 32
+    it.scoped("closes the channel of one who waits on it for ever, and can't be interrupted", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        const connection = yield* amqp.service.whenConnected()
+        const waiting = connection.use((channel) => {
+          channel.publish("nowhere", "", Buffer.from("a"))
+          return new Promise<never>(() => {})
+        })
+        const error = yield* Effect.flip(Effect.uninterruptible(waiting))
+        expect(error).toMatchObject({ _tag: "AmqpError", reason: "ChannelClosed", code: 404 })
+      })
+    )
+
+    // Kind 32
     it.scoped("takes messages of every size up to its own, also where a frame ends", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()
