@@ -1,5 +1,5 @@
 import type { ChannelModel, ConfirmChannel } from "amqplib"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { AmqpError, fromChannelError } from "../AmqpError.js"
@@ -36,6 +36,8 @@ export class Channels {
   readonly #linger: Duration.Duration
   readonly #limit: ChannelLimit
   readonly #open = new Set<ConfirmChannel>()
+  /** When all that is closing is given up. */
+  #until: number | undefined
   #opening = 0
 
   constructor(
@@ -69,7 +71,7 @@ export class Channels {
         return opened
       }),
       (opened) =>
-        within(this.#linger, () =>
+        within(this.left, () =>
           opened.then(
             (channel) => this.#close(channel),
             () => {}
@@ -80,6 +82,16 @@ export class Channels {
         Effect.tryPromise({ try: () => opened, catch: (error) => fromChannelError(error, this.endpoint) })
       )
     )
+  }
+
+  /** Its connection is about to be closed, which waits no longer for all of its channels than for one. */
+  leave(): void {
+    this.#until = performance.now() + Duration.toMillis(this.#linger)
+  }
+
+  /** How long closing may wait for the server. */
+  get left(): Duration.Duration {
+    return this.#until === undefined ? this.#linger : Duration.millis(Math.max(0, this.#until - performance.now()))
   }
 
   /** The connection was closed for that there was one more than the server grants. */

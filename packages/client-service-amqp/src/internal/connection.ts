@@ -85,7 +85,7 @@ export const connect = (
           state.hasEnded = true
           if (!isOpen) return Effect.void
           // It would tell the server that it leaves before what waits in the channels is sent.
-          return within(settings.linger, async () => {
+          return within(channels.left, async () => {
             await channels.close()
             const { close } = await opened
             await close().catch(() => {})
@@ -123,6 +123,8 @@ export const connect = (
     publisher.start()
     // So that a connection that the server has closed at once is noticed, for which the client has no event yet.
     yield* publisher.opened
+    // What was added last is done first.
+    yield* Effect.addFinalizer(() => Effect.sync(() => channels.leave()))
     return {
       [TypeId]: TypeId,
       model,
