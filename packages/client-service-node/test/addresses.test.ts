@@ -111,6 +111,30 @@ describe("the addresses of a name", () => {
     })
   )
 
+  it.scoped("are told of by the timeout of the attempt: which have failed, and which have not answered", () =>
+    Effect.gen(function* () {
+      const port = yield* blackHole("127.0.0.2")
+      yield* resolvingTo("127.0.0.3", "127.0.0.2")
+      const sockets = yield* clientSockets
+      for (const endpoint of [NodeEndpoint.tcp({ host, port }), NodeEndpoint.webSocket(`ws://${host}:${port}`)]) {
+        const begun = sockets.length
+        const service = yield* startService<unknown>(endpoint, { connectTimeout: "10 seconds" })
+        const failing = yield* Effect.fork(Effect.flip(service.whenConnected({ failAfterFailures: 1 })))
+        yield* Effect.repeat(turn, { until: () => sockets.length === begun + 2 })
+        yield* TestClock.adjust("10 seconds")
+        yield* turn
+        const error = yield* Fiber.join(failing)
+        expect(error).toMatchObject({
+          _tag: "ConnectTimeout",
+          failures: [{ endpoint: `127.0.0.3:${port}` }],
+          pending: [`127.0.0.2:${port}`]
+        })
+        expect(error).toHaveProperty("message", expect.stringContaining("(ECONNREFUSED)"))
+        yield* service.stop
+      }
+    })
+  )
+
   it.scopedLive("have to show a certificate of that name", () =>
     Effect.gen(function* () {
       const authority = yield* makeAuthority()

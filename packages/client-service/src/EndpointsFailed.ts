@@ -5,7 +5,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
-import { reasonOf } from "./internal/message.js"
+import { told } from "./internal/message.js"
 
 /**
  * Which endpoint failed, and why.
@@ -37,7 +37,7 @@ export class EndpointsFailed<out E> extends Data.TaggedError("EndpointsFailed")<
   }
 
   override get message(): string {
-    return this.failures.map(({ cause, endpoint }) => `${endpoint}: ${reasonOf(cause) ?? "failed"}`).join("; ")
+    return this.failures.map(told).join("; ")
   }
 }
 

@@ -75,7 +75,7 @@ export const overIp = <A>(
   const address = addressOf(target)
   const race = (ips: ReadonlyArray<string>) =>
     Endpoint.happyEyeballs(
-      ips.map((ip) => Endpoint.make({ name: ip, connect: dialTo({ host: ip, port }) })),
+      ips.map((ip) => Endpoint.make({ name: addressOf({ host: ip, port }), connect: dialTo({ host: ip, port }) })),
       { delay: attemptDelay }
     ).pipe(Endpoint.mapError((error) => (error._tag === "EndpointsFailed" ? allFailed(error, address) : error)))
   return (signal) =>

@@ -1,7 +1,8 @@
 // Apart from ConnectionError.ts, since NotConnected there has a ConnectionState, which has these.
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import { messageOf } from "./message.js"
+import type { EndpointFailure } from "../EndpointsFailed.js"
+import { messageOf, told } from "./message.js"
 
 /**
  * All that an attempt can fail with: the errors of the caller's own endpoint, `protocol` and `prepare`, and those of the
@@ -23,7 +24,8 @@ export type ConnectionError<E> = AttemptError<E> | HeartbeatTimeout
 
 /**
  * An attempt took longer than the service's `connectTimeout`, which covers connect, `protocol` and `prepare` together.
- * `stage` is what had not finished by then.
+ * `stage` is what had not finished by then. Of several endpoints or addresses of which one would do, `failures` tells which had
+ * failed, and why; and `pending` which it still waited for, or had connected to.
  *
  * @since 0.1.0
  * @category errors
@@ -32,10 +34,18 @@ export class ConnectTimeout extends Data.TaggedError("ConnectTimeout")<{
   readonly service: string
   readonly duration: Duration.Duration
   readonly stage: "connect" | "protocol" | "prepare"
+  readonly failures?: ReadonlyArray<EndpointFailure<unknown>> | undefined
+  readonly pending?: ReadonlyArray<string> | undefined
 }> {
   override get message(): string {
-    const within = `no connection within ${Duration.format(this.duration)}`
-    return messageOf(this.service, within, `${this.stage} had not finished`)
+    const { duration, failures = [], pending = [], service, stage } = this
+    const at = pending.length === 0 ? "" : ` at ${pending.join(", ")}`
+    const unfinished = `${stage} had not finished${at}`
+    return messageOf(
+      service,
+      `no connection within ${Duration.format(duration)}`,
+      [unfinished, ...failures.map(told)].join("; ")
+    )
   }
 }
 

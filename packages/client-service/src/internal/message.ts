@@ -23,6 +23,14 @@ export const reasonOf = (cause: Cause.Cause<unknown>): string | undefined => {
   return Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" ? error._tag : undefined
 }
 
+/** Which endpoint failed, and why. */
+export const told = ({ cause, endpoint }: Failure): string => `${endpoint}: ${reasonOf(cause) ?? "failed"}`
+
+interface Failure {
+  readonly endpoint: string
+  readonly cause: Cause.Cause<unknown>
+}
+
 /** How many failures, in words. */
 export const inARow = (failures: number): string => (failures === 1 ? "1 failure" : `${failures} failures in a row`)
 

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import type * as FiberId from "effect/FiberId"
 import type { ConnectTimeout } from "../../ConnectionError.js"
+import type { Tries } from "../endpoints/tries.js"
 import type { Changes } from "../time/changes.js"
 
 /**
@@ -28,7 +29,7 @@ export interface User {
   readonly fiberId?: FiberId.FiberId | undefined
 }
 
-export interface Status {
+export interface Status extends Tries {
   isEstablished: boolean
   /** Who uses the connection. */
   readonly users: () => ReadonlyArray<User>

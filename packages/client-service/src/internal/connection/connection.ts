@@ -12,6 +12,7 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../../ConnectionError.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
+import { outcome } from "../endpoints/tries.js"
 import type { Fork } from "../fork.js"
 import type { Instruments } from "../telemetry/instruments.js"
 import { tellStage } from "../telemetry/spans.js"
@@ -159,6 +160,7 @@ export class Connection<P, E, R> {
       succeed: Effect.succeed(protocol)
     }
     this.#status.isEstablished = true
+    this.#status.tries = undefined
     this.#enter({ _tag: "Up", since: this.#now(), established })
     if (heartbeat !== undefined) {
       const keep = (fiber: Fiber.RuntimeFiber<unknown>) => this.#keep(fiber)
@@ -278,7 +280,8 @@ export class Connection<P, E, R> {
 
   #timeout(): ConnectTimeout {
     const { connectTimeout: duration, name: service } = this.#settings
-    return new ConnectTimeout({ service, duration, stage: this.#stage })
+    const { tries } = this.#status
+    return new ConnectTimeout({ service, duration, stage: this.#stage, ...(tries && outcome(tries)) })
   }
 
   #now(): number {

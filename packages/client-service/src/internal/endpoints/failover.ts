@@ -7,6 +7,7 @@ import { AttemptStatus } from "../connection/attemptStatus.js"
 import { originals } from "../connection/originals.js"
 import type { Connectable, Signal } from "./connectable.js"
 import { connectOrLose } from "./connectOrLose.js"
+import { type Try, Trying } from "./tries.js"
 
 interface Round<E> {
   tried: number
@@ -33,6 +34,9 @@ export const failover = <A, E, R>(
       const endpoint = endpoints[round.tried]
       if (endpoint === undefined) return yield* new EndpointsFailed({ failures: round.failures })
       round.tried += 1
+      const own: Try = { endpoint: endpoint.name }
+      const whole = (yield* Trying) ?? status
+      whole.tries = [...round.failures, own]
       let outcome: "pending" | "connected" | "failed" = "pending"
       round.cameUp = () => outcome === "connected" && status.isEstablished
 
@@ -47,7 +51,8 @@ export const failover = <A, E, R>(
           if (!Cause.isInterruptedOnly(exit.cause)) failed(Cause.die(Cause.squash(exit.cause)))
         })
       )
-      const connection = yield* Effect.catchAllCause(connectOrLose(endpoint, signal), (cause) => {
+      const connecting = Effect.provideService(connectOrLose(endpoint, signal), Trying, own)
+      const connection = yield* Effect.catchAllCause(connecting, (cause) => {
         failed(cause)
         return new EndpointsFailed({ failures: round.failures, untried: endpoints.length - round.tried })
       })

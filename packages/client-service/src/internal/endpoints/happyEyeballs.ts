@@ -12,6 +12,7 @@ import { Changes } from "../time/changes.js"
 import { within } from "../time/within.js"
 import type { Connectable, Signal } from "./connectable.js"
 import { connectOrLose } from "./connectOrLose.js"
+import { type Try, Trying } from "./tries.js"
 
 interface Racer {
   readonly scope: Scope.CloseableScope
@@ -30,7 +31,11 @@ export const race = <A, E, R>(
   signal: Signal<E>
 ): Effect.Effect<A, EndpointsFailed<E>, R | Scope.Scope> =>
   Effect.gen(function* () {
-    const { attend } = yield* AttemptStatus
+    const status = yield* AttemptStatus
+    const whole = (yield* Trying) ?? status
+    const { attend } = status
+    const tries: Array<Try> = []
+    whole.tries = tries
     const result = yield* Deferred.make<A, EndpointsFailed<E>>()
     const changes = new Changes()
     const failures: Array<EndpointFailure<E>> = []
@@ -38,8 +43,10 @@ export const race = <A, E, R>(
     let winner: Scope.CloseableScope | undefined
     let end: Exit.Exit<unknown, unknown> = Exit.void
 
-    const failed = (endpoint: string, cause: Cause.Cause<E>) => {
-      failures.push({ endpoint, cause: originals(cause) })
+    const failed = (tried: Try, thrown: Cause.Cause<E>) => {
+      const cause = originals(thrown)
+      tried.cause = cause
+      failures.push({ endpoint: tried.endpoint, cause })
       if (failures.length === endpoints.length) Deferred.unsafeDone(result, new EndpointsFailed({ failures }))
       changes.notify()
     }
@@ -47,6 +54,8 @@ export const race = <A, E, R>(
     // Uninterruptible, or a racer could run that nobody knows of.
     const start = Effect.fnUntraced(function* (endpoint: Connectable<A, E, R>) {
       const scope = yield* Scope.make()
+      const tried: Try = { endpoint: endpoint.name }
+      tries.push(tried)
       let lost: Parameters<Signal<E>["lost"]> | undefined
       const own: Signal<E> = {
         lost: (...loss) => {
@@ -57,16 +66,18 @@ export const race = <A, E, R>(
       const ended = (exit: Exit.Exit<A, E>): Effect.Effect<void> => {
         if (winner === undefined && Exit.isSuccess(exit)) {
           winner = scope
+          whole.tries = tries.filter((each) => each === tried || each.cause !== undefined)
           if (lost !== undefined) signal.lost(...lost)
           Deferred.unsafeDone(result, Effect.succeed(exit.value))
           changes.notify()
           return Effect.void
         }
-        if (Exit.isFailure(exit)) failed(endpoint.name, exit.cause)
+        if (Exit.isFailure(exit)) failed(tried, exit.cause)
         return Scope.close(scope, exit)
       }
       const fiber = yield* connectOrLose(endpoint, own).pipe(
         Effect.provideService(Scope.Scope, scope),
+        Effect.provideService(Trying, tried),
         Effect.interruptible,
         Effect.exit,
         Effect.flatMap(ended),
