@@ -241,7 +241,8 @@ export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transpor
  * is the race between the addresses of a name: one that accepts connections but answers no handshake does not win it.
  *
  * A connection that ends without the end of TLS, as when the server is killed, was not closed by the server: `incoming`
- * fails, and the connection is lost with a `ConnectError` of reason `Reset`.
+ * fails, and the connection is lost with a `ConnectError` of reason `Reset`. So it is if a reset comes in one turn of the event
+ * loop with the last bytes, of which nothing tells whether the end of TLS is among them.
  *
  * @example
  * ```ts
