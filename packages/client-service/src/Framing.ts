@@ -165,7 +165,7 @@ export const delimited = (
  */
 export interface LengthPrefixedOptions extends Options {
   /** How many bytes the length has. Default 4. */
-  readonly bytes?: 1 | 2 | 4 | undefined
+  readonly bytes?: 1 | 2 | 3 | 4 | 8 | undefined
   /** Whether the lowest byte of the length comes first. Default `false`. */
   readonly littleEndian?: boolean | undefined
 }
@@ -175,13 +175,14 @@ export interface LengthPrefixedOptions extends Options {
  *
  * @since 0.1.0
  * @category constructors
- * @throws InvalidOption if `bytes` is none of 1, 2 and 4, or `limit` no integer from 1 to what these can say
+ * @throws InvalidOption if `bytes` is none of 1, 2, 3, 4 and 8, or `limit` no integer from 1 to what these can say
  */
 export const lengthPrefixed = (options?: LengthPrefixedOptions): Framing<Uint8Array, Uint8Array | string> => {
   const where = "Framing.lengthPrefixed"
   const overhead = options?.bytes ?? 4
-  if (![1, 2, 4].includes(overhead)) Validate.refuse(where, "bytes", overhead, "1, 2 or 4")
-  const most = 2 ** (8 * overhead) - 1
+  if (![1, 2, 3, 4, 8].includes(overhead)) Validate.refuse(where, "bytes", overhead, "1, 2, 3, 4 or 8")
+  // Above that, numbers have gaps; and a frame that long is longer than any limit.
+  const most = Math.min(2 ** (8 * overhead) - 1, Number.MAX_SAFE_INTEGER)
   const limit = limitOf(where, options, most)
   const isLittle = options?.littleEndian ?? false
   const shifts = Array.from({ length: overhead }, (_, at) => 256 ** (isLittle ? at : overhead - 1 - at))

@@ -39,6 +39,8 @@ const framings: Record<string, Framing.Framing<unknown, string>> = {
   "delimited by what overlaps with itself": Framing.delimited("aba", { limit }),
   lengthPrefixed: Framing.lengthPrefixed({ limit }),
   "lengthPrefixed by a byte": Framing.lengthPrefixed({ limit, bytes: 1 }),
+  "lengthPrefixed by three bytes": Framing.lengthPrefixed({ limit, bytes: 3 }),
+  "lengthPrefixed by eight bytes": Framing.lengthPrefixed({ limit, bytes: 8 }),
   "lengthPrefixed from the lowest byte on": Framing.lengthPrefixed({ limit, bytes: 2, littleEndian: true }),
   make: withHeader,
   transform: Framing.transform(Framing.lines({ limit }), {
@@ -226,6 +228,22 @@ describe("frames", () => {
     })
   )
 
+  // Kind 14
+  it.effect("a length that no number tells exactly is too long, and the least one of as many bytes is not", () =>
+    Effect.sync(() => {
+      for (const littleEndian of [false, true]) {
+        const ordered = (bytes: ReadonlyArray<number>) => Uint8Array.from(littleEndian ? [...bytes].reverse() : bytes)
+        const framing = Framing.lengthPrefixed({ bytes: 8, littleEndian })
+        const one = Uint8Array.of(...ordered([0, 0, 0, 0, 0, 0, 0, 1]), 7)
+        for (const first of [0x20, 0xff]) {
+          // 2 ** 53 + 1, or almost 2 ** 64.
+          const chunk = Uint8Array.of(...one, ...ordered([0, first, 0, 0, 0, 0, 0, 1]), 7)
+          expect(readAll(framing, [chunk])).toEqual(["bytes 7", expect.stringContaining("more than 1048576 bytes")])
+        }
+      }
+    })
+  )
+
   it.effect("options that make no sense are refused at once", () =>
     Effect.sync(() => {
       const isRefused = (f: () => unknown) => expect(f).toThrow(InvalidOption.InvalidOption)
@@ -239,7 +257,7 @@ describe("frames", () => {
       isRefused(() => Framing.delimited(""))
       isRefused(() => Framing.lengthPrefixed({ bytes: 1, limit: 256 }))
       // @ts-expect-error
-      isRefused(() => Framing.lengthPrefixed({ bytes: 3 }))
+      isRefused(() => Framing.lengthPrefixed({ bytes: 5 }))
       // @ts-expect-error
       isRefused(() => Framing.lines({ ending: "\r" }))
       // @ts-expect-error
