@@ -1,11 +1,13 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Take from "effect/Take"
 import type { ConnectionLost } from "../../ConnectionError.js"
 import { firstOf } from "../time/firstOf.js"
 import { deadline } from "../time/turn.js"
+import { wait } from "../time/wait.js"
 import type { EndError } from "./current.js"
 import type { Service } from "./service.js"
 
@@ -61,6 +63,32 @@ export const subscribe = <P, E, A, E2, R, Gap>(
       type Element = Take.Take<A | Gap, E2 | EndError<E>>
       const elements = yield* Effect.acquireRelease(Queue.bounded<Element>(16), Queue.shutdown)
       let isFirst = true
+      let isWanted = false
+      let wanted = () => {}
+
+      const take = Effect.suspend(() => {
+        if (Option.exists(elements.unsafeSize(), (size) => size <= 0)) {
+          isWanted = true
+          wanted()
+        }
+        return Queue.take(elements)
+      })
+
+      // No more is taken of a connection than is asked for, but for the first, which subscribes: what a consumer leaves is for
+      // the next.
+      const give = (element: Element) =>
+        Effect.suspend(() => {
+          isWanted = false
+          return Queue.offer(elements, element)
+        }).pipe(
+          Effect.zipRight(
+            wait<void, never, never>((resume) => {
+              wanted = () => resume(Effect.void)
+              if (isWanted) wanted()
+              return undefined
+            })
+          )
+        )
 
       // Gives how the stream has failed.
       const onConnection = Effect.fnUntraced(function* (protocol: P) {
@@ -69,9 +97,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
           if (gap !== undefined) yield* Queue.offer(elements, Take.of(gap(protocol)))
         }
         isFirst = false
-        const run = Effect.suspend(() =>
-          Stream.runForEachChunk(f(protocol), (chunk) => Queue.offer(elements, Take.chunk(chunk)))
-        )
+        const run = Effect.suspend(() => Stream.runForEachChunk(f(protocol), (chunk) => give(Take.chunk(chunk))))
         const exit = yield* Effect.exit(run)
         return yield* Exit.isFailure(exit) ? Effect.as(deadline(patience), exit) : Effect.never
       })
@@ -88,7 +114,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
         Effect.interruptible,
         Effect.forkScoped
       )
-      return Stream.flattenTake(Stream.fromQueue(elements))
+      return Stream.flattenTake(Stream.repeatEffect(take))
     })
   )
 
