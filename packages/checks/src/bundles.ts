@@ -42,7 +42,7 @@ const frames = ["Exchange", "FrameError", "Framing"]
 
 const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
   title: `${name}, all but the test kit${name === core ? ", frames and what observes services" : ""},`,
-  maxKiB: name === core ? 22.8 : name === devtools ? 16 : 13,
+  maxKiB: name === core ? 23 : name === devtools ? 16 : 13,
   program: modules
     .filter(
       (module) => module !== "index" && !testKit.has(module) && !observing.has(module) && !frames.includes(module)
@@ -63,7 +63,7 @@ const framing: Budget = {
 // By path, since esbuild takes all of a namespace that comes out of the index.
 const smallProgram: Budget = {
   title: `a program with make of ${core} and an endpoint of its own`,
-  maxKiB: 14.1,
+  maxKiB: 14.3,
   program: `
     import * as ClientService from "${core}/ClientService"
     import * as Endpoint from "${core}/Endpoint"
@@ -75,7 +75,7 @@ const smallProgram: Budget = {
 
 const observedProgram: Budget = {
   title: `the same with Telemetry and Health of ${core}`,
-  maxKiB: 16.3,
+  maxKiB: 16.5,
   program: `
     import * as Health from "${core}/Health"
     import * as Telemetry from "${core}/Telemetry"

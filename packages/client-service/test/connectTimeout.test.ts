@@ -94,7 +94,7 @@ describe("a ConnectTimeout", () => {
       let attempt = 0
       const endpoint = Endpoint.make({
         name: "a",
-        connect: (signal: Endpoint.ConnectionSignal<never>) => {
+        connect: (signal: Endpoint.ConnectionSignal<unknown>) => {
           attempt += 1
           return attempt === 1 ? Endpoint.failover([refusing("b")]).connect(signal) : Effect.never
         }
