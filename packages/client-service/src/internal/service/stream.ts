@@ -79,7 +79,8 @@ export const subscribe = <P, E, A, E2, R, Gap>(
       const give = (element: Element) =>
         Effect.suspend(() => {
           isWanted = false
-          return Queue.offer(elements, element)
+          // In this step, since whoever asks in between would be taken to ask for more.
+          return elements.unsafeOffer(element) ? Effect.void : Queue.offer(elements, element)
         }).pipe(
           Effect.zipRight(
             wait<void, never, never>((resume) => {
