@@ -39,8 +39,8 @@ export interface SocketOptions {
   readonly linger?: Duration.DurationInput | undefined
   /**
    * Whether the connection goes on when the peer has ended its side, for those who still have to send: the end is that of
-   * `incoming` alone then, and the connection is lost once this side has ended too, by `end`, or it breaks. Default false: the
-   * end of the peer is the loss.
+   * `incoming` alone then, and the connection is lost once this side has ended too, by `end`, or it breaks, of which the next
+   * write tells: a socket that has come to its end is not looked at any more. Default false: the end of the peer is the loss.
    */
   readonly allowHalfOpen?: boolean | undefined
 }
