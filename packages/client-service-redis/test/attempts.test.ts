@@ -164,6 +164,25 @@ describe.skipIf(isMissing)("an attempt", () => {
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 
+  it.scopedLive("is by the user that it is told, also one who has no password, and never by another", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const control = yield* connectTo(server.port)
+      const all = ["on", "~*", "+@all"]
+      yield* control.command("ACL", ["SETUSER", "alice", "nopass", ...all])
+      yield* control.command("ACL", ["SETUSER", "bob", ">secret", ...all])
+      const url = (login: string) => ({ url: `redis://${login}@127.0.0.1:${server.port}`, password: undefined })
+      for (const options of [url("alice"), url("alice:"), { username: "alice" }, { username: "alice", password: "" }]) {
+        const redis = yield* connectTo(server.port, options)
+        expect(yield* redis.command("ACL", ["WHOAMI"])).toBe("alice")
+      }
+      for (const password of [undefined, Effect.succeed("")]) {
+        const redis = yield* connectTo(server.port, { username: "bob", password })
+        expect(yield* failureOf(redis)).toMatchObject({ reason: "Authentication", code: "WRONGPASS" })
+      }
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+  )
+
   it.scopedLive("for a database that there is not can end the policy", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

@@ -249,7 +249,7 @@ const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, limits: S
 const makeClient = (settings: Settings, { password, tls }: Login) => {
   // Destroying a client leaves a socket that is not connected yet as it is; aborting it does not.
   const socket = new AbortController()
-  const client: Client = createClient({
+  const options: ClientOptions = {
     socket: {
       ...(settings.socket.tls === true ? { ...tls, ...settings.socket } : settings.socket),
       reconnectStrategy: false,
@@ -267,7 +267,10 @@ const makeClient = (settings: Settings, { password, tls }: Login) => {
     ...(password === undefined ? {} : { password }),
     ...(settings.database === undefined ? {} : { database: settings.database }),
     ...(settings.clientName === undefined ? {} : { name: settings.clientName })
-  })
+  }
+  // The client takes an empty text for no login at all, by which whoever is to be another would be the default user.
+  if (!password && settings.username) Reflect.set(options, "password", Buffer.alloc(0))
+  const client: Client = createClient({ ...options, RESP: 3 })
   // Those who share it are refused both.
   const [close, destroyClient] = [client.close.bind(client), client.destroy.bind(client)]
   const destroy = (): void => {
