@@ -22,9 +22,10 @@ import { RedisError } from "./RedisError.js"
  */
 export interface ServerOptions {
   /**
-   * `redis://[[username][:password]@]host[:port][/database]`, or `rediss://` for TLS. `?db=5` or `?database=5` gives the
-   * database too, and `client_name` or `clientName` the name of the connection; any other query part is refused. Other
-   * options take the place of what it says.
+   * `redis://[[username][:password]@]host[:port][/database]`, `rediss://` for TLS, or
+   * `unix://[[username][:password]@]/path` for a Unix socket. `?db=5` or `?database=5` gives the database too, and
+   * `client_name` or `clientName` the name of the connection; any other query part is refused. Other options take the place of
+   * what it says.
    */
   readonly url?: Credential.Secret | undefined
   /** A name or an IP address. Default `localhost`. */
@@ -33,12 +34,12 @@ export interface ServerOptions {
   readonly port?: number | undefined
   /** The path of a Unix socket, instead of `host` and `port`. */
   readonly path?: string | undefined
-  /** The user of the server's ACL. Default: the server's default user. */
+  /** The user of the server's ACL, who may have no password. Default: the server's default user. */
   readonly username?: string | undefined
   readonly password?: Credential.Secret | undefined
   /** The number of the database. Default 0. */
   readonly database?: number | undefined
-  /** What the server calls the connection, in `CLIENT LIST`. */
+  /** What the server calls the connection, in `CLIENT LIST`: a word of ASCII. */
   readonly clientName?: string | undefined
   /** The name of the endpoint, in logs, spans and errors. Default: its URL, without credentials. */
   readonly name?: string | undefined
@@ -238,7 +239,7 @@ const settingsOf = <R>(
   const port = Validate.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
   const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
   const database = options.database ?? url?.database
-  const { path } = options
+  const path = options.path ?? (options.host === undefined ? url?.socketPath : undefined)
   if (path !== undefined) Address.path(where, "path", path)
   const tls = options.tls ?? url?.isTls ?? false
   const isTls = tls !== false
@@ -267,13 +268,17 @@ const sharedSettingsOf = <R>(
   name: Validate.text(where, "name", options.name),
   username: options.username,
   database: options.database === undefined ? undefined : Validate.integer(where, "database", options.database, 0),
-  clientName: options.clientName,
+  clientName: options.clientName === undefined ? undefined : wordOf(where, "clientName", options.clientName),
   isAskedAgain: isAskedAgain(options.password, options.tls),
   linger: Validate.finiteDuration(where, "linger", options.linger ?? Duration.seconds(1)),
   maxInFlight: Validate.integer(where, "maxInFlight", options.maxInFlight ?? 10_000, 1),
   maxInFlightBytes: Validate.integer(where, "maxInFlightBytes", options.maxInFlightBytes ?? 64 * 1024 * 1024, 1),
   maxWaiting: Validate.integer(where, "maxWaiting", options.maxWaiting ?? 100_000, 0)
 })
+
+// A server refuses a connection by another one for ever.
+const wordOf = (where: string, option: string, value: string): string =>
+  /^[!-~]*$/.test(value) ? value : Validate.refuse(where, option, value, "without spaces, and of ASCII")
 
 interface Place {
   readonly host: string
@@ -294,25 +299,42 @@ const socketOf = ({ host, isTls, path, port }: Place): Settings["socket"] => {
 }
 
 const parsed = (where: string, url: Credential.Secret) => {
-  const expected = "redis://[[username][:password]@]host[:port][/database]"
-  const { host, password, path, port, query, scheme, username } = ServerUrl.parse(where, "url", url, {
+  const expected = "redis://[[username][:password]@]host[:port][/database] or unix://[[username][:password]@]/path"
+  const [, login = "", socketPath, parts = ""] =
+    /^unix:\/\/([^@/?#]*@)?(\/[^?#]+)(\?[^#]*)?$/i.exec(Credential.textOf(url)) ?? []
+  // The URL of a socket has no host, without which it could not have the rest.
+  const asked = socketPath === undefined ? url : `redis://${login}localhost${parts}`
+  const { host, password, path, port, query, scheme, username } = ServerUrl.parse(where, "url", asked, {
     schemes: ["redis", "rediss"],
     // By the names that clients of several languages have for them.
     query: ["db", "database", "client_name", "clientName"],
     expected
   })
-  const asked = query.db ?? query.database
-  if (asked !== undefined && !/^\d+$/.test(asked)) Validate.refuse(where, "url", `?db=${asked}`, "a number")
-  const isOne = path === undefined || (/^\d+$/.test(path) && (asked === undefined || asked === path))
+  const one = (name: string, ...values: ReadonlyArray<string | undefined>): string | undefined => {
+    const [first, ...others] = new Set(values.filter((value) => value !== undefined))
+    return others.length === 0 ? first : Validate.refuse(where, "url", `?${name}=`, "with one of each")
+  }
+  const asNumber = one("db", query.db, query.database)
+  if (asNumber !== undefined && !/^\d+$/.test(asNumber)) Validate.refuse(where, "url", `?db=${asNumber}`, "a number")
+  const isOne = path === undefined || (/^\d+$/.test(path) && (asNumber === undefined || asNumber === path))
   if (!isOne) Validate.refuse(where, "url", "<redacted>", expected)
-  const database = path ?? asked
+  const database = path ?? asNumber
   return {
     host,
     port,
+    socketPath: socketPath === undefined ? undefined : decoded(where, socketPath, expected),
     isTls: scheme === "rediss",
     username,
     password,
     database: database === undefined ? undefined : Number(database),
-    clientName: query.client_name ?? query.clientName
+    clientName: one("client_name", query.client_name, query.clientName)
+  }
+}
+
+const decoded = (where: string, path: string, expected: string): string => {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return Validate.refuse(where, "url", "<redacted>", expected)
   }
 }
