@@ -63,6 +63,8 @@ export interface PgConnection {
    * @internal
    */
   readonly prepared: () => void
+  /** @internal What the server said last: whether it is in no transaction (`I`), in one (`T`), or in one that has failed (`E`). */
+  readonly transactionStatus: () => string | null
   /** @internal The channels that its owner has it listen to. */
   readonly listening: Set<string>
   /** @internal */

@@ -22,9 +22,11 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
  *   session was over (`57P01`, `57P02`, `57P04`, `57P05`, `25P03`, `25P04`).
  * - `Query`: the server refused a statement, with any other SQLSTATE.
  * - `OpenTransaction`: whoever had the connection for a turn has left a transaction open at its end, which was rolled back.
+ * - `EndedTransaction`: a statement of a transaction has ended that, such as `COMMIT`, and what comes after it would be in none.
  * - `NotHeard`: what is listened to is not heard, since a pooler lends another session of the server for each transaction.
  * - `Overloaded`: as many transactions as there may be are under way, and none ended in time. This one was not begun.
- * - `RolledBack`: a transaction was to be committed, and the server rolled it back, since a statement of it had failed.
+ * - `RolledBack`: a transaction was to be committed, and the server rolled it back, since a statement of it had failed; or
+ *   a part of it, within a savepoint, was.
  *
  * @since 0.1.0
  * @category models
@@ -41,6 +43,7 @@ export type Reason =
   | "OpenTransaction"
   | "Overloaded"
   | "RolledBack"
+  | "EndedTransaction"
   | "NotHeard"
 
 /**
@@ -117,7 +120,8 @@ const meanings: Record<Reason, string> = {
   Query: "the server refused the statement",
   NotHeard: "a pooler of transactions is in between, through which nothing is heard of what is listened to",
   Overloaded: "too many transactions are under way",
-  RolledBack: "the transaction had failed, and was rolled back",
+  RolledBack: "a statement of it had failed, so it is rolled back",
+  EndedTransaction: "a statement has ended the transaction that it is in",
   OpenTransaction: "a transaction was left open, and is rolled back",
   Refused: "nothing accepts connections there; is the server running, and is this its address?",
   Dns: "the name of the host could not be looked up",

@@ -87,6 +87,52 @@ describeWithServer("a transaction", (test) => {
       expect((yield* pg.query("SELECT n FROM parts ORDER BY n")).rows).toEqual([{ n: 1 }, { n: 3 }, { n: 6 }])
     }))
 
+  test("undoes a savepoint that goes on after a statement that has failed, and says so", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE swallowed (n int)")
+      const refused = yield* pg.transaction(({ query, savepoint }) =>
+        Effect.gen(function* () {
+          const insert = (n: number) => query("INSERT INTO swallowed VALUES ($1)", [n])
+          yield* insert(1)
+          const refused = yield* Effect.flip(
+            savepoint(Effect.zipRight(insert(2), Effect.ignore(query("SELECT 1 / 0"))))
+          )
+          yield* insert(3)
+          return refused
+        })
+      )
+      expect(refused).toMatchObject({ _tag: "PgError", reason: "RolledBack" })
+      expect((yield* pg.query("SELECT n FROM swallowed ORDER BY n")).rows).toEqual([{ n: 1 }, { n: 3 }])
+    }))
+
+  for (const end of [
+    "COMMIT",
+    "rollback /* all */",
+    "COMMIT AND CHAIN",
+    "SELECT 1; COMMIT; BEGIN",
+    "COMMIT; SELECT 1 / 0"
+  ]) {
+    test(`has nothing run outside of it once a statement has ended it: ${end}`, (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* pg.query("DROP TABLE IF EXISTS outside; CREATE TABLE outside (n int)")
+        const ended = { _tag: "PgError", reason: "EndedTransaction" }
+        const refused = yield* Effect.flip(
+          pg.transaction(({ query, savepoint }) =>
+            Effect.gen(function* () {
+              const refused = yield* Effect.flip(query(end))
+              expect(refused).toMatchObject(end.includes("1 / 0") ? { code: "22012" } : ended)
+              expect(yield* Effect.flip(query("INSERT INTO outside VALUES (1)"))).toMatchObject(ended)
+              expect(yield* Effect.flip(savepoint(query("INSERT INTO outside VALUES (2)")))).toMatchObject(ended)
+            })
+          )
+        )
+        expect(refused).toMatchObject(ended)
+        expect((yield* pg.query("SELECT FROM outside")).rowCount).toBe(0)
+      }))
+  }
+
   test("is isolated as it is told, and prepared as all connections are", (server) =>
     Effect.gen(function* () {
       const pg = yield* start(server, { prepare: (connection) => connection.query("SET my.greeting = 'hello'") })

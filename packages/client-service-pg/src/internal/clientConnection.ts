@@ -226,6 +226,8 @@ export class ClientConnection implements PgConnection {
     }
   }
 
+  readonly transactionStatus = (): string | null => this.#client.getTransactionStatus()
+
   readonly prepared = (): void => {
     this.#observer ??= new Observer(this.#client)
   }

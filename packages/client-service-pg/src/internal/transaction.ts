@@ -11,14 +11,18 @@ import { PgError } from "../PgError.js"
 
 /** Statements that are one, on a connection of their own. */
 export interface Transaction {
-  /** Runs a statement in the transaction. */
+  /**
+   * Runs a statement in the transaction. Fails with a `PgError` of reason `EndedTransaction` if that has ended it, such as `COMMIT`, and
+   * so does all that comes after it: it would be in no transaction.
+   */
   readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
   ) => Effect.Effect<QueryResult<Row>, PgError>
   /**
    * Runs a part of the transaction that is undone alone if it fails or is interrupted. There may be parts within it, but not
-   * two at a time.
+   * two at a time. If a statement of it has failed and the Effect succeeds all the same, it is undone, and fails with a `PgError` of
+   * reason `RolledBack`.
    */
   readonly savepoint: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | PgError, R>
 }
@@ -37,10 +41,11 @@ export const inTransaction = <A, E, R>(
     (own) =>
       Effect.gen(function* () {
         yield* own.query(begin)
-        const value = yield* f(on(own))
-        const { command } = yield* own.query("COMMIT")
+        const transaction = on(own)
+        const value = yield* f(transaction)
+        const { command } = yield* transaction.commit
         // That is what the server does to one that has failed, and answers OK.
-        if (command !== "COMMIT") return yield* new PgError({ reason: "RolledBack", endpoint: own.endpoint })
+        if (command !== "COMMIT") return yield* rolledBack(own)
         return value
       })
     // The server rolls back what is left when the connection closes.
@@ -48,20 +53,40 @@ export const inTransaction = <A, E, R>(
 
 const linger = Duration.seconds(1)
 
-const on = (own: PgConnection): Transaction => {
+const rolledBack = ({ endpoint }: PgConnection) => new PgError({ reason: "RolledBack", endpoint })
+
+const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<QueryResult, PgError> } => {
   let count = 0
+  let isEnded = false
+  const inside = <A>(run: Effect.Effect<A, PgError>): Effect.Effect<A, PgError> =>
+    Effect.suspend(() => {
+      isEnded ||= own.transactionStatus() === "I"
+      return isEnded ? new PgError({ reason: "EndedTransaction", endpoint: own.endpoint }) : run
+    })
+  const query: Transaction["query"] = <Row extends QueryResultRow>(
+    query: string | QueryConfig<Array<unknown>>,
+    values?: ReadonlyArray<unknown>
+  ) =>
+    inside(own.query<Row>(query, values)).pipe(
+      Effect.tap((result) => {
+        // Of several statements, there are several. It may have begun another, as COMMIT AND CHAIN does.
+        isEnded ||= [result].flat().some(({ command }) => command === "COMMIT")
+        return inside(Effect.void)
+      })
+    )
   return {
-    query: own.query,
+    query,
+    commit: inside(own.query("COMMIT")),
     savepoint: (effect) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
           count += 1
           const name = `savepoint_${count}`
-          yield* restore(own.query(`SAVEPOINT ${name}`))
+          yield* restore(query(`SAVEPOINT ${name}`))
           const exit = yield* Effect.exit(restore(effect))
-          const isDone = Exit.isSuccess(exit)
-          yield* own.query(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
-          return yield* exit
+          const isDone = Exit.isSuccess(exit) && own.transactionStatus() !== "E"
+          yield* query(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
+          return yield* isDone || Exit.isFailure(exit) ? exit : rolledBack(own)
         })
       )
   }
