@@ -55,7 +55,7 @@ const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
 /** With what they share with the rest, such as the errors of a transport. */
 const framing: Budget = {
   title: `Framing and Exchange of ${core}, by themselves,`,
-  maxKiB: 8.6,
+  maxKiB: 8.8,
   program: frames.map((module) => `import "${core}/${module}"`).join("\n"),
   isWhole: true
 }
