@@ -18,10 +18,11 @@ import {
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { type Cancel, cancel } from "./cancel.js"
-import { type LentClient, lend, ownOf, requestError, safe } from "./lentClient.js"
+import { type LentClient, lend, ownOf, safe, statementError } from "./lentClient.js"
 import { OwnSettings } from "./ownSettings.js"
 import { pgFailure } from "./pgFailure.js"
-import { forget, look, Observer, read, restore, type SessionState } from "./sessionState.js"
+import { ask, forget, look, Observer, read, restore, type SessionState } from "./sessionState.js"
+import { guardWire } from "./wire.js"
 
 /** What gives the config of a connection that is made now. */
 export interface Configs {
@@ -29,6 +30,9 @@ export interface Configs {
   /** Whether what it logs in with is asked for each time. */
   readonly isAskedAgain: boolean
 }
+
+/** What a turn is for, which can be failed from outside as well. */
+type Turn<A> = (client: Client, failed: (error: unknown) => void) => PromiseLike<A>
 
 type Resume<A> = (exit: Exit.Exit<A, PgError>) => void
 
@@ -70,6 +74,8 @@ export class ClientConnection implements PgConnection {
   readonly #own: OwnSettings
   /** Of a turn that has the client: how it has it. */
   #lent: LentClient | undefined
+  /** Of a turn that has the client: fails it. */
+  #blame: ((error: unknown) => void) | undefined
   /** Is told when the server refuses to write. */
   #onReadOnly: (() => void) | undefined
   /** What the server has ended the connection by, whatever its code. */
@@ -99,6 +105,13 @@ export class ClientConnection implements PgConnection {
     this.endpoint = endpoint
     this.#isOwn = isOwn
     this.#signal = signal
+    guardWire(client, (message, error) => {
+      // What is notified of is nobody's answer.
+      if (this.#blame !== undefined && message !== "notification") return this.#blame(error)
+      queueMicrotask(() => {
+        throw error
+      })
+    })
     client.connection.on("errorMessage", (error: unknown) => {
       if (error instanceof DatabaseError && /^(FATAL|PANIC)$/.test(error.severity ?? "")) this.#fatal = error
     })
@@ -170,7 +183,8 @@ export class ClientConnection implements PgConnection {
   readonly withClient = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> =>
     Effect.suspend(() => {
       const lent = lend(this.#client)
-      const turn = async (client: Client): Promise<A> => {
+      const turn = async (client: Client, failed: (error: unknown) => void): Promise<A> => {
+        this.#blame = failed
         if (this.#observer !== undefined) {
           this.#state ??= await read(client, this.#own)
           if (lent.isRevoked()) throw new Error("The turn of this caller is over")
@@ -242,7 +256,7 @@ export class ClientConnection implements PgConnection {
   }
 
   /** Has a function called when its turn has come, at once if it has, and gives what takes that back. */
-  readonly begin = <A>(f: (client: Client) => PromiseLike<A>, resume: Resume<A>): (() => void) => {
+  readonly begin = <A>(f: Turn<A>, resume: Resume<A>): (() => void) => {
     let isOver = false
     const turn = () => {
       const end = (exit: Exit.Exit<A, PgError>) => {
@@ -252,7 +266,7 @@ export class ClientConnection implements PgConnection {
       }
       const failed = (error: unknown) => end(Exit.fail(this.#failureOf(error)))
       try {
-        f(this.#client).then((value) => end(Exit.succeed(value)), failed)
+        f(this.#client, failed).then((value) => end(Exit.succeed(value)), failed)
       } catch (error) {
         failed(error)
       }
@@ -266,7 +280,7 @@ export class ClientConnection implements PgConnection {
     }
   }
 
-  #inTurn<A>(f: (client: Client) => PromiseLike<A>, revoke: () => void): Effect.Effect<A, PgError> {
+  #inTurn<A>(f: Turn<A>, revoke: () => void): Effect.Effect<A, PgError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Deferred.make<A, PgError>(), (answer) => {
         const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit))
@@ -296,6 +310,7 @@ export class ClientConnection implements PgConnection {
   }
 
   #done(): void {
+    this.#blame = undefined
     this.#isBusy = false
     this.#next()
   }
@@ -391,11 +406,11 @@ export class ClientConnection implements PgConnection {
 
   async #run(statement: string): Promise<void> {
     try {
-      await this.#client.query(statement)
+      await ask(this.#client, statement)
     } catch (error) {
       // Cancelled in the place of another.
       if (!(error instanceof DatabaseError) || error.code !== queryCanceled) throw error
-      await this.#client.query(statement)
+      await ask(this.#client, statement)
     }
   }
 
@@ -449,7 +464,7 @@ export const queryOf =
     values: ReadonlyArray<unknown> | undefined
   ) =>
   (client: Client): Promise<QueryResult<Row>> => {
-    const refused = requestError(query)
+    const refused = statementError(query)
     if (refused !== undefined) return Promise.reject(refused)
     const asked = values === undefined ? safe(query) : ownOf(query)
     const run = () =>

@@ -20,7 +20,7 @@ export const lend = (client: Client): LentClient => {
   const query = (...args: ReadonlyArray<unknown>): unknown => {
     const [first, ...rest] = args
     const error = isRevoked ? new Error("The turn of this caller is over") : requestError(first)
-    if (error === undefined) return Reflect.apply(client.query, client, [safe(first), ...rest])
+    if (error === undefined) return Reflect.apply(client.query, client, [asked(first), ...rest])
     const callback = args.find((arg) => typeof arg === "function")
     if (typeof callback === "function") return callback(error)
     const fail = isSubmittable(first) && Reflect.get(first, "handleError")
@@ -88,7 +88,11 @@ const settable = ["_types", "binary", "pipeline"]
  * it, and never send the next.
  */
 export const requestError = (request: unknown): Error | undefined => {
-  if (typeof request !== "object" || request === null || isSubmittable(request)) return undefined
+  if (typeof request !== "object" || request === null) return undefined
+  if (isSubmittable(request)) {
+    const canFail = typeof Reflect.get(request, "handleError") === "function"
+    return canFail ? undefined : new TypeError("What submits itself must have a method handleError")
+  }
   const [name, rows, text]: ReadonlyArray<unknown> = ["name", "rows", "text"].map((key) => Reflect.get(request, key))
   for (const key of ["name", "portal", "text"]) {
     const value: unknown = Reflect.get(request, key)
@@ -115,6 +119,31 @@ const mostRows = 0x7fffffff
 
 const isSubmittable = (request: unknown): request is object =>
   typeof request === "object" && request !== null && typeof Reflect.get(request, "submit") === "function"
+
+/** Why a request is not to be made by somebody who waits for its answer alone, if it is not. */
+export const statementError = (request: unknown): Error | undefined => {
+  if (typeof request !== "object" || request === null) return requestError(request)
+  if (isSubmittable(request)) return new TypeError("What submits itself is for withClient")
+  const callback: unknown = Reflect.get(request, "callback")
+  return callback === undefined || callback === null
+    ? requestError(request)
+    : new TypeError("A statement has its Effect to tell the answer, and no callback")
+}
+
+// `pg` would wait for ever for the answer to what it could not submit.
+const asked = (request: unknown): unknown => {
+  if (!isSubmittable(request)) return safe(request)
+  const submit: unknown = Reflect.get(request, "submit")
+  return Object.assign(request, {
+    submit: (connection: unknown): unknown => {
+      try {
+        return typeof submit === "function" ? submit.call(request, connection) : undefined
+      } catch (error) {
+        return error instanceof Error ? error : new Error(String(error))
+      }
+    }
+  })
+}
 
 /** A request whose way to read types fails itself alone, where `pg` would let it end the process. */
 export const safe = <A>(request: A): A => {

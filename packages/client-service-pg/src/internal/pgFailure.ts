@@ -51,5 +51,5 @@ const messages: ReadonlyArray<readonly [RegExp, Reason]> = [
   [/^Connection terminated|not queryable/, "Reset"],
   [/^SASL|^Password must be/, "Authentication"],
   [/\bSSL\b/, "Tls"],
-  [/^timeout expired/, "TimedOut"]
+  [/^(timeout expired|Query read timeout)/, "TimedOut"]
 ]

@@ -1,5 +1,14 @@
-import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from "pg"
+import { type Client, DatabaseError, escapeIdentifier, escapeLiteral, type QueryResult, type QueryResultRow } from "pg"
 import type { OwnSettings } from "./ownSettings.js"
+
+/** Asks what no caller waits for, so that no `query_timeout` of theirs is for it: a statement of theirs may still be under way. */
+export const ask = <Row extends QueryResultRow>(client: Client, text: string): Promise<QueryResult<Row>> => {
+  const query = { text, query_timeout: longest }
+  return client.query<Row>(query)
+}
+
+// A timer of Node.js takes no more.
+const longest = 0x7fffffff
 
 /** What the statements of a turn may have done to the session. */
 export interface Observed {
@@ -73,7 +82,7 @@ export const read = async (client: Client, own?: OwnSettings): Promise<SessionSt
   stateOf(client, `${everything}${own?.question ?? ""}`)
 
 const stateOf = async (client: Client, question: string): Promise<SessionState> => {
-  const { rows } = await client.query<Row>(question)
+  const { rows } = await ask<Row>(client, question)
   const state = new Map<Kind, Map<string, string>>()
   for (const { kind, name, value } of rows) {
     const names = state.get(kind) ?? new Map<string, string>()
@@ -90,7 +99,7 @@ export const restore = async (client: Client, before: SessionState, own: OwnSett
     if (!(error instanceof DatabaseError) || error.code !== "57014") throw error
     // A turn may have set the server less time than this takes it. From the beginning, since a part of it may be done already, and
     // this is to be undone as well.
-    await client.query("SET statement_timeout = 0")
+    await ask(client, "SET statement_timeout = 0")
     await restoreNow(client, before, own)
   }
 }
@@ -99,7 +108,7 @@ const restoreNow = async (client: Client, before: SessionState, own: OwnSettings
   const found = await read(client, own)
   // It may be by another's rights that the rest is there, or can't be seen.
   const isUser = users.every((name) => found.get("user")?.get(name) === before.get("user")?.get(name))
-  if (!isUser) await client.query(users.map((name) => userOf(name, before)).join("; "))
+  if (!isUser) await ask(client, users.map((name) => userOf(name, before)).join("; "))
   const after = isUser ? found : await read(client, own)
   const statements: Array<string> = []
   forgetMissing(client, new Set(after.get("named")?.keys()))
@@ -117,7 +126,7 @@ const restoreNow = async (client: Client, before: SessionState, own: OwnSettings
       statements.push(setting(name, value))
     }
   }
-  if (statements.length > 0) await client.query(statements.join("; "))
+  if (statements.length > 0) await ask(client, statements.join("; "))
 }
 
 // Who logged in decides what role there may be, and takes the role away when it is set.
