@@ -60,12 +60,17 @@ const shared: Readonly<Record<string, ReadonlyArray<string>>> = {
   "client-service-rpc": ["RpcConnection", "endToEnd", "types"]
 }
 
+const project = <Test extends object>(name: string, test: Test | undefined) => ({
+  root: `packages/client-service-${name}`,
+  test: { ...test, exclude: testsOf(shared[`client-service-${name}`] ?? []) }
+})
+
 const testsOf = (names: ReadonlyArray<string>) => names.map((name) => `test/${name}.test.ts`)
 
 export default defineWorkspace([
   // To load Effect and the core took more of the processor than most files of the core's tests, which therefore share them,
-  // in threads (with --poolOptions.threads.isolate=false, which Vitest heeds only there). Each of the other files is a process
-  // of its own: they start servers, or look at what is left of them.
+  // in threads (with --poolOptions.threads.isolate=false, which Vitest heeds only there). Each of the files in processes is one
+  // of its own: they start programs, or look at what is left of them.
   { root, test: { ...core.test, pool: "threads", exclude: alone } },
   // In processes, which are not shared but with --no-isolate: Vitest does not heed what a project says of that, so
   // `npm run test:runtimes` runs these by themselves.
@@ -79,10 +84,12 @@ export default defineWorkspace([
       testTimeout: 60_000
     }
   },
-  ...Object.entries({ amqp, cli, devtools, driver, node, pg, redis, rpc }).map(([name, { test }]) => ({
-    root: `packages/client-service-${name}`,
-    test: { ...test, exclude: testsOf(shared[`client-service-${name}`] ?? []) }
+  // They start servers, but ask nothing of their process that a thread does not have, so they share what they load, too.
+  ...Object.entries({ amqp, pg, redis, rpc }).map(([name, { test }]) => ({
+    ...project(name, test),
+    test: { ...project(name, test).test, pool: "threads" as const }
   })),
+  ...Object.entries({ cli, devtools, driver, node }).map(([name, { test }]) => project(name, test)),
   "packages/benchmarks",
   "examples"
 ])

@@ -49,15 +49,15 @@ export async function runTests(report: Report): Promise<void> {
 }
 
 /**
- * Threads for those that share what they load, and processes for the others: half as many again as there are processors, since
- * many tests wait for servers and for other programs.
+ * Threads for those that share what they load, which are most, and processes for the others: half as many again as there are
+ * processors, since many tests wait for servers and for other programs.
  */
 const together = [
   // Vitest heeds this only here, not where a project says it.
   "--poolOptions.threads.isolate=false",
-  `--poolOptions.threads.maxThreads=${Math.ceil(availableParallelism() / 2)}`,
+  `--poolOptions.threads.maxThreads=${availableParallelism()}`,
   "--poolOptions.threads.minThreads=1",
-  `--poolOptions.forks.maxForks=${availableParallelism()}`,
+  `--poolOptions.forks.maxForks=${Math.ceil(availableParallelism() / 2)}`,
   "--poolOptions.forks.minForks=1"
 ]
 
