@@ -112,32 +112,42 @@ const checkConsumers = async (
       compile(project, [...packed.keys()], options, `out/${resolution}`, compiler)
     )
   }
-  for (const pkg of packages) {
-    const { name } = pkg.manifest
-    const [line] = installLines(join(pkg.directory, "README.md"))
-    if (line === undefined) continue
-    // One by itself is there by its own line already.
-    const own = packages.length === 1 ? project : join(project, "own", name)
-    const isInstalled =
-      own === project ||
-      (await report.check(`${name} installs by the line of its README`, () => installByLine(line, packed, own)))
-    if (!isInstalled) continue
-    await report.check(`${name} runs in a consumer`, async () => {
-      const manifest: object = JSON.parse(readFileSync(join(own, "package.json"), "utf8"))
-      writeFileSync(join(own, "package.json"), JSON.stringify({ ...manifest, type: "module" }))
-      cpSync(join(project, "out/nodenext", name), join(own, "programs"), { recursive: true })
-      for (const file of readdirSync(join(own, "programs")))
-        await run("node", ["--unhandled-rejections=strict", join("programs", file)], own)
+  // To install is half waiting, and those who have other packages to check end long before.
+  await concurrently(packages.map((pkg) => () => checkConsumer(report, pkg, packed, project, packages.length === 1)))
+}
+
+/** Installs a package by the line of its README, unless it is there by that already, and runs there what was compiled. */
+const checkConsumer = async (
+  report: Report,
+  pkg: Package,
+  packed: ReadonlyMap<string, Packed>,
+  project: string,
+  isSingle: boolean
+): Promise<void> => {
+  const { name } = pkg.manifest
+  const [line] = installLines(join(pkg.directory, "README.md"))
+  if (line === undefined) return
+  // One by itself is there by its own line already.
+  const own = isSingle ? project : join(project, "own", name)
+  const isInstalled =
+    own === project ||
+    (await report.check(`${name} installs by the line of its README`, () => installByLine(line, packed, own)))
+  if (!isInstalled) return
+  await report.check(`${name} runs in a consumer`, async () => {
+    const manifest: object = JSON.parse(readFileSync(join(own, "package.json"), "utf8"))
+    writeFileSync(join(own, "package.json"), JSON.stringify({ ...manifest, type: "module" }))
+    cpSync(join(project, "out/nodenext", name), join(own, "programs"), { recursive: true })
+    for (const file of readdirSync(join(own, "programs")))
+      await run("node", ["--unhandled-rejections=strict", join("programs", file)], own)
+  })
+  const commands = Object.keys(pkg.manifest.publishConfig?.bin ?? {})
+  // What is installed to be run is in no bundle of an application.
+  if (commands.length === 0) await checkBundles(report, pkg, own)
+  for (const command of commands) {
+    await report.check(`${command} of ${name} starts where it is installed`, async () => {
+      const version = await run(join(own, "node_modules/.bin", command), ["--version"], own)
+      if (version.trim() !== pkg.manifest.version) throw new Error(`its version is said to be ${version}`)
     })
-    const commands = Object.keys(pkg.manifest.publishConfig?.bin ?? {})
-    // What is installed to be run is in no bundle of an application.
-    if (commands.length === 0) await checkBundles(report, pkg, own)
-    for (const command of commands) {
-      await report.check(`${command} of ${name} starts where it is installed`, async () => {
-        const version = await run(join(own, "node_modules/.bin", command), ["--version"], own)
-        if (version.trim() !== pkg.manifest.version) throw new Error(`its version is said to be ${version}`)
-      })
-    }
   }
 }
 
