@@ -15,7 +15,7 @@ import {
   Stream
 } from "effect"
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
-import { PgError, PgService } from "effect-client-service-pg"
+import { PgEndpoint, PgError, PgService } from "effect-client-service-pg"
 import { turns } from "test-servers/turns"
 import { makeAuthority } from "../../client-service-node/test/support/certificates.js"
 import {
@@ -222,6 +222,15 @@ describeWithServer("PgService", (test) => {
           told.push(inspect(shown, { depth: 20 }), String(shown), JSON.stringify(shown))
         }
         expect(told.filter((text) => String(text).includes(secret))).toEqual([])
+      }))
+
+    test("takes ssl=false of a URL for no TLS, and a database of its query", (server) =>
+      Effect.gen(function* () {
+        const { database, password, port, user } = server
+        const url = `postgres://${user}:${password}@127.0.0.1:${port}?ssl=false&database=${database}`
+        const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ url }) })
+        const { rows } = yield* pg.query<{ readonly name: string }>("SELECT current_database() AS name")
+        expect(rows).toEqual([{ name: database }])
       }))
 
     test("is tried again with a wrong password otherwise, until it is right", (server) =>

@@ -45,6 +45,44 @@ describe("PgEndpoint.make", () => {
     expect(PgEndpoint.make({ url: `${base}?${known}` }).name).toBe("postgres://db.example.com:5432/app")
   })
 
+  it("refuses what pg would take for something else, by name and value, and shows no secret", () => {
+    const base = "postgres://user:secret@db.example.com/app"
+    for (const [url, told] of [
+      ["mysql://user:secret@db.example.com/app", "postgres://"],
+      ["https://user:secret@db.example.com/app", "postgres://"],
+      ["db.example.com", "postgres://"],
+      [`${base}#secret`, "fragment"],
+      [`${base}?application_name=a&application_name=b`, "?application_name="],
+      [`${base}?sslmode=verify_full`, "?sslmode=verify_full"],
+      [`${base}?sslmode=allow`, "?sslmode=allow"],
+      [`${base}?ssl=no`, "?ssl=no"],
+      [`${base}?uselibpqcompat=1`, "?uselibpqcompat=1"],
+      [`${base}?sslnegotiation=tls`, "?sslnegotiation=tls"],
+      [`${base}?client_encoding=latin1`, "?client_encoding=latin1"],
+      ...["statement_timeout", "lock_timeout", "query_timeout", "idle_in_transaction_session_timeout"].map(
+        (name) => [`${base}?${name}=5s`, `?${name}=5s`] as const
+      )
+    ] as const) {
+      const message = refusal(() => PgEndpoint.make({ url }))
+      expect(message).toContain(told)
+      expect(message).not.toContain("secret")
+      expect(refusal(() => PgEndpoint.cluster({ url }))).toContain(told)
+    }
+  })
+
+  it("takes a scheme in capitals, and a database of the query", () => {
+    const nameOf = (url: string) => PgEndpoint.make({ url }).name
+    expect(nameOf("POSTGRESQL://db.example.com/app?client_encoding=UTF8&ssl=false")).toBe(
+      "postgres://db.example.com:5432/app"
+    )
+    for (const name of ["database", "db"]) {
+      expect(nameOf(`postgres://db.example.com?${name}=orders`)).toBe("postgres://db.example.com:5432/orders")
+    }
+    const { name } = PgEndpoint.cluster({ url: "POSTGRES://a.example,b.example/app" })
+    expect(name).toContain("a.example")
+    expect(name).toContain("b.example")
+  })
+
   it("has options take the place of what the URL says, and of what it does not", () => {
     const bare = PgEndpoint.make({ url: "postgres://", host: "db.example.com", port: 6543, database: "orders" })
     expect(bare.name).toBe("postgres://db.example.com:6543/orders")

@@ -33,9 +33,13 @@ const option = <A>(
   Options.text(name).pipe(
     Options.withPseudoName(value),
     Options.withDescription(description),
-    Options.mapEffect((text) => Effect.orElse(parse(text), () => usageError(`--${name} takes ${expected}`))),
+    Options.mapEffect((text) =>
+      Effect.orElse(parse(text), () => usageError(`--${name} takes ${expected}, not ${shown(text)}`))
+    ),
     Options.optional
   )
+
+const shown = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text)
 
 const text = (name: string, value: string, description: string) =>
   option(

@@ -10,14 +10,19 @@ interface OfUrl {
 /** What a URL says, with the parts that `pg` does not look at, where no option takes their place. */
 export const ofUrl = (where: string, connectionString: string, options: ClientConfig = {}): OfUrl => {
   const refuse = (value: string, expected: string) => Validate.refuse(where, "url", value, expected)
+  if (!/^(postgres|postgresql|socket):|^\//i.test(connectionString)) {
+    refuse("<redacted>", "postgres://, postgresql:// or socket:, or the folder of a socket")
+  }
+  if (connectionString.includes("#")) refuse("<redacted>", "without a fragment; # is %23")
   const query = new URLSearchParams(/\?(.*)$/s.exec(connectionString)?.[1] ?? "")
-  for (const name of query.keys()) {
+  for (const [name, value] of query) {
     if (!parts.has(name)) refuse(`?${name}=`, `without query parts but ${[...parts].join(", ")}`)
+    if (query.getAll(name).length > 1) refuse(`?${name}=`, "with each query part once")
+    const { expected, isOne } = values[name] ?? any
+    if (!isOne(value)) refuse(`?${name}=${value}`, expected)
   }
   const timeout = query.get("connect_timeout")
-  if (timeout !== null && !/^\d+$/.test(timeout)) refuse(`?connect_timeout=${timeout}`, "a whole number of seconds")
   const binding = query.get("channel_binding")
-  if (binding !== null && !bindings.includes(binding)) refuse(`?channel_binding=${binding}`, bindings.join(", "))
   const attributes = query.get("target_session_attrs")
   return {
     targetSessionAttrs:
@@ -36,6 +41,11 @@ const withOptions = (connectionString: string, options: ClientConfig): string =>
   if (url === undefined) return connectionString
   const query = url.searchParams
   query.delete("target_session_attrs")
+  // `pg` looks for it in the path alone, unless that is the one of a socket, and takes the text "false" for true.
+  const database = query.get("database") ?? query.get("db")
+  if (database !== null && url.protocol !== "socket:" && url.pathname.length <= 1)
+    url.pathname = `/${encodeURI(database)}`
+  if (query.get("ssl") === "false") query.set("ssl", "0")
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
     if (name === "ssl") for (const part of parts) if (part.startsWith("ssl")) query.delete(part)
@@ -59,11 +69,43 @@ const attempt = <A>(read: () => A): A | undefined => {
 
 /** The URLs of the hosts that a URL has, of which there may be several with commas between them. */
 export const ofEachHost = (url: string): ReadonlyArray<string> => {
-  const [, before = "", hosts = url, after = ""] = /^([a-z]+:\/\/(?:[^@/?]*@)?)([^/?]*)(.*)$/s.exec(url) ?? []
+  const [, before = "", hosts = url, after = ""] = /^([a-z]+:\/\/(?:[^@/?]*@)?)([^/?]*)(.*)$/is.exec(url) ?? []
   return hosts.split(",").map((host) => `${before}${host}${after}`)
 }
 
-const bindings = ["disable", "prefer", "require"]
+interface Values {
+  readonly isOne: (value: string) => boolean
+  readonly expected: string
+}
+
+const any: Values = { isOne: () => true, expected: "" }
+
+const oneOf = (...all: ReadonlyArray<string>): Values => ({
+  isOne: (value) => all.includes(value),
+  expected: `one of ${all.join(", ")}`
+})
+
+const wholeNumber = (unit: string): Values => ({
+  isOne: (value) => /^\d+$/.test(value),
+  expected: `a whole number of ${unit}`
+})
+
+// What `pg` would take for something else, or not look at.
+const encoding: Values = { isOne: (value) => /^utf-?8$/i.test(value), expected: "UTF8, the only one that pg reads" }
+const values: { readonly [Part in string]?: Values } = {
+  ssl: oneOf("true", "1", "false", "0"),
+  sslmode: oneOf("disable", "prefer", "require", "verify-ca", "verify-full", "no-verify"),
+  sslnegotiation: oneOf("postgres", "direct"),
+  uselibpqcompat: oneOf("true", "false"),
+  channel_binding: oneOf("disable", "prefer", "require"),
+  client_encoding: encoding,
+  encoding,
+  connect_timeout: wholeNumber("seconds"),
+  statement_timeout: wholeNumber("milliseconds"),
+  lock_timeout: wholeNumber("milliseconds"),
+  query_timeout: wholeNumber("milliseconds"),
+  idle_in_transaction_session_timeout: wholeNumber("milliseconds")
+}
 
 const parts = new Set([
   ...["host", "port", "user", "password", "database"],
