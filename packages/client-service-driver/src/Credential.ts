@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 
@@ -97,13 +98,17 @@ export const textOf = (secret: Secret): string => (Redacted.isRedacted(secret) ?
 export const nameOf = (error: unknown): string | undefined =>
   error instanceof Error && error.name !== "Error" ? error.name : undefined
 
-// A defect is the source's failure like any other.
+// A defect is the source's failure like any other, and so is a source that interrupts itself: whom another interrupts does not
+// come here.
 const asked = <A, E, R>(
   source: Effect.Effect<A, unknown, R>,
   onFailure: OnFailure<E>,
   detailOf: (cause: unknown) => string | undefined
 ): Effect.Effect<A, E, R> =>
-  Effect.mapError(Effect.catchAllDefect(source, Effect.fail), (cause) => onFailure(cause, detailOf(cause)))
+  Effect.catchAllCause(source, (failed) => {
+    const cause = Cause.squash(failed)
+    return Effect.fail(onFailure(cause, detailOf(cause)))
+  })
 
 const messageOf = (cause: unknown): string | undefined => (cause instanceof Error ? cause.message : undefined)
 

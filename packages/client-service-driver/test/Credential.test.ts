@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Exit, Fiber, Redacted } from "effect"
 import { Credential } from "effect-client-service-driver"
 
 class Refused {
@@ -23,6 +23,17 @@ describe("what may be had at every attempt", () => {
       expect([Credential.isFresh({}), Credential.isFresh(fresh)]).toEqual([false, true])
       expect(yield* obtain(Effect.fail("none"))).toEqual(new Refused("none"))
       expect(yield* obtain(Effect.die("none"))).toEqual(new Refused("none"))
+      const interrupted = { cause: expect.objectContaining({ _tag: "InterruptedException" }) }
+      expect(yield* obtain(Effect.interrupt)).toMatchObject(interrupted)
+      expect(yield* reveal(Effect.interrupt)).toMatchObject(interrupted)
+    })
+  )
+
+  it.effect("ends with the attempt that asks", () =>
+    Effect.gen(function* () {
+      const asking = yield* Effect.fork(obtain(Effect.never))
+      yield* Effect.yieldNow()
+      expect(Exit.isInterrupted(yield* Fiber.interrupt(asking))).toBe(true)
     })
   )
 })
