@@ -83,11 +83,16 @@ describeWithServer("a turn", (test) => {
       expect(yield* lent(submitted({}))).toMatchObject({ detail: "boom" })
       const submit = (connection: { readonly query: (text: string) => void }) => connection.query("SELECT 1")
       expect(yield* lent(submitted({ submit, handleRowDescription: boom }))).toMatchObject({ detail: "boom" })
-      const listens = async (client: Client) => {
-        client.on("notice", boom)
-        await client.query("DO $$ BEGIN RAISE NOTICE 'x'; END $$")
+      for (const [event, ...statements] of [
+        ["notice", "DO $$ BEGIN RAISE NOTICE 'x'; END $$"],
+        ["notification", "LISTEN own", "NOTIFY own", "SELECT 1"]
+      ] as const) {
+        const listens = async (client: Client) => {
+          client.on(event, boom)
+          for (const statement of statements) await client.query(statement)
+        }
+        expect(yield* lent(listens)).toMatchObject({ detail: "boom" })
       }
-      expect(yield* lent(listens)).toMatchObject({ detail: "boom" })
       yield* pg.query("SELECT 1")
       expect(yield* pg.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
     }))

@@ -105,13 +105,8 @@ export class ClientConnection implements PgConnection {
     this.endpoint = endpoint
     this.#isOwn = isOwn
     this.#signal = signal
-    guardWire(client, (message, error) => {
-      // What is notified of is nobody's answer.
-      if (this.#blame !== undefined && message !== "notification") return this.#blame(error)
-      queueMicrotask(() => {
-        throw error
-      })
-    })
+    // Listeners are those of whoever has the client.
+    guardWire(client, (error) => (this.#blame === undefined ? this.#lost(error) : this.#blame(error)))
     client.connection.on("errorMessage", (error: unknown) => {
       if (error instanceof DatabaseError && /^(FATAL|PANIC)$/.test(error.severity ?? "")) this.#fatal = error
     })

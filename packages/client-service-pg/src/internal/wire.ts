@@ -5,11 +5,7 @@ import { type Client, DatabaseError } from "pg"
  * can be read is a refusal of its statement, whatever can't be read otherwise is an error of the connection, and what a listener
  * throws is told to `thrown`. Errors have their severity in English, whatever language the server speaks.
  */
-export const guardWire = (
-  { connection }: Client,
-  thrown: (message: string | symbol, error: unknown) => void,
-  mostBytes = longestText
-): void => {
+export const guardWire = ({ connection }: Client, thrown: (error: unknown) => void, mostBytes = longestText): void => {
   const frames = new Frames(mostBytes)
   const [attachListeners, emit] = ["attachListeners", "emit"].map((name): unknown => Reflect.get(connection, name))
   if (typeof attachListeners !== "function" || typeof emit !== "function") return
@@ -39,7 +35,7 @@ export const guardWire = (
       try {
         return emit.call(connection, name, first, second)
       } catch (error) {
-        thrown(name, error)
+        thrown(error)
         return true
       }
     }
