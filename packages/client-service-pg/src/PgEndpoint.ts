@@ -175,7 +175,7 @@ const makeFor = <R>(
         const configs = { now, isAskedAgain: asked.password !== undefined || Credential.isFresh(options.ssl) }
         const first = yield* now
         const connection = yield* Effect.acquireRelease(
-          Effect.sync(() => new ClientConnection(first, configs, { address, endpoint: name, host }, signal)),
+          ClientConnection.make(first, configs, { address, endpoint: name, host }, signal),
           (connection) => connection.close(linger)
         )
         const connected = yield* connection.connect

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { describe, expect, expectTypeOf, it } from "@effect/vitest"
 import { Effect, type Layer, Redacted } from "effect"
 import { Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
@@ -82,6 +85,18 @@ describe("PgEndpoint.make", () => {
     expect(name).toContain("a.example")
     expect(name).toContain("b.example")
   })
+
+  it.scoped("fails an attempt whose certificates are gone by then", () =>
+    Effect.gen(function* () {
+      const folder = mkdtempSync(join(tmpdir(), "pg-options-"))
+      const file = join(folder, "root.pem")
+      writeFileSync(file, "")
+      const endpoint = PgEndpoint.make({ url: `postgres://127.0.0.1:1/app?sslmode=verify-full&sslrootcert=${file}` })
+      rmSync(folder, { recursive: true })
+      const error = yield* Effect.flip(endpoint.connect({ lost: () => {} }))
+      expect(error).toMatchObject({ _tag: "PgError", reason: "Credentials", detail: expect.stringContaining("ENOENT") })
+    })
+  )
 
   it("has options take the place of what the URL says, and of what it does not", () => {
     const bare = PgEndpoint.make({ url: "postgres://", host: "db.example.com", port: 6543, database: "orders" })

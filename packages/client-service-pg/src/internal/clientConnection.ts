@@ -87,12 +87,29 @@ export class ClientConnection implements PgConnection {
    * The host is that of the config, as the wire takes it, and `configs` give the config of another connection. Of a connection
    * that `isOwn`, the turns belong to one caller, who has begun a transaction.
    */
-  constructor(
+  static make(
+    config: ClientConfig,
+    configs: Configs,
+    place: Place,
+    signal: ConnectionSignal<PgError>,
+    isOwn = false
+  ): Effect.Effect<ClientConnection, PgError> {
+    return Effect.try({
+      try: () => new ClientConnection(config, configs, place, signal, isOwn),
+      // `pg` reads the files that a URL names each time, and they may be gone by now.
+      catch: (cause) => {
+        const detail = cause instanceof Error ? cause.message : undefined
+        return new PgError({ reason: "Credentials", endpoint: place.endpoint, detail, cause })
+      }
+    })
+  }
+
+  private constructor(
     config: ClientConfig,
     configs: Configs,
     { address, endpoint, host }: Place,
     signal: ConnectionSignal<PgError>,
-    isOwn = false
+    isOwn: boolean
   ) {
     // What gives the password takes the place of the one of the URL, or of none in it.
     const { password } = config
@@ -146,12 +163,12 @@ export class ClientConnection implements PgConnection {
   ): Effect.Effect<PgConnection, PgError, Scope.Scope> =>
     Effect.flatMap(this.#configs.now, (config) =>
       Effect.acquireRelease(
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const place = { address: this.address, endpoint: this.endpoint, host: this.#client.host }
-          const own = new ClientConnection(config, this.#configs, place, signal, true)
-          own.onReadOnly(() => this.#onReadOnly?.())
-          this.#owned.add(own)
-          return own
+          return Effect.tap(ClientConnection.make(config, this.#configs, place, signal, true), (own) => {
+            own.onReadOnly(() => this.#onReadOnly?.())
+            this.#owned.add(own)
+          })
         }),
         (own) =>
           Effect.ensuring(
