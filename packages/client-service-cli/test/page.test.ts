@@ -30,8 +30,13 @@ describe("the page", () => {
       // A page that is open follows for as long as the process is there.
       const { body } = yield* get("/events")
       const reader = body?.getReader()
-      const first = yield* Effect.promise(async () => new TextDecoder().decode((await reader?.read())?.value))
-      expect(first).toContain("mine")
+      yield* Effect.promise(async () => {
+        for (let told = ""; !told.includes("mine"); ) {
+          const next = await reader?.read()
+          if (next?.done !== false) throw new Error(`it ends: ${told}`)
+          told += new TextDecoder().decode(next.value)
+        }
+      })
       const stop = yield* Effect.promise(() => fetch(new URL("/none/stop", url), { method: "POST" }))
       expect(stop.status).toBe(403)
 
