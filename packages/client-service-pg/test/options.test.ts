@@ -55,6 +55,8 @@ describe("PgEndpoint.make", () => {
       ["https://user:secret@db.example.com/app", "postgres://"],
       ["db.example.com", "postgres://"],
       [`${base}#secret`, "fragment"],
+      ["postgres://user:pa?secret@db.example.com/app", "<redacted>"],
+      ["postgres://user:pa?ssl=secret@db.example.com/app", "<redacted>"],
       [`${base}?application_name=a&application_name=b`, "?application_name="],
       [`${base}?sslmode=verify_full`, "?sslmode=verify_full"],
       [`${base}?sslmode=allow`, "?sslmode=allow"],

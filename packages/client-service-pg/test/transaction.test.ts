@@ -1,5 +1,5 @@
 import { describe, expect } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Queue } from "effect"
+import { Deferred, Effect, Exit, Fiber, Queue } from "effect"
 import { start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -110,6 +110,11 @@ describeWithServer("a transaction", (test) => {
     "COMMIT",
     "rollback /* all */",
     "COMMIT AND CHAIN",
+    "ROLLBACK AND CHAIN",
+    "abort transaction and chain",
+    "ROLLBACK; BEGIN",
+    "ROLLBACK; START TRANSACTION",
+    "COMMIT; BEGIN; SELECT 1 / 0",
     "SELECT 1; COMMIT; BEGIN",
     "COMMIT; SELECT 1 / 0"
   ]) {
@@ -132,6 +137,36 @@ describeWithServer("a transaction", (test) => {
         expect((yield* pg.query("SELECT FROM outside")).rowCount).toBe(0)
       }))
   }
+
+  test("has nothing run outside of it that was asked for beside, or before, what ends it", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("DROP TABLE IF EXISTS beside; CREATE TABLE beside (n int)")
+      const ended = { _tag: "PgError", reason: "EndedTransaction" }
+      for (const end of ["COMMIT", "ROLLBACK"]) {
+        const both = pg.transaction(({ query }) =>
+          Effect.all([Effect.exit(query(end)), Effect.flip(query("INSERT INTO beside VALUES (1)"))], {
+            concurrency: "unbounded"
+          })
+        )
+        expect(yield* Effect.flip(both)).toMatchObject(ended)
+      }
+      const late = yield* Effect.flatten(
+        pg.transaction(({ query }) =>
+          Effect.gen(function* () {
+            yield* Effect.forkDaemon(query("SELECT pg_sleep(0.1)"))
+            yield* Effect.yieldNow()
+            const asked = yield* Effect.makeLatch()
+            const commits = Effect.zipRight(asked.await, query("INSERT INTO beside VALUES (2)"))
+            const late = yield* Effect.forkDaemon(Effect.exit(commits))
+            yield* Effect.forkDaemon(Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 20), asked.open))
+            return Fiber.join(late)
+          })
+        )
+      )
+      expect(Exit.isFailure(late)).toBe(true)
+      expect((yield* pg.query("SELECT FROM beside")).rowCount).toBe(0)
+    }))
 
   test("is isolated as it is told, and prepared as all connections are", (server) =>
     Effect.gen(function* () {

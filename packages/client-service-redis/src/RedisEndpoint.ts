@@ -239,7 +239,8 @@ const settingsOf = <R>(
   const port = Validate.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
   const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
   const database = options.database ?? url?.database
-  const path = options.path ?? (options.host === undefined ? url?.socketPath : undefined)
+  const isElsewhere = options.host !== undefined || options.port !== undefined
+  const path = options.path ?? (isElsewhere ? undefined : url?.socketPath)
   if (path !== undefined) Address.path(where, "path", path)
   const tls = options.tls ?? url?.isTls ?? false
   const isTls = tls !== false
@@ -288,7 +289,7 @@ interface Place {
 }
 
 const nameOf = ({ database, host, isTls, path, port }: Place & { readonly database: number | undefined }): string => {
-  if (path !== undefined) return `unix://${path}`
+  if (path !== undefined) return `unix://${path}${database === undefined ? "" : `?db=${database}`}`
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
   return `${isTls ? "rediss" : "redis"}://${authority}${database === undefined ? "" : `/${database}`}`
 }
@@ -312,10 +313,14 @@ const parsed = (where: string, url: Credential.Secret) => {
   })
   const one = (name: string, ...values: ReadonlyArray<string | undefined>): string | undefined => {
     const [first, ...others] = new Set(values.filter((value) => value !== undefined))
-    return others.length === 0 ? first : Validate.refuse(where, "url", `?${name}=`, "with one of each")
+    return others.length === 0 ? first : Validate.refuse(where, "url", `?${name}=`, "the same by each of its names")
   }
   const asNumber = one("db", query.db, query.database)
-  if (asNumber !== undefined && !/^\d+$/.test(asNumber)) Validate.refuse(where, "url", `?db=${asNumber}`, "a number")
+  if (asNumber !== undefined && !/^\d+$/.test(asNumber)) {
+    // What follows a question mark in a password looks like a query.
+    const mayTell = !/\?.*@/s.test(Credential.textOf(url))
+    Validate.refuse(where, "url", mayTell ? `?db=${asNumber}` : "<redacted>", "a number")
+  }
   const isOne = path === undefined || (/^\d+$/.test(path) && (asNumber === undefined || asNumber === path))
   if (!isOne) Validate.refuse(where, "url", "<redacted>", expected)
   const database = path ?? asNumber

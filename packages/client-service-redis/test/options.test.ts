@@ -19,7 +19,8 @@ describe("the name of an endpoint", () => {
     [{ url: "redis://a?db=5" }, "redis://a:6379/5"],
     [{ url: "redis://a/5?database=5&client_name=x" }, "redis://a:6379/5"],
     [{ url: "unix:///run/redis.sock" }, "unix:///run/redis.sock"],
-    [{ url: "unix://u:hunter2@/run/a%20b.sock?db=5&client_name=x" }, "unix:///run/a b.sock"],
+    [{ url: "unix://u:hunter2@/run/a%20b.sock?db=5&client_name=x" }, "unix:///run/a b.sock?db=5"],
+    [{ url: "unix:///run/r.sock", port: 6380 }, "redis://localhost:6380"],
     [{ url: "unix:///run/redis.sock", host: "b" }, "redis://b:6379"],
     [{ url: "redis://a", host: "b", name: "cache" }, "cache"],
     [{ url: "redis://a:1/2", host: "b", port: 3, database: 4 }, "redis://b:3/4"]
@@ -37,6 +38,7 @@ describe("an option that makes no sense", () => {
     [{ url: "redis://:hunter2%@a" }, "url"],
     [{ url: Redacted.make("hunter2") }, "url"],
     [{ url: "redis://:hunter2@a?db=x" }, "url"],
+    [{ url: "redis://u:12?db=hunter2@a" }, "url"],
     [{ url: "redis://:hunter2@a/4?db=5" }, "url"],
     [{ url: "redis://:hunter2@a?ssl_cert_reqs=none" }, "url"],
     [{ url: "redis://:hunter2@a?db=1&database=2" }, "url"],

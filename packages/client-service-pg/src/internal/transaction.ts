@@ -1,6 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { ConnectionLost } from "effect-client-service/ConnectionError"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
@@ -8,12 +9,15 @@ import * as OwnConnection from "effect-client-service-driver/OwnConnection"
 import type { QueryConfig, QueryResult, QueryResultRow } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
+import { queryOf } from "./clientConnection.js"
+import { TransactionEnd } from "./transactionEnd.js"
 
 /** Statements that are one, on a connection of their own. */
 export interface Transaction {
   /**
-   * Runs a statement in the transaction. Fails with a `PgError` of reason `EndedTransaction` if that has ended it, such as `COMMIT`, and
-   * so does all that comes after it: it would be in no transaction.
+   * Runs a statement in the transaction, after those that were asked for before. Fails with a `PgError` of reason
+   * `EndedTransaction` if it has ended that, such as `COMMIT`, and so does all whose turn comes after it: it would be in no
+   * transaction.
    */
   readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
     query: string | QueryConfig<Array<unknown>>,
@@ -57,26 +61,29 @@ const rolledBack = ({ endpoint }: PgConnection) => new PgError({ reason: "Rolled
 
 const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<QueryResult, PgError> } => {
   let count = 0
-  let isEnded = false
-  const inside = <A>(run: Effect.Effect<A, PgError>): Effect.Effect<A, PgError> =>
-    Effect.suspend(() => {
-      isEnded ||= own.transactionStatus() === "I"
-      return isEnded ? new PgError({ reason: "EndedTransaction", endpoint: own.endpoint }) : run
+  let end: TransactionEnd | undefined
+  // When its turn comes, since a statement that was asked for before may end the transaction.
+  const inside = <Row extends QueryResultRow>(
+    query: string | QueryConfig<Array<unknown>>,
+    values: ReadonlyArray<unknown> | undefined,
+    isOver: (end: TransactionEnd) => boolean
+  ): Effect.Effect<QueryResult<Row>, PgError> =>
+    own.asOwner(async (client) => {
+      end ??= new TransactionEnd(client)
+      const ended = new PgError({ reason: "EndedTransaction", endpoint: own.endpoint })
+      if (end.hasCome) throw ended
+      end.begin(Predicate.hasProperty(query, "text") ? query.text : query)
+      const result = await queryOf<Row>(query, values)(client)
+      if (isOver(end)) throw ended
+      return result
     })
   const query: Transaction["query"] = <Row extends QueryResultRow>(
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
-  ) =>
-    inside(own.query<Row>(query, values)).pipe(
-      Effect.tap((result) => {
-        // Of several statements, there are several. It may have begun another, as COMMIT AND CHAIN does.
-        isEnded ||= [result].flat().some(({ command }) => command === "COMMIT")
-        return inside(Effect.void)
-      })
-    )
+  ) => inside<Row>(query, values, ({ hasCome }) => hasCome)
   return {
     query,
-    commit: inside(own.query("COMMIT")),
+    commit: inside("COMMIT", undefined, () => false),
     savepoint: (effect) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {

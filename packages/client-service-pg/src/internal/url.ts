@@ -9,7 +9,10 @@ interface OfUrl {
 
 /** What a URL says, with the parts that `pg` does not look at, where no option takes their place. */
 export const ofUrl = (where: string, connectionString: string, options: ClientConfig = {}): OfUrl => {
-  const refuse = (value: string, expected: string) => Validate.refuse(where, "url", value, expected)
+  // What follows a question mark in a password looks like a query.
+  const mayTell = !/\?.*@/s.test(connectionString)
+  const refuse = (value: string, expected: string) =>
+    Validate.refuse(where, "url", mayTell ? value : "<redacted>", expected)
   if (!/^(postgres|postgresql|socket):|^\//i.test(connectionString)) {
     refuse("<redacted>", "postgres://, postgresql:// or socket:, or the folder of a socket")
   }
