@@ -60,9 +60,21 @@ const shared: Readonly<Record<string, ReadonlyArray<string>>> = {
   "client-service-rpc": ["RpcConnection", "endToEnd", "types"]
 }
 
+// Those of the packages with servers that count what is left in the process.
+const counting: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "client-service-amqp": ["Amqp"],
+  "client-service-pg": ["PgService"],
+  "client-service-redis": ["loss"]
+}
+
 const project = <Test extends object>(name: string, test: Test | undefined) => ({
   root: `packages/client-service-${name}`,
-  test: { ...test, exclude: testsOf(shared[`client-service-${name}`] ?? []) }
+  test: { ...test, exclude: testsOf([shared, counting].flatMap((files) => files[`client-service-${name}`] ?? [])) }
+})
+
+const projectAlone = (name: string, test: object | undefined) => ({
+  root: `packages/client-service-${name}`,
+  test: { ...test, name: `client-service-${name}, alone`, include: testsOf(counting[`client-service-${name}`] ?? []) }
 })
 
 const testsOf = (names: ReadonlyArray<string>) => names.map((name) => `test/${name}.test.ts`)
@@ -84,11 +96,12 @@ export default defineWorkspace([
       testTimeout: 60_000
     }
   },
-  // They start servers, but ask nothing of their process that a thread does not have, so they share what they load, too.
+  // They start servers, but ask nothing of their process that a thread does not have, so most share what they load, too.
   ...Object.entries({ amqp, pg, redis, rpc }).map(([name, { test }]) => ({
     ...project(name, test),
     test: { ...project(name, test).test, pool: "threads" as const }
   })),
+  ...Object.entries({ amqp, pg, redis }).map(([name, { test }]) => projectAlone(name, test)),
   ...Object.entries({ cli, devtools, driver, node }).map(([name, { test }]) => project(name, test)),
   "packages/benchmarks",
   "examples"

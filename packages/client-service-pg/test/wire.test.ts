@@ -88,7 +88,7 @@ describeWithServer("a turn", (test) => {
         ["notification", "LISTEN own", "NOTIFY own", "SELECT 1"]
       ] as const) {
         const listens = async (client: Client) => {
-          client.on(event, boom)
+          client.prependListener(event, boom)
           for (const statement of statements) await client.query(statement)
         }
         expect(yield* lent(listens)).toMatchObject({ detail: "boom" })

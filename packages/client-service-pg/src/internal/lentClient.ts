@@ -33,7 +33,7 @@ export const lend = (client: Client): LentClient => {
     const error = new Error("The client is shared, and not for one caller to end")
     return callback === undefined ? Promise.reject(error) : callback(error)
   }
-  const listen = (method: "on" | "once" | "prependListener" | "prependOnceListener") => (name: string, f: Listener) => {
+  const listen = (method: "on" | "once") => (name: string, f: Listener) => {
     // Nobody would remove it again.
     if (isRevoked) return lent
     listening.push([name, f])
@@ -52,8 +52,9 @@ export const lend = (client: Client): LentClient => {
     ["on", listen("on")],
     ["addListener", listen("on")],
     ["once", listen("once")],
-    ["prependListener", listen("prependListener")],
-    ["prependOnceListener", listen("prependOnceListener")],
+    // One that throws would keep from the others what they are called with.
+    ["prependListener", listen("on")],
+    ["prependOnceListener", listen("once")],
     ["removeAllListeners", removeAll]
   ])
   const lent: Client = new Proxy(client, {
