@@ -1,10 +1,13 @@
 // Compiles the project of a consumer, as `tsc -p` does, by the TypeScript that the checks have for themselves, and looks for
 // errors in what is the consumer's and in the packages named, alone:
 //   compileBy5.ts <project> <packages, with commas between them> <options of tsc>
+import { realpathSync } from "node:fs"
 import { join, relative } from "node:path"
 import ts from "typescript"
 
-const [project = "", own = "", ...args] = process.argv.slice(2)
+const [folder = "", own = "", ...args] = process.argv.slice(2)
+// As TypeScript has the paths of what it finds.
+const project = realpathSync(folder)
 process.chdir(project)
 const ours = own.split(",").map((name) => join(project, "node_modules", name, "/"))
 const { errors, options } = ts.parseCommandLine(args)
@@ -20,7 +23,10 @@ if (parsed !== undefined) {
     configFileParsingDiagnostics: parsed.errors
   })
   told.push(...parsed.errors, ...program.getOptionsDiagnostics(), ...program.getGlobalDiagnostics())
-  for (const file of program.getSourceFiles()) {
+  const files = program.getSourceFiles()
+  const unseen = ours.filter((path) => !files.some(({ fileName }) => fileName.startsWith(path)))
+  if (unseen.length > 0) throw new Error(`nothing was looked at of ${unseen.join(", ")}`)
+  for (const file of files) {
     if (file.fileName.includes("/node_modules/") && !ours.some((path) => file.fileName.startsWith(path))) continue
     told.push(...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file))
     // One by one: to emit all, it would look through all for errors first.
