@@ -75,6 +75,23 @@ describe("PgEndpoint.make", () => {
     }
   })
 
+  it("shows nothing of a password that has a question mark", () => {
+    for (const rest of [
+      "secret",
+      "ssl=secret",
+      "target_session_attrs=secret",
+      "ssl=1&secret",
+      "ssl=1&ssl=secret",
+      "secret=1&secret"
+    ]) {
+      for (const make of [PgEndpoint.make<never>, PgEndpoint.cluster<never>]) {
+        const message = refusal(() => make({ url: `postgres://user:pa?${rest}@db.example.com/app` }))
+        expect(message).toMatch(/: url(: target_session_attrs)? must be/)
+        expect(message).not.toContain("secret")
+      }
+    }
+  })
+
   it("takes a scheme in capitals, and a database of the query", () => {
     const nameOf = (url: string) => PgEndpoint.make({ url }).name
     expect(nameOf("POSTGRESQL://db.example.com/app?client_encoding=UTF8&ssl=false")).toBe(

@@ -8,8 +8,14 @@ export type SessionAttributes = (typeof all)[number]
 
 const all = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] as const
 
-export const sessionAttributes = (where: string, option: string, value: string): SessionAttributes =>
-  all.find((one) => one === value) ?? Validate.refuse(where, option, value, `one of ${all.join(", ")}`)
+/** The one of a name. An error that refuses another has what is `told` of it. */
+export const sessionAttributes = (
+  where: string,
+  option: string,
+  value: string,
+  told: (value: string) => string = (value) => value
+): SessionAttributes =>
+  all.find((one) => one === value) ?? Validate.refuse(where, option, told(value), `one of ${all.join(", ")}`)
 
 /** Fails if a connection is to a server of another kind. */
 export const ensure = (wanted: SessionAttributes, connection: PgConnection): Effect.Effect<unknown, PgError> => {

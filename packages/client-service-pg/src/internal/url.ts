@@ -11,8 +11,8 @@ interface OfUrl {
 export const ofUrl = (where: string, connectionString: string, options: ClientConfig = {}): OfUrl => {
   // What follows a question mark in a password looks like a query.
   const mayTell = !/\?.*@/s.test(connectionString)
-  const refuse = (value: string, expected: string) =>
-    Validate.refuse(where, "url", mayTell ? value : "<redacted>", expected)
+  const told = (value: string) => (mayTell ? value : "<redacted>")
+  const refuse = (value: string, expected: string) => Validate.refuse(where, "url", told(value), expected)
   if (!/^(postgres|postgresql|socket):|^\//i.test(connectionString)) {
     refuse("<redacted>", "postgres://, postgresql:// or socket:, or the folder of a socket")
   }
@@ -29,7 +29,7 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
   const attributes = query.get("target_session_attrs")
   return {
     targetSessionAttrs:
-      attributes === null ? undefined : sessionAttributes(where, "url: target_session_attrs", attributes),
+      attributes === null ? undefined : sessionAttributes(where, "url: target_session_attrs", attributes, told),
     config: {
       connectionString: withOptions(connectionString, options),
       ...(timeout === null ? {} : { connectionTimeoutMillis: Number(timeout) * 1000 }),
