@@ -227,10 +227,15 @@ describeWithServer("PgService", (test) => {
     test("takes ssl=false of a URL for no TLS, and a database of its query", (server) =>
       Effect.gen(function* () {
         const { database, password, port, user } = server
-        const url = `postgres://${user}:${password}@127.0.0.1:${port}?ssl=false&database=${database}`
-        const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ url }) })
-        const { rows } = yield* pg.query<{ readonly name: string }>("SELECT current_database() AS name")
-        expect(rows).toEqual([{ name: database }])
+        const login = `postgres://${user}:${password}@`
+        for (const url of [
+          `${login}127.0.0.1:${port}?ssl=false&database=${database}`,
+          `${login}/?host=127.0.0.1&port=${port}&ssl=false&database=${database}`
+        ]) {
+          const pg = yield* PgService.make({ endpoint: PgEndpoint.make({ url }) })
+          const { rows } = yield* pg.query<{ readonly name: string }>("SELECT current_database() AS name")
+          expect(rows).toEqual([{ name: database }])
+        }
       }))
 
     test("is tried again with a wrong password otherwise, until it is right", (server) =>

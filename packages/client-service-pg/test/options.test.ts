@@ -54,9 +54,19 @@ describe("PgEndpoint.make", () => {
       ["mysql://user:secret@db.example.com/app", "postgres://"],
       ["https://user:secret@db.example.com/app", "postgres://"],
       ["db.example.com", "postgres://"],
+      ["postgres:db.example.com", "postgres://"],
+      ["postgres:/db.example.com/app", "postgres://"],
       [`${base}#secret`, "fragment"],
       ["postgres://user:pa?secret@db.example.com/app", "<redacted>"],
       ["postgres://user:pa?ssl=secret@db.example.com/app", "<redacted>"],
+      [`${base}?port=5432abc`, "?port=5432abc"],
+      [`${base}?database=orders`, "?database=orders"],
+      ["postgres://db.example.com?database=app&db=orders", "?db=orders"],
+      [`${base}?ssl=false&sslmode=require`, "?ssl=false"],
+      [`${base}?ssl=0&sslrootcert=/ca.pem`, "?ssl=0"],
+      [`${base}?ssl=true&sslmode=disable`, "?ssl=true"],
+      [`${base}?connect_timeout=2147484`, "?connect_timeout=2147484"],
+      [`${base}?query_timeout=2147483648`, "?query_timeout=2147483648"],
       [`${base}?application_name=a&application_name=b`, "?application_name="],
       [`${base}?sslmode=verify_full`, "?sslmode=verify_full"],
       [`${base}?sslmode=allow`, "?sslmode=allow"],
@@ -100,6 +110,11 @@ describe("PgEndpoint.make", () => {
     for (const name of ["database", "db"]) {
       expect(nameOf(`postgres://db.example.com?${name}=orders`)).toBe("postgres://db.example.com:5432/orders")
     }
+    expect(nameOf("postgres://db.example.com/my%20app?database=my%20app&ssl=true&sslmode=verify-full")).toBe(
+      "postgres://db.example.com:5432/my app"
+    )
+    expect(nameOf("postgres://db.example.com/100%?db=100%25")).toContain("/100%")
+    expect(nameOf("postgres://db.example.com?connect_timeout=2147483&port=6543")).toContain(":6543")
     const { name } = PgEndpoint.cluster({ url: "POSTGRES://a.example,b.example/app" })
     expect(name).toContain("a.example")
     expect(name).toContain("b.example")
@@ -123,6 +138,14 @@ describe("PgEndpoint.make", () => {
     const url = "postgres://me@other.example/app?host=third.example"
     const full = PgEndpoint.make({ url, host: "db.example.com", port: 6543, database: "orders and more" })
     expect(full.name).toBe("postgres://db.example.com:6543/orders and more")
+  })
+
+  it("has options take the place of those of a URL that names no host", () => {
+    const url = "postgres://me:secret@/app?host=/run/postgresql"
+    expect(PgEndpoint.make({ url, database: "orders" }).name).toBe("postgres:///run/postgresql:5432/orders")
+    expect(PgEndpoint.make({ url: "socket:/run/postgresql?database=orders" }).name).toBe(
+      "postgres:///run/postgresql:5432/orders"
+    )
   })
 
   it("takes endpoints of several servers for a Layer", () => {

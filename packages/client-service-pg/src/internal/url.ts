@@ -13,7 +13,7 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
   const mayTell = !/\?.*@/s.test(connectionString)
   const told = (value: string) => (mayTell ? value : "<redacted>")
   const refuse = (value: string, expected: string) => Validate.refuse(where, "url", told(value), expected)
-  if (!/^(postgres|postgresql|socket):|^\//i.test(connectionString)) {
+  if (!/^(postgres(ql)?:\/\/|socket:|\/)/i.test(connectionString)) {
     refuse("<redacted>", "postgres://, postgresql:// or socket:, or the folder of a socket")
   }
   if (connectionString.includes("#")) refuse("<redacted>", "without a fragment; # is %23")
@@ -24,6 +24,14 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
     const { expected, isOne } = values[name] ?? any
     if (!isOne(value)) refuse(`?${name}=${value}`, expected)
   }
+  const url = urlOf(connectionString)
+  for (const [name, isAgreed] of [
+    ["database", url === undefined || areAlike(query.get("database"), databaseOf(url))],
+    ["db", areAlike(query.get("db"), query.get("database") ?? (url === undefined ? null : databaseOf(url)))],
+    ["ssl", agreesOnTls(query)]
+  ] as const) {
+    if (!isAgreed) refuse(`?${name}=${query.get(name)}`, "as the rest of the URL says")
+  }
   const timeout = query.get("connect_timeout")
   const binding = query.get("channel_binding")
   const attributes = query.get("target_session_attrs")
@@ -31,7 +39,7 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
     targetSessionAttrs:
       attributes === null ? undefined : sessionAttributes(where, "url: target_session_attrs", attributes, told),
     config: {
-      connectionString: withOptions(connectionString, options),
+      connectionString: url === undefined ? connectionString : withOptions(url, options),
       ...(timeout === null ? {} : { connectionTimeoutMillis: Number(timeout) * 1000 }),
       ...(binding === null ? {} : { enableChannelBinding: binding !== "disable" })
     }
@@ -39,15 +47,13 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
 }
 
 // `pg` has the URL take the place of the options, with the parts that it lacks too.
-const withOptions = (connectionString: string, options: ClientConfig): string => {
-  const url = attempt(() => new URL(connectionString))
-  if (url === undefined) return connectionString
+const withOptions = (url: URL, options: ClientConfig): string => {
   const query = url.searchParams
   query.delete("target_session_attrs")
   // `pg` looks for it in the path alone, unless that is the one of a socket, and takes the text "false" for true.
   const database = query.get("database") ?? query.get("db")
-  if (database !== null && url.protocol !== "socket:" && url.pathname.length <= 1)
-    url.pathname = `/${encodeURI(database)}`
+  if (database !== null && isOfSocket(url)) query.set("db", database)
+  else if (database !== null && url.pathname.length <= 1) url.pathname = `/${encodeURI(database)}`
   if (query.get("ssl") === "false") query.set("ssl", "0")
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
@@ -61,6 +67,36 @@ const withOptions = (connectionString: string, options: ClientConfig): string =>
 }
 
 const login = ["user", "password", "host", "port"]
+
+const urlOf = (text: string): URL | undefined => attempt(() => new URL(text)) ?? attempt(() => withoutHost(text))
+
+// Such a one has no place for who logs in.
+const withoutHost = (text: string): URL => {
+  const url = new URL(text.replace("@/", "@localhost/"))
+  const { password, searchParams: query, username } = url
+  if (username !== "" && !query.get("user")) query.set("user", decodeURIComponent(username))
+  if (password !== "" && !query.get("password")) query.set("password", decodeURIComponent(password))
+  url.username = ""
+  url.password = ""
+  url.hostname = ""
+  return url
+}
+
+const isOfSocket = ({ protocol }: URL): boolean => protocol === "socket:"
+
+const databaseOf = (url: URL): string | null =>
+  isOfSocket(url) || url.pathname.length <= 1 ? null : (attempt(() => decodeURI(url.pathname.slice(1))) ?? null)
+
+const areAlike = (one: string | null, other: string | null): boolean => one === null || other === null || one === other
+
+// `pg` has what follows take the place of `ssl`.
+const agreesOnTls = (query: URLSearchParams): boolean => {
+  const ssl = query.get("ssl")
+  const mode = query.get("sslmode")
+  if (ssl === "true" || ssl === "1") return mode !== "disable"
+  const isOn = ["sslcert", "sslkey", "sslrootcert"].some((name) => query.has(name)) || mode !== null
+  return ssl === null || mode === "disable" || !isOn
+}
 
 const attempt = <A>(read: () => A): A | undefined => {
   try {
@@ -88,14 +124,21 @@ const oneOf = (...all: ReadonlyArray<string>): Values => ({
   expected: `one of ${all.join(", ")}`
 })
 
-const wholeNumber = (unit: string): Values => ({
-  isOne: (value) => /^\d+$/.test(value),
-  expected: `a whole number of ${unit}`
+// A timer of Node.js that is longer is over at once, and the server takes none.
+const longest = 2_147_483_647
+
+const wholeNumber = (unit: string, max: number): Values => ({
+  isOne: (value) => /^\d+$/.test(value) && Number(value) <= max,
+  expected: `a whole number of ${unit} up to ${max}`
 })
+
+const seconds = wholeNumber("seconds", Math.floor(longest / 1000))
+const milliseconds = wholeNumber("milliseconds", longest)
 
 // What `pg` would take for something else, or not look at.
 const encoding: Values = { isOne: (value) => /^utf-?8$/i.test(value), expected: "UTF8, the only one that pg reads" }
 const values: { readonly [Part in string]?: Values } = {
+  port: { isOne: (value) => /^\d+$/.test(value), expected: "one number" },
   ssl: oneOf("true", "1", "false", "0"),
   sslmode: oneOf("disable", "prefer", "require", "verify-ca", "verify-full", "no-verify"),
   sslnegotiation: oneOf("postgres", "direct"),
@@ -103,11 +146,11 @@ const values: { readonly [Part in string]?: Values } = {
   channel_binding: oneOf("disable", "prefer", "require"),
   client_encoding: encoding,
   encoding,
-  connect_timeout: wholeNumber("seconds"),
-  statement_timeout: wholeNumber("milliseconds"),
-  lock_timeout: wholeNumber("milliseconds"),
-  query_timeout: wholeNumber("milliseconds"),
-  idle_in_transaction_session_timeout: wholeNumber("milliseconds")
+  connect_timeout: seconds,
+  statement_timeout: milliseconds,
+  lock_timeout: milliseconds,
+  query_timeout: milliseconds,
+  idle_in_transaction_session_timeout: milliseconds
 }
 
 const parts = new Set([
