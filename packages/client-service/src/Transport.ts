@@ -55,7 +55,8 @@ export interface Write {
   (chunk: Uint8Array | string): Effect.Effect<void, TransportError>
   /**
    * Writes if that needs not wait, in no fiber, and tells whether it has. After `false` nothing was sent, and the Effect waits,
-   * or tells why not. It is for those who write on behalf of many, and not every transport has it.
+   * or tells why not, and so it is if this throws. It is for those who write on behalf of many, and not every transport has
+   * it. Whoever writes by a function of their own leaves it out, or makes one of their own.
    */
   readonly now?: (chunk: Uint8Array | string) => boolean
 }

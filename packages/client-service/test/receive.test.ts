@@ -46,6 +46,38 @@ for (const [name, make] of Object.entries(transports)) {
       })
     )
 
+    it.effect("does what is to be done at the end once, also if the function has failed, now or as it arrives", () =>
+      Effect.gen(function* () {
+        for (const isThere of [true, false]) {
+          for (const [how, onChunk] of Object.entries({
+            ends: (): undefined => undefined,
+            fails: () => Effect.fail("failed"),
+            dies: () => Effect.die("died"),
+            throws: (): undefined => {
+              throw new Error("thrown")
+            }
+          })) {
+            const { end, receive, transport } = yield* make
+            let ended = 0
+            const atEnd = Effect.sync(() => {
+              ended += 1
+            })
+            if (isThere) receive("1")
+            const reading = yield* Effect.fork(Effect.exit(Incoming.receive(transport.incoming, onChunk, { atEnd })))
+            yield* settle
+            if (!isThere) receive("1")
+            yield* settle
+            if (how === "ends") {
+              expect(ended).toBe(0)
+              end()
+            }
+            expect(Exit.isSuccess(yield* Fiber.join(reading))).toBe(how === "ends")
+            expect({ how, isThere, ended }).toEqual({ how, isThere, ended: 1 })
+          }
+        }
+      })
+    )
+
     it.effect("comes to a function that has something to do only when that is done", () =>
       Effect.gen(function* () {
         const { end, receive, transport } = yield* make

@@ -102,7 +102,7 @@ export class Call implements Recipient {
   /** The server has answered. */
   answered(): void {
     this.isAnswered = true
-    this.resume(this.delivered)
+    this.resume(Effect.suspend(() => this.delivered))
   }
 
   /** The connection has closed, or the server has stopped. */

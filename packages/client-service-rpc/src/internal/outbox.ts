@@ -93,12 +93,11 @@ export class Outbox {
 
   /** Sends as much as needs not wait, and gives what sends the next. */
   #sendNow(): Effect.Effect<void, TransportError> | undefined {
-    const { write } = this.#transport
     while (this.#isLeft()) {
       const next = this.#next()
-      if (!isWritten(write, next)) {
+      if (!isWritten(this.#transport.write, next)) {
         this.#isWriting = true
-        return Effect.suspend(() => write(next))
+        return Effect.suspend(() => this.#transport.write(next))
       }
     }
     return undefined
@@ -131,9 +130,9 @@ export class Outbox {
 }
 
 // What throws has written nothing, and throws again.
-const isWritten = ({ now }: Write, chunk: Uint8Array | string): boolean => {
+const isWritten = (write: Write, chunk: Uint8Array | string): boolean => {
   try {
-    return now?.(chunk) ?? false
+    return write.now?.(chunk) ?? false
   } catch {
     return false
   }

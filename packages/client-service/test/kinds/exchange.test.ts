@@ -907,6 +907,29 @@ describe("an exchange that is cut short", () => {
   )
 
   // Kind 14
+  it.scoped("sends on after any number of calls that have left before each would have had a write of its own", () =>
+    Effect.gen(function* () {
+      const texts = Framing.transform(Framing.messages(), {
+        decode: (bytes) => Buffer.from(bytes).toString(),
+        encode: (text: string) => text
+      })
+      const { transport, written } = yield* transports["a transport"]
+      const gate = yield* Effect.makeLatch()
+      const write: Transport.Transport["write"] = (chunk) => Effect.zipRight(gate.await, transport.write(chunk))
+      const exchange = yield* Exchange.inOrder(texts.over({ ...transport, write }))
+      yield* Effect.fork(exchange.tell("first"))
+      yield* settle
+      const left = yield* Effect.forEach(Array.from({ length: 20_000 }), () => Effect.fork(exchange.tell("left")))
+      yield* settle
+      yield* Fiber.interruptAll(left)
+      yield* Effect.fork(exchange.tell("last"))
+      yield* gate.open
+      yield* settle
+      expect(written).toEqual(["first", "last"])
+    })
+  )
+
+  // Kind 14
   it.scoped("writes at once what the transport takes so, and in order what it does not", () =>
     Effect.gen(function* () {
       for (const [name, make] of Object.entries(both)) {

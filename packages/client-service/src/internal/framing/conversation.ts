@@ -225,6 +225,15 @@ export class Conversation<in out In, in out Out, in Request> {
   }
 
   #take(): ReadonlyArray<Outgoing<In>> {
+    let outgoing: ReadonlyArray<Outgoing<In>> = []
+    while (outgoing.length === 0 && this.#outbox.length > 0) outgoing = this.#takeNext()
+    for (const each of outgoing) each.isSent = true
+    this.#sendingNow = outgoing
+    return outgoing
+  }
+
+  /** Takes what goes out together, of which those may be none who have left. */
+  #takeNext(): ReadonlyArray<Outgoing<In>> {
     const all = this.#outbox
     const begin = this.#taken
     let bytes = 0
@@ -238,9 +247,6 @@ export class Conversation<in out In, in out Out, in Request> {
       this.#outbox = all.slice(end)
       this.#taken = 0
     }
-    if (outgoing.length === 0 && this.#outbox.length > 0) return this.#take()
-    for (const each of outgoing) each.isSent = true
-    this.#sendingNow = outgoing
     return outgoing
   }
 

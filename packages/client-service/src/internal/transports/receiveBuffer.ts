@@ -175,18 +175,26 @@ export class ReceiveBuffer<E> implements ByteSource {
       this.readOut()
       return this.#end?.error ?? Effect.void
     })
-    const end = atEnd === undefined ? ended : Effect.zipRight(atEnd, ended)
-    const step: Effect.Effect<void, E2 | TransportError, R> = Effect.suspend(() => {
+    const step: Effect.Effect<void, E2, R> = Effect.suspend(() => {
       const next = work()
-      if (next !== undefined)
-        return Effect.zipRight(atEnd === undefined ? next : Effect.tapErrorCause(next, () => atEnd), step)
-      return this.#end === undefined ? Effect.zipRight(more, step) : end
+      if (next !== undefined) return Effect.zipRight(next, step)
+      return this.#end === undefined ? Effect.zipRight(more, step) : Effect.void
     })
+    const all =
+      atEnd === undefined
+        ? Effect.zipRight(step, ended)
+        : Effect.zipRight(
+            Effect.zipRight(
+              Effect.tapErrorCause(step, () => atEnd),
+              atEnd
+            ),
+            ended
+          )
     return Effect.uninterruptibleMask((restore) => {
       if (this.#isRead) return new TransportError({ reason: "Busy" })
       this.#isRead = true
       return Effect.ensuring(
-        restore(step),
+        restore(all),
         Effect.sync(() => {
           this.#isRead = false
         })
