@@ -115,7 +115,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
         Effect.interruptible,
         Effect.forkScoped
       )
-      return Stream.flattenTake(Stream.repeatEffect(take))
+      return Stream.repeatEffectChunkOption(Effect.flatMap(take, Take.done))
     })
   )
 
