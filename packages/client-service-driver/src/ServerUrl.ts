@@ -53,7 +53,9 @@ export const parse = <Part extends string>(
   url: Secret,
   options: Options<Part>
 ): ServerUrl<Part> => {
-  const read = attempt(() => decoded(new URL(textOf(url))))
+  const given = textOf(url).trim()
+  // A URL leaves them out, within a password and a port too.
+  const read = /[\t\r\n]/.test(given) ? undefined : attempt(() => decoded(new URL(given)))
   if (read === undefined || !options.schemes.includes(read.scheme) || read.host === "") {
     return refuse(where, option, "<redacted>", options.expected)
   }

@@ -34,6 +34,10 @@ describe("the URL of a server", () => {
   it.each([
     ["http://me:secret@host", "<redacted>"],
     ["bus://me:secret@", "<redacted>"],
+    ["bus://me:sec\nret@host", "<redacted>"],
+    ["bus://me:secret@ho\r\nst", "<redacted>"],
+    ["bus://me:secret@host:1\n2", "<redacted>"],
+    ["bus://me:secret@host/li\tne", "<redacted>"],
     ["bus:me:secret", "<redacted>"],
     ["me:secret@host", "<redacted>"],
     ["bus://me:secret@host:99999", "<redacted>"],

@@ -57,6 +57,7 @@ describe("PgEndpoint.make", () => {
       ["postgres:db.example.com", "postgres://"],
       ["postgres:/db.example.com/app", "postgres://"],
       [`${base}#secret`, "fragment"],
+      ["postgres://user:secret@db.example\r\n.com/app", "line end"],
       ["postgres://user:pa?secret@db.example.com/app", "<redacted>"],
       ["postgres://user:pa?ssl=secret@db.example.com/app", "<redacted>"],
       [`${base}?port=5432abc`, "?port=5432abc"],

@@ -578,9 +578,11 @@ interface WebSocketUrl {
 const webSocketUrl = (text: string): WebSocketUrl | undefined => {
   try {
     const { hash, hostname, href, origin, port, protocol } = new URL(text)
+    // A URL leaves them out, so that it would be another host or port.
+    if (/[\t\r\n]/.test(text.trim())) return undefined
     if (!/^wss?:$/.test(protocol) || hash !== "" || port === "0" || !host.test(hostname)) return undefined
     const server: ServerAddress = {
-      address: hostname.replace(/^\[|\]$/g, ""),
+      address: hostname.replace(/^\[|[\].]$/g, ""),
       port: Number(port) || (protocol === "ws:" ? 80 : 443),
       transport: "tcp"
     }

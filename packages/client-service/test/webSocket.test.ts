@@ -69,7 +69,7 @@ describe("webSocket", () => {
   const invalidUrls = [
     ...["", "secret", "https://alice:secret@example.com", "ws://secret:port", "ws://a/?secret#part"],
     ...["ws://secret:0", "ws://secret..example.com", "ws://*.secret", `ws://secret${"x".repeat(60)}`],
-    `ws://secret${".label".repeat(42)}`
+    ...[`ws://secret${".label".repeat(42)}`, "ws://sec\nret", "ws://secret:1\r\n2", "ws://secret/a\tb"]
   ]
   for (const invalid of invalidUrls) {
     // Kind 12

@@ -175,6 +175,7 @@ interface Target extends OverIp.Target {
 const targetOf = (url: string): Target | undefined => {
   try {
     const { hash, hostname, port, protocol } = new URL(url)
+    if (/[\t\r\n]/.test(url.trim())) return undefined
     if (!/^wss?:$/.test(protocol) || hash !== "" || port === "0") return undefined
     const isSecure = protocol === "wss:"
     const host = Address.host("NodeEndpoint.webSocket", "url", hostname)

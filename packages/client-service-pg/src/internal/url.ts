@@ -16,6 +16,7 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
   if (!/^(postgres(ql)?:\/\/|socket:|\/)/i.test(connectionString)) {
     refuse("<redacted>", "postgres://, postgresql:// or socket:, or the folder of a socket")
   }
+  if (/[\t\n\r]/.test(connectionString.trim())) refuse("<redacted>", "without a line end or a tab within it")
   if (connectionString.includes("#")) refuse("<redacted>", "without a fragment; # is %23")
   const query = new URLSearchParams(/\?(.*)$/s.exec(connectionString)?.[1] ?? "")
   for (const [name, value] of query) {
