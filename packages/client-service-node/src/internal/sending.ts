@@ -30,16 +30,14 @@ export class Sending {
     private readonly owner: Owner
   ) {}
 
-  get write(): Write {
-    return Object.assign(
-      (chunk: Uint8Array | string) =>
-        Effect.suspend(() => {
-          if (this.isFree) return this.accept(chunk)
-          return this.isWritable ? this.inTurn((resume) => resume(this.accept(chunk))) : this.refused
-        }),
-      { now: (chunk: Uint8Array | string) => this.isFree && Exit.isSuccess(this.accept(chunk)) }
-    )
-  }
+  readonly write: Write = Object.assign(
+    (chunk: Uint8Array | string) =>
+      Effect.suspend(() => {
+        if (this.isFree) return this.accept(chunk)
+        return this.isWritable ? this.inTurn((resume) => resume(this.accept(chunk))) : this.refused
+      }),
+    { now: (chunk: Uint8Array | string) => this.isFree && Exit.isSuccess(this.accept(chunk)) }
+  )
 
   get end(): Effect.Effect<void, TransportError> {
     return this.inTurn((resume) => {
