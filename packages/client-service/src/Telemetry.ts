@@ -16,7 +16,8 @@ import { SeriesOfMap } from "./internal/telemetry/seriesOfMap.js"
  * Has every service measured that is made under it. Their metrics have the labels of whoever makes them, and tell them apart
  * by `client_service.name`, if they have a `name` of their own, and by `server.address`, `server.port` and
  * `network.transport`, as far as the endpoint tells them. Those of a `ClientServiceMap` are counted together, by the
- * `client_service.map.name` of that if it has a `name`, unless it has `metricsByKey`; and those that come after the first 1,000 are, with the label `otel.metric.overflow`.
+ * `client_service.map.name` of that if it has a `name`, unless it has `metricsByKey`; and those that come after the first
+ * 1,000 are, with the label `otel.metric.overflow`.
  *
  * @example
  * ```ts
