@@ -155,7 +155,7 @@ export const receive: <E = never, R = never>(
   onChunk: (chunk: Uint8Array) => Effect.Effect<void, E, R> | undefined,
   options?: ReceiveOptions
 ) => Effect.Effect<void, E | TransportError, R> = (incoming, onChunk, options) =>
-  ByteSource.receive(incoming, onChunk, options?.atEnd)
+  ByteSource.receive(incoming, onChunk, options?.atEnd ?? Effect.void)
 
 /**
  * @since 0.1.0

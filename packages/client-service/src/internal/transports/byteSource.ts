@@ -33,7 +33,7 @@ export interface ByteSource {
   /** Reads all that comes, as a consumer of the stream, and comes to the end when something is done. */
   readonly receive?: <E, R>(
     onChunk: OnChunk<E, R>,
-    atEnd: Effect.Effect<void> | undefined
+    atEnd: Effect.Effect<void>
   ) => Effect.Effect<void, E | TransportError, R>
 }
 
@@ -54,12 +54,12 @@ export const sourceOf = (stream: Bytes): ByteSource => sources.get(stream) ?? ne
 export const receive = <E, R>(
   stream: Bytes,
   onChunk: OnChunk<E, R>,
-  atEnd: Effect.Effect<void> | undefined
+  atEnd: Effect.Effect<void>
 ): Effect.Effect<void, E | TransportError, R> => {
   const source = sources.get(stream)
   if (source?.receive !== undefined) return source.receive(onChunk, atEnd)
   const all = Stream.runForEach(stream, (chunk) => onChunk(chunk) ?? Effect.void)
-  return atEnd === undefined ? all : Effect.tapErrorCause(Effect.zipLeft(all, atEnd), () => atEnd)
+  return Effect.tapErrorCause(Effect.zipLeft(all, atEnd), () => atEnd)
 }
 
 /**

@@ -147,10 +147,7 @@ export class ReceiveBuffer<E> implements ByteSource {
     return setSource(stream, this)
   }
 
-  receive<E2, R>(
-    onChunk: OnChunk<E2, R>,
-    atEnd: Effect.Effect<void> | undefined
-  ): Effect.Effect<void, E2 | TransportError, R> {
+  receive<E2, R>(onChunk: OnChunk<E2, R>, atEnd: Effect.Effect<void>): Effect.Effect<void, E2 | TransportError, R> {
     const work = (): Effect.Effect<void, E2, R> | undefined => {
       for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) {
         const work = onChunk(chunk)
@@ -180,16 +177,11 @@ export class ReceiveBuffer<E> implements ByteSource {
       if (next !== undefined) return Effect.zipRight(next, step)
       return this.#end === undefined ? Effect.zipRight(more, step) : Effect.void
     })
-    const all =
-      atEnd === undefined
-        ? Effect.zipRight(step, ended)
-        : Effect.zipRight(
-            Effect.zipRight(
-              Effect.tapErrorCause(step, () => atEnd),
-              atEnd
-            ),
-            ended
-          )
+    const all = step.pipe(
+      Effect.tapErrorCause(() => atEnd),
+      Effect.zipRight(atEnd),
+      Effect.zipRight(ended)
+    )
     return Effect.uninterruptibleMask((restore) => {
       if (this.#isRead) return new TransportError({ reason: "Busy" })
       this.#isRead = true
