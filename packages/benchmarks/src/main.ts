@@ -17,6 +17,7 @@ import { lineExchanges } from "./floors/lineExchanges.js"
 import { readOverTcp } from "./floors/readOverTcp.js"
 import { reconnectInMemory, reconnectMeasured } from "./floors/reconnectInMemory.js"
 import { reconnectOverTcp } from "./floors/reconnectOverTcp.js"
+import { streams } from "./floors/streams.js"
 import { uses } from "./floors/uses.js"
 import { waiterInterrupted } from "./floors/waiterInterrupted.js"
 import { waitersWoken } from "./floors/waitersWoken.js"
@@ -40,6 +41,7 @@ const sections: ReadonlyArray<readonly [title: string, rows: ReadonlyArray<Row>]
       reconnectOverTcp,
       readOverTcp,
       ...lineExchanges,
+      ...streams,
       heapOfService
     ]
   ],

@@ -1,14 +1,12 @@
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import * as Take from "effect/Take"
 import type { ConnectionLost } from "../../ConnectionError.js"
 import { firstOf } from "../time/firstOf.js"
 import { deadline } from "../time/turn.js"
-import { wait } from "../time/wait.js"
 import type { EndError } from "./current.js"
+import { HandOver } from "./handOver.js"
 import type { Service } from "./service.js"
 
 /** What a stream needs of a service. */
@@ -60,45 +58,19 @@ export const subscribe = <P, E, A, E2, R, Gap>(
 ): Stream.Stream<A | Gap, E2 | EndError<E>, R> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      type Element = Take.Take<A | Gap, E2 | EndError<E>>
-      const elements = yield* Effect.acquireRelease(Queue.bounded<Element>(16), Queue.shutdown)
+      const handOver = new HandOver<A | Gap, E2 | EndError<E>>()
       let isFirst = true
-      let isWanted = false
-      let wanted = () => {}
-
-      const take = Effect.suspend(() => {
-        if (Option.exists(elements.unsafeSize(), (size) => size <= 0)) {
-          isWanted = true
-          wanted()
-        }
-        return Queue.take(elements)
-      })
-
-      // No more is taken of a connection than is asked for, but for the first, which subscribes: what a consumer leaves is for
-      // the next.
-      const give = (element: Element) =>
-        Effect.suspend(() => {
-          isWanted = false
-          // In this step, since whoever asks in between would be taken to ask for more.
-          return elements.unsafeOffer(element) ? Effect.void : Queue.offer(elements, element)
-        }).pipe(
-          Effect.zipRight(
-            wait<void, never, never>((resume) => {
-              wanted = () => resume(Effect.void)
-              if (isWanted) wanted()
-              return undefined
-            })
-          )
-        )
 
       // Gives how the stream has failed.
       const onConnection = Effect.fnUntraced(function* (protocol: P) {
         if (!isFirst) {
           source.gap()
-          if (gap !== undefined) yield* Queue.offer(elements, Take.of(gap(protocol)))
+          if (gap !== undefined) yield* handOver.give(Exit.succeed(Chunk.of(gap(protocol))))
         }
         isFirst = false
-        const run = Effect.suspend(() => Stream.runForEachChunk(f(protocol), (chunk) => give(Take.chunk(chunk))))
+        const run = Effect.suspend(() =>
+          Stream.runForEachChunk(f(protocol), (chunk) => handOver.giveWanted(Exit.succeed(chunk)))
+        )
         const exit = yield* Effect.exit(run)
         return yield* Exit.isFailure(exit) ? Effect.as(deadline(patience), exit) : Effect.never
       })
@@ -111,11 +83,11 @@ export const subscribe = <P, E, A, E2, R, Gap>(
           Effect.flatten
         )
       yield* Effect.forever(next).pipe(
-        Effect.catchAllCause((cause) => Queue.offer(elements, Take.failCause(cause))),
+        Effect.catchAllCause((cause) => handOver.give(Exit.failCause(cause))),
         Effect.interruptible,
         Effect.forkScoped
       )
-      return Stream.repeatEffectChunkOption(Effect.flatMap(take, Take.done))
+      return handOver.stream
     })
   )
 
