@@ -14,6 +14,7 @@ import { webSocketHeap } from "./against/webSocketHeap.js"
 import { webSocketMessages } from "./against/webSocketMessages.js"
 import { heapOfService } from "./floors/heapOfService.js"
 import { lineExchanges } from "./floors/lineExchanges.js"
+import { mapGet } from "./floors/mapGet.js"
 import { readOverTcp } from "./floors/readOverTcp.js"
 import { reconnectInMemory, reconnectMeasured } from "./floors/reconnectInMemory.js"
 import { reconnectOverTcp } from "./floors/reconnectOverTcp.js"
@@ -42,6 +43,7 @@ const sections: ReadonlyArray<readonly [title: string, rows: ReadonlyArray<Row>]
       readOverTcp,
       ...lineExchanges,
       ...streams,
+      mapGet,
       heapOfService
     ]
   ],

@@ -18,7 +18,9 @@ import type { ClientService } from "./ClientService.js"
 import { makeFork } from "./internal/fork.js"
 import * as Validate from "./internal/options.js"
 import { SeriesOfMap } from "./internal/telemetry/seriesOfMap.js"
+import { monotonic } from "./internal/time/monotonic.js"
 import { sleep } from "./internal/time/sleep.js"
+import { steady } from "./internal/time/steady.js"
 
 /**
  * A collection of services by key.
@@ -98,6 +100,7 @@ export const make = <K, P, E, R>(options: {
       byKey: options.metricsByKey ?? false
     })
     const fork = yield* makeFork<never>()
+    const clock = steady(yield* Effect.clock)
     const entries = MutableHashMap.empty<K, Entry<P, E>>()
     // What is being closed. The next service of a key waits for it.
     const closings = MutableHashMap.empty<K, Set<Closing>>()
@@ -160,7 +163,6 @@ export const make = <K, P, E, R>(options: {
         const entry = Option.getOrUndefined(MutableHashMap.get(entries, key))
         if (entry === undefined) return Effect.flatMap(Scope.fork(owner, ExecutionStrategy.sequential), enter(key))
         entry.users += 1
-        cancelExpiry(entry)
         return Effect.succeed(entry)
       })
 
@@ -173,6 +175,7 @@ export const make = <K, P, E, R>(options: {
           scope,
           service: Deferred.unsafeMake(FiberId.none),
           users: 1,
+          idleUntil: 0,
           lookup: undefined,
           expiry: undefined,
           closing: undefined
@@ -188,16 +191,18 @@ export const make = <K, P, E, R>(options: {
         entry.users -= 1
         if (entry.users > 0) return Effect.void
         if (timeToLive === 0 || !isOpen || !isCurrent(entries, key, entry)) return stop(key, entry)
-        const expiry = fork.soon(
-          Effect.flatMap(sleep(timeToLive), () => {
-            // Somebody may have come just when the time was over.
-            if (entry.expiry !== expiry) return Effect.void
-            entry.expiry = undefined
-            return stop(key, entry)
-          })
-        )
-        entry.expiry = expiry
+        entry.idleUntil = monotonic(clock) + timeToLive
+        // One goes on while users come and go, since to fork and to interrupt it for each costs more than all else.
+        entry.expiry ??= fork.soon(expire(key, entry))
         return Effect.void
+      })
+
+    const expire = (key: K, entry: Entry<P, E>): Effect.Effect<unknown> =>
+      Effect.suspend(() => {
+        const left = entry.idleUntil - monotonic(clock)
+        if (entry.users === 0 && left > 0) return Effect.zipRight(sleep(left), expire(key, entry))
+        entry.expiry = undefined
+        return entry.users > 0 ? Effect.void : stop(key, entry)
       })
 
     yield* Scope.addFinalizer(
@@ -213,9 +218,12 @@ export const make = <K, P, E, R>(options: {
     )
     return {
       get: (key) =>
-        Effect.acquireRelease(borrow(key), (entry) => giveBack(key, entry)).pipe(
-          Effect.flatMap((entry) => Deferred.await(entry.service)),
-          Effect.tap((service) => Effect.unlessEffect(service.start, service.running))
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(Effect.scope, (scope) =>
+            Effect.flatMap(borrow(key), (entry) =>
+              Effect.zipRight(Scope.addFinalizer(scope, giveBack(key, entry)), restore(started(entry)))
+            )
+          )
         ),
       invalidate: (key) =>
         Effect.suspend(() => {
@@ -229,12 +237,17 @@ export const make = <K, P, E, R>(options: {
   })
 }
 
+const started = <P, E>({ service }: Entry<P, E>): Effect.Effect<ClientService<P, E>> =>
+  Effect.tap(Deferred.await(service), (service) => Effect.unlessEffect(service.start, service.running))
+
 type Closing = Fiber.RuntimeFiber<unknown>
 
 interface Entry<in out P, in out E> {
   readonly scope: Scope.CloseableScope
   readonly service: Deferred.Deferred<ClientService<P, E>>
   users: number
+  /** How long it goes on if nobody comes, by `monotonic`. */
+  idleUntil: number
   /** What makes the service, until it is made. */
   lookup: Fiber.RuntimeFiber<unknown> | undefined
   /** What stops the service once it has been idle for long enough. */

@@ -224,9 +224,9 @@ describe("ClientServiceMap", () => {
           yield* TestClock.adjust("59 seconds")
           expect(timers.pending()).toBe(1)
           const two = yield* borrow(map, "a")
-          yield* settle
-          expect(timers.pending()).toBe(0)
           expect(two.service).toBe(one.service)
+          yield* TestClock.adjust("1 second")
+          expect(timers.pending()).toBe(0)
           yield* TestClock.adjust("1 hour")
           yield* two.giveBack
           yield* TestClock.adjust("59 seconds")
@@ -252,6 +252,20 @@ describe("ClientServiceMap", () => {
           expect(timers.pending()).toBe(0)
         })
       )
+    )
+
+    it.scoped("keeps a service for the whole time since it was last used, however often it comes and goes", () =>
+      Effect.gen(function* () {
+        const { counts, map } = yield* make({ idleTimeToLive: "1 minute" })
+        for (let time = 0; time < 3; time++) {
+          yield* (yield* borrow(map, "a")).giveBack
+          yield* TestClock.adjust("40 seconds")
+        }
+        yield* TestClock.adjust("19999 millis")
+        expect(counts).toEqual({ lookups: 1, opens: 1, closes: 0 })
+        yield* TestClock.adjust("1 millis")
+        expect(counts.closes).toBe(1)
+      })
     )
 
     it.scoped("keeps a service for ever if it is infinite", () =>
