@@ -190,8 +190,9 @@ const readOn = (
   Effect.suspend(() => {
     const begun = Deferred.unsafeMake<void>(FiberId.none)
     let end = (): void => {}
+    let takeBack = (): void => {}
     const read = Effect.async<Reply, RedisError | ClientService.ConnectionLost>((resume) => {
-      const takeBack = connection.reads.begin<Reply>((_, call) => {
+      takeBack = connection.reads.begin<Reply>((_, call) => {
         let destroy = (): void => call.abort()
         end = () => {
           destroy()
@@ -204,7 +205,6 @@ const readOn = (
         }
         return onOwn(connection, call, args, "one that blocks", send)
       }, resume)
-      return Effect.sync(takeBack)
     })
     const watch = Deferred.await(begun).pipe(
       Effect.zipRight(Effect.sleep(limit)),
@@ -212,7 +212,8 @@ const readOn = (
     )
     return Effect.acquireUseRelease(
       Effect.forkDaemon(Effect.interruptible(watch)),
-      () => read,
+      // Not by the cleanup of the read, which may be interrupted before it has that.
+      () => Effect.onInterrupt(read, () => Effect.sync(() => takeBack())),
       (fiber) => Fiber.interruptFork(fiber)
     )
   })

@@ -43,6 +43,8 @@ export class MessageBuffer<A, E> {
 
   readonly #more = Effect.async<void>((resume) => {
     this.#wake = () => resume(Effect.void)
+    // It may have come since `take` has looked.
+    if (this.#elements.length > 0 || this.#isMissing || this.#end !== undefined) this.#wake()
     return Effect.sync(() => {
       this.#wake = () => {}
     })
