@@ -1,5 +1,7 @@
-import type { Channel, ConfirmChannel, ConsumeMessage, MessageProperties, Options } from "amqplib"
+import type { Channel as AmqpChannel, ConfirmChannel, ConsumeMessage, MessageProperties, Options } from "amqplib"
 import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
+import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -7,7 +9,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
@@ -17,13 +18,14 @@ import { AmqpError, type ConnectFailure, fromChannelError } from "../AmqpError.j
 import type { AmqpMessage } from "../AmqpMessage.js"
 import { Asked } from "./blame.js"
 import { type Channels, isChannelLimit } from "./channels.js"
+import { Inbox } from "./inbox.js"
 import { isPermanentReply } from "./permanent.js"
 import { idHeader } from "./publisher.js"
 
 export interface Settings {
   readonly queue: string
   readonly prefetch: number
-  readonly declare: ((channel: Channel) => Promise<unknown>) | undefined
+  readonly declare: ((channel: AmqpChannel) => Promise<unknown>) | undefined
   readonly options: Options.Consume
   /** Whether each message is settled as it is handed out. */
   readonly isAcknowledged: boolean
@@ -45,17 +47,23 @@ export const messages = (
 ): Stream.Stream<AmqpMessage, End> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
-      const received = yield* Queue.unbounded<Exit.Exit<Received, End>>()
-      const consumer = new Consumer(service, settings, alone, (exit) => received.unsafeOffer(exit))
+      const received = new Inbox<Exit.Exit<Received, End>>()
+      const consumer = new Consumer(service, settings, alone, received.offer)
       yield* Effect.forkScoped(Effect.interruptible(consumer.run))
       // One at a time, so that it is known what is with whoever consumes.
-      const next: Effect.Effect<AmqpMessage, Option.Option<End>> = Queue.take(received).pipe(
-        Effect.flatMap((exit) => Effect.mapError(exit, Option.some)),
-        Effect.flatMap((message) => (message.take() ? Effect.succeed(message.message) : next))
-      )
-      return Stream.repeatEffectOption(next)
+      const read = (): Read => {
+        for (let exit = received.take(); exit !== undefined; exit = received.take()) {
+          if (Exit.isFailure(exit)) return Channel.failCause(exit.cause)
+          const { message, take } = exit.value
+          if (take()) return Channel.flatMap(Channel.write(Chunk.of(message)), read)
+        }
+        return Channel.flatMap(Channel.fromEffect(received.arrival), read)
+      }
+      return Stream.fromChannel(Channel.suspend(read))
     })
   )
+
+type Read = Channel.Channel<Chunk.Chunk<AmqpMessage>, unknown, End, unknown, void>
 
 /** A message that was delivered here, and waits to be taken. */
 interface Received {
