@@ -49,12 +49,19 @@ export const parse = (text: string): Script => {
   const named = /^policy=(.*)$/.exec(first)?.[1]
   const policy = policyNames.find((name) => name === (named ?? policyNames[0]))
   if (policy === undefined) throw new Error(`${named} is none of the policies ${policyNames.join(", ")}`)
-  const words = (named === undefined && first !== "" ? [first, ...rest] : rest).map(word)
+  return bounded({ policy, words: (named === undefined && first !== "" ? [first, ...rest] : rest).map(word) })
+}
+
+const bounded = (script: Script): Script => {
+  const { words } = script
   if (words.length > most.words) throw new Error(`a script has no more than ${most.words} words`)
   const passed = words.reduce((sum, word) => sum + (word._tag === "pass" ? word.millis : 0), 0)
   if (passed > most.millis) throw new Error(`a script takes no more than ${printDuration(most.millis)}`)
-  return { policy, words }
+  return script
 }
+
+/** The seed that somebody has written; 1, if that is none. */
+export const seedOf = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : 1)
 
 export const print = ({ policy, words }: Script): string =>
   [...(policy === policyNames[0] ? [] : [`policy=${policy}`]), ...words.map(printWord)].join(" ")
@@ -70,12 +77,15 @@ export const printWord = (word: Word): string => {
   }
 }
 
-/** The script with another word. Time that passes after time that passes is one word. */
+/**
+ * The script with another word. Time that passes after time that passes is one word. Throws an error if that makes it longer
+ * than can be read again.
+ */
 export const append = (script: Script, word: Word): Script => {
   const last = script.words[script.words.length - 1]
-  if (last?._tag !== "pass" || word._tag !== "pass") return { ...script, words: [...script.words, word] }
+  if (last?._tag !== "pass" || word._tag !== "pass") return bounded({ ...script, words: [...script.words, word] })
   const both: Word = { _tag: "pass", millis: last.millis + word.millis }
-  return { ...script, words: [...script.words.slice(0, -1), both] }
+  return bounded({ ...script, words: [...script.words.slice(0, -1), both] })
 }
 
 const units = [

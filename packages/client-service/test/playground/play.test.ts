@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { append, commands, parse, peerDoes, policyNames, print, type Script, type Word } from "./notation.js"
+import { append, commands, parse, peerDoes, policyNames, print, type Script, seedOf, type Word } from "./notation.js"
 import { bounds, Player, play } from "./play.js"
 
 const word = fc.oneof<Array<fc.Arbitrary<Word>>>(
@@ -33,6 +33,12 @@ describe("a history of the playground", () => {
     expect(() => parse("policy=none start")).toThrow("none is none of the policies fullJitter, ")
     expect(() => parse("start 169h")).toThrow("a script takes no more than 168h")
     expect(() => parse("start ".repeat(501))).toThrow("no more than 500 words")
+    // What is clicked together is to be read again too.
+    const hours = (count: number) => parse(`start ${count}h`)
+    expect(append(hours(167), { _tag: "pass", millis: 3_600_000 })).toEqual(hours(168))
+    expect(() => append(hours(168), { _tag: "pass", millis: 1 })).toThrow("a script takes no more than 168h")
+    expect(() => append(parse("start ".repeat(500)), { _tag: "command", command: "stop" })).toThrow("500 words")
+    expect(["0", "42", "-3", "1.5", "1e3", "x", ""].map(seedOf)).toEqual([0, 42, 1, 1, 1, 1, 1])
   })
 
   it("goes the same way by the same seed, and another by another", () => {

@@ -100,7 +100,7 @@ export default defineComponent({
               Retry policy{" "}
               <select
                 value={script.policy}
-                onChange={(event) => begin(seed, policyOf((event.target as HTMLSelectElement).value))}
+                onChange={(event) => begin(String(seed), policyOf((event.target as HTMLSelectElement).value))}
               >
                 {policyNames.map((name) => (
                   <option value={name} key={name}>
@@ -116,13 +116,13 @@ export default defineComponent({
                 min="0"
                 step="1"
                 value={seed}
-                onChange={(event) => begin(Number((event.target as HTMLInputElement).value) || 0, script.policy)}
+                onChange={(event) => begin((event.target as HTMLInputElement).value, script.policy)}
               />
             </label>
             <button type="button" disabled={script.words.length === 0} onClick={undo}>
               Undo
             </button>
-            <button type="button" onClick={() => begin(seed, script.policy)}>
+            <button type="button" onClick={() => begin(String(seed), script.policy)}>
               Begin again
             </button>
             <button type="button" onClick={() => void copy()}>

@@ -6,6 +6,7 @@ import {
   policyNames,
   print,
   type Script,
+  seedOf,
   type Word
 } from "../../../../client-service/test/playground/notation.js"
 import { bounds, Player } from "../../../../client-service/test/playground/play.js"
@@ -24,7 +25,8 @@ export interface History {
   readonly view: Readonly<Ref<View>>
   readonly perform: (word: Word) => void
   readonly undo: () => void
-  readonly begin: (seed: number, policy: PolicyName) => void
+  /** By a seed as it is written. */
+  readonly begin: (seed: string, policy: PolicyName) => void
   /** Plays what a link carries. */
   readonly open: (hash: string) => void
 }
@@ -38,28 +40,34 @@ export const makeHistory = (): History => {
     view.value = next
     globalThis.history.replaceState(globalThis.history.state, "", hashOf(next.seed, next.script))
   }
+  const orTell = (play: () => void): void => {
+    try {
+      play()
+    } catch (error) {
+      view.value = { ...view.value, error: error instanceof Error ? error.message : String(error) }
+    }
+  }
   return {
     view,
-    perform: (word) => {
-      const { player, script, ...rest } = view.value
-      player.perform(word)
-      show({ ...rest, player, script: append(script, word), error: undefined })
-    },
+    perform: (word) =>
+      orTell(() => {
+        const { player, script, ...rest } = view.value
+        const longer = append(script, word)
+        player.perform(word)
+        show({ ...rest, player, script: longer, error: undefined })
+      }),
     undo: () => {
       const { script, seed } = view.value
       show(viewOf(seed, { ...script, words: script.words.slice(0, -1) }))
     },
-    begin: (seed, policy) => show(viewOf(seed, { policy, words: [] })),
+    begin: (seed, policy) => show(viewOf(seedOf(seed), { policy, words: [] })),
     open: (hash) => {
       const values = new URLSearchParams(hash.replace(/^#/, ""))
       const text = values.get("script")
       if (text === null) return
-      const seed = Number(values.get("seed") ?? 1)
-      try {
-        view.value = viewOf(Number.isInteger(seed) && seed >= 0 ? seed : 1, parse(text))
-      } catch (error) {
-        view.value = { ...view.value, error: error instanceof Error ? error.message : String(error) }
-      }
+      orTell(() => {
+        view.value = viewOf(seedOf(values.get("seed") ?? ""), parse(text))
+      })
     }
   }
 }
