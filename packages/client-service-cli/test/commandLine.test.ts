@@ -23,8 +23,16 @@ describe("the command line", () => {
     [[socket, "--header", "secret"], '--header takes a header, as in "name: value", or @file'],
     [[socket, "--header", "a: secret 漢"], '--header takes a header, as in "name: value", or @file'],
     [[socket, "--header", "@/no/such"], "the file of --header, /no/such, cannot be read (ENOENT)"],
-    [["--password=secret", there], "there is no option --password, or it lacks its value"],
+    [["--password=secret", there], "there is no option --password"],
     [[there, "--password=secret"], "there is no option --password"],
+    [[there, "-p"], "there is no option -p"],
+    [["--jsn", there], "The flag '--jsn' is not recognized. Did you mean '--json'?"],
+    [["--max-age", "1h", "--max-age", "2h", there], "--max-age is given twice, or lacks a value that it takes"],
+    [["--name", "a", "--name", "b", there], "--name is given twice, or lacks a value that it takes"],
+    [[there, "--name"], "--name is given twice, or lacks a value that it takes"],
+    [["-n", "-n", there], "-n is given twice, or lacks a value that it takes"],
+    [["--completions", "tcsh"], "--completions is given twice, or lacks a value that it takes"],
+    [[socket, "--header", "a: secret", "--header"], "--header is given twice, or lacks a value that it takes"],
     [
       [there, "--max-delay", "soon"],
       '--max-delay takes a duration of more than 0, such as 500ms, 5s or 2m, not "soon"'
@@ -97,6 +105,7 @@ describe("the command line", () => {
       const documented = [...readme.matchAll(/^\| `(?:-\w`, `)?(--[\w-]+)/gm)].map(([, name]) => name)
       expect(documented.sort()).toEqual([...options, "--completions", "--help", "--version"].sort())
       expect(stdout).toContain("Exit codes: 0 when all is done")
+      expect(stdout).not.toMatch(/[^\n]\n[A-Z]+\n/)
     })
   )
 

@@ -23,7 +23,6 @@ export class BadAddress extends Data.TaggedError("BadAddress")<{ readonly messag
 export const forms = "tcp://host:port, tls://host:port, unix:/path, ws://…, wss://… or exec:command args"
 
 export const parse = (text: string): Either.Either<Address, BadAddress> => {
-  if (text.startsWith("-")) return bad(`there is no option ${text.split("=", 1)[0]}, or it lacks its value`)
   const [, given, rest = ""] = /^([a-z][a-z\d+-]*):(.*)$/is.exec(text) ?? []
   const scheme = given?.toLowerCase()
   switch (scheme) {

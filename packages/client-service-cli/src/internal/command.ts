@@ -18,7 +18,11 @@ const address = Args.text({ name: "address" }).pipe(
     `where to connect to: ${Address.forms}. The command of an exec address is started for each connection, without a ` +
       "shell, and connected to by its standard input and output"
   ),
-  Args.mapEffect((text) => Effect.mapError(Address.parse(text), ({ message }) => HelpDoc.p(message))),
+  Args.mapEffect((text) =>
+    text.startsWith("-")
+      ? Effect.fail(HelpDoc.p(unusable(text)))
+      : Effect.mapError(Address.parse(text), ({ message }) => HelpDoc.p(message))
+  ),
   Args.optional
 )
 
@@ -199,16 +203,26 @@ export const command = Command.make("keepalive", flags).pipe(
           "peer, and exits when the peer has closed the connection."
       ),
       HelpDoc.p(
-        "Exit codes: 0 when all is done: the input, the command of --exec, or whoever read its output. 1 when it gives up. 2 " +
-          "when it cannot begin: an argument is wrong, or a file or a port that it names cannot be had. 129, 130 or 143 " +
+        "Exit codes: 0 when all is done: the input, the command of --exec, or whoever read its output. 1 when it gives up, or " +
+          "its output cannot be written. 2 when it cannot begin: an argument is wrong, or a file or a port that it names cannot be had. 129, 130 or 143 " +
           "after SIGHUP, Ctrl-C (SIGINT) or SIGTERM, at which it closes the connection first; the second one ends it at once."
       ),
       HelpDoc.p(
-        "--version tells the version, and --completions bash, zsh, fish or sh prints completions for that shell."
+        "The version is told by --version, and completions for bash, zsh, fish or sh are printed by --completions bash, and so on."
       )
     ])
   )
 )
+
+/** What is wrong with an option that the parser has not taken: of the value, which may be a secret, nothing is told. */
+export const unusable = (argument: string): string => {
+  const [option = ""] = argument.split(/[=\s]/, 1)
+  return isOption(option) ? `${option} is given twice, or lacks a value that it takes` : `there is no option ${option}`
+}
+
+export const isOption = (option: string): boolean =>
+  ["-n", "--completions", "--log-level"].includes(option) ||
+  Object.keys(flags).some((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}` === option)
 
 export const usageError = (message: string): Effect.Effect<never, ValidationError.ValidationError> =>
   Effect.fail(ValidationError.invalidValue(HelpDoc.p(message)))

@@ -3,6 +3,7 @@
  */
 import { stripVTControlCharacters } from "node:util"
 import type * as Console from "effect/Console"
+import { isOption, unusable } from "./command.js"
 import type { Output } from "./terminal/output.js"
 
 export interface CommandConsoleOptions {
@@ -56,10 +57,12 @@ const wrap = (block: string, width: number): string => {
 // The parser's errors quote arguments, which may hold a password, or be a part of a header without its quotes.
 const errorLine = (text: string): string => {
   const line = stripVTControlCharacters(text).replace(/\s+/g, " ").trim()
+  const [, doubled] = /^The flag '(.*)' is not recognized/.exec(line) ?? []
+  if (doubled !== undefined && isOption(doubled)) return unusable(doubled)
   const [, unknown] = /^Received unknown argument: (.*)$/.exec(line) ?? []
   if (unknown === undefined) return line.replace(/\S+:\/\/\S*@\S*/g, "(a URL with credentials)")
-  const [option = ""] = unknown.replace(/^'/, "").split(/[=\s']/, 1)
-  return option.startsWith("--")
-    ? `there is no option ${option}`
+  const argument = unknown.replace(/^'|'$/g, "")
+  return argument.startsWith("-")
+    ? unusable(argument)
     : "there is more than one address, or an argument with spaces lacks its quotes"
 }

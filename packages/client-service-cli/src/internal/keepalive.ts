@@ -23,6 +23,7 @@ import { ListenError } from "./listenError.js"
 import { type CommandAtConnection, commandAtConnection } from "./mode/commandAtConnection.js"
 import { listen } from "./mode/listen.js"
 import { netcat, type Service } from "./mode/netcat.js"
+import type { OutputError } from "./outputError.js"
 import * as Report from "./report.js"
 import type { Output } from "./terminal/output.js"
 import * as Screen from "./terminal/screen.js"
@@ -39,7 +40,7 @@ import {
 import { watch } from "./watch.js"
 
 /** What a command that has begun ends with. */
-type LastError = ListenError | RetriesExhausted<LinkError>
+type LastError = ListenError | OutputError | RetriesExhausted<LinkError>
 
 export interface Streams {
   /** Is not called unless it is read. */
@@ -90,7 +91,7 @@ const outcome = (exit: Exit.Exit<void, LastError>, signalled: () => number | und
 export const codeOf = (error: unknown): number =>
   error instanceof ListenError || isValidationError(error) ? exitCodes.couldNotBegin : exitCodes.gaveUp
 
-const refuse = (message: string) =>
+export const refuse = (message: string) =>
   Effect.zipRight(
     Effect.flatMap(Effect.console, (console) => console.error(message)),
     usageError(message)

@@ -9,10 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import { command } from "./command.js"
+import { command, unusable } from "./command.js"
 import { commandConsole } from "./commandConsole.js"
 import { exitCodes } from "./exitCodes.js"
-import { codeOf, keepalive, type Streams } from "./keepalive.js"
+import { codeOf, keepalive, refuse, type Streams } from "./keepalive.js"
 
 /** `signalled` gives the exit code of the signal that interrupts this. */
 export const main = (
@@ -22,8 +22,11 @@ export const main = (
 ): Effect.Effect<number> =>
   Effect.gen(function* () {
     const run = Command.withHandler(command, (flags) =>
-      // What the log would tell is told by the report.
-      Logger.withMinimumLogLevel(keepalive(flags, streams, signalled), LogLevel.None)
+      // The parser takes the one option that may be repeated for one that is not there.
+      args.at(-1) === "--header"
+        ? refuse(unusable("--header"))
+        : // What the log would tell is told by the report.
+          Logger.withMinimumLogLevel(keepalive(flags, streams, signalled), LogLevel.None)
     )
     return yield* Command.run(run, { name: "keepalive", version })([process.execPath, "keepalive", ...args]).pipe(
       Effect.as(exitCodes.done),

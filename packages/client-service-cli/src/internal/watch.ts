@@ -1,6 +1,7 @@
 /**
  * Tells what a service does, as it does it.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import type * as Scope from "effect/Scope"
@@ -17,7 +18,7 @@ export interface Watch {
   readonly caughtUp: Effect.Effect<void>
 }
 
-/** `meanwhile` runs from when a state is shown until the next is there. */
+/** Once this is done, no state is missed. `meanwhile` runs from when one is shown until the next is there. */
 export const watch = (
   service: ClientService<unknown, Told>,
   show: (state: State) => Effect.Effect<void>,
@@ -27,11 +28,13 @@ export const watch = (
     const current = yield* service.state.get
     const latest = yield* SubscriptionRef.make<State>(current)
     const seen = new WeakSet<State>([current])
+    const isWatching = yield* Deferred.make<void>()
     let isOver = false
     const shown = (isIt: (state: State) => boolean) =>
       Effect.asVoid(Stream.runHead(Stream.filter(latest.changes, isIt)))
 
     yield* service.state.changes.pipe(
+      Stream.tap(() => Deferred.succeed(isWatching, undefined)),
       Stream.filter((state) => state._tag !== "Init"),
       Stream.tap((state) =>
         Effect.sync(() => seen.add(state)).pipe(
@@ -50,5 +53,6 @@ export const watch = (
       ),
       Effect.forkScoped
     )
+    yield* Deferred.await(isWatching)
     return { shown, caughtUp: Effect.flatMap(service.state.get, (state) => shown(() => isOver || seen.has(state))) }
   })

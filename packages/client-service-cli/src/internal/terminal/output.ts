@@ -1,9 +1,11 @@
 /**
  * Standard output or standard error, as a place to write to until its reader goes away.
  */
-import type * as tty from "node:tty"
+import type { Writable } from "node:stream"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { codeOfNode } from "../listenError.js"
+import { OutputError } from "../outputError.js"
 import { type Colours, coloursFor } from "./colours.js"
 
 export interface Output {
@@ -11,20 +13,29 @@ export interface Output {
   readonly write: (chunk: string | Uint8Array) => Effect.Effect<void>
   /** Writes without a wait, for callbacks. */
   readonly print: (chunk: string | Uint8Array) => void
-  /** Completes when nobody reads any more, as when `head` has seen enough. What is written later is dropped. */
-  readonly closed: Effect.Effect<void>
+  /**
+   * Completes when nobody reads any more, as when `head` has seen enough; and fails when it cannot be written, as when a disk
+   * is full. What is written later is dropped.
+   */
+  readonly closed: Effect.Effect<void, OutputError>
   readonly colours: Colours
   /** How many characters fit on a line, or nothing if this is no terminal. */
   readonly columns: () => number | undefined
 }
 
-export const make = (stream: tty.WriteStream): Effect.Effect<Output> =>
-  Effect.map(Deferred.make<void>(), (closed) => {
+/** A stream of the process, which may be a terminal. */
+export type Stream = Writable & { readonly isTTY?: boolean; readonly columns?: number }
+
+export const make = (stream: Stream): Effect.Effect<Output> =>
+  Effect.map(Deferred.make<void, OutputError>(), (closed) => {
     let isOpen = true
     // Stays for good: an error that comes late must not end the process either.
-    stream.on("error", () => {
+    stream.on("error", (error) => {
       isOpen = false
-      Deferred.unsafeDone(closed, Effect.void)
+      const code = codeOfNode(error)
+      // A terminal that has gone has an error of its own.
+      const isGone = stream.isTTY === true || code === "EPIPE" || code === "ECONNRESET"
+      Deferred.unsafeDone(closed, isGone ? Effect.void : Effect.fail(new OutputError({ code })))
     })
     return {
       write: (chunk) =>

@@ -1,0 +1,24 @@
+import { PassThrough, Writable } from "node:stream"
+import { expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { main } from "../src/internal/main.js"
+import * as Output from "../src/internal/terminal/output.js"
+import { listening } from "./support/server.js"
+
+const failing = (code: string) =>
+  new Writable({ write: (_chunk, _encoding, done) => done(Object.assign(new Error(code), { code })) })
+
+it.scopedLive.each([
+  ["EPIPE", 0, ""],
+  ["ENOSPC", 1, "keepalive: the standard output cannot be written (ENOSPC)\n"]
+] as const)("an output that fails with %s ends the command with %i", ([code, exitCode, says]) =>
+  Effect.gen(function* () {
+    const { port } = yield* listening({ port: 0, host: "127.0.0.1" }, (socket) => void socket.write("hello"))
+    const told = new PassThrough()
+    const stdin = () => new PassThrough()
+    const [stdout, stderr] = yield* Effect.all([Output.make(failing(code)), Output.make(told)])
+    const args = [`tcp://127.0.0.1:${port}`, "--no-input"]
+    expect(yield* main(args, { stdin, stdout, stderr }, () => undefined)).toBe(exitCode)
+    expect(String(told.read()).split(/Stopped\n/)[1]).toBe(says)
+  })
+)
