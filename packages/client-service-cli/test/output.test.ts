@@ -1,9 +1,23 @@
 import { PassThrough, Writable } from "node:stream"
 import { expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { main } from "../src/internal/main.js"
 import * as Output from "../src/internal/terminal/output.js"
 import { listening } from "./support/server.js"
+
+it.live("a reader who reads no more does not hold up the end", () =>
+  Effect.gen(function* () {
+    const written: Array<() => void> = []
+    const stream = new Writable({ highWaterMark: 1, write: (_chunk, _encoding, done) => void written.push(done) })
+    const output = yield* Output.make(stream)
+    const write = yield* Effect.fork(Effect.uninterruptible(output.write("held up")))
+    yield* Effect.yieldNow()
+    output.hurry()
+    yield* Fiber.join(write)
+    yield* output.write("dropped")
+    expect(written).toHaveLength(1)
+  })
+)
 
 const failing = (code: string) =>
   new Writable({ write: (_chunk, _encoding, done) => done(Object.assign(new Error(code), { code })) })

@@ -10,11 +10,10 @@ import * as Output from "./terminal/output.js"
 
 export const runProcess = (args: ReadonlyArray<string>): void => {
   let signalled: number | undefined
-  const fiber = Effect.runFork(
-    Effect.flatMap(Effect.all([Output.make(process.stdout), Output.make(process.stderr)]), ([stdout, stderr]) =>
-      main(args, { stdin: () => process.stdin, stdout, stderr }, () => signalled)
-    )
+  const outputs = Effect.runSync(
+    Effect.all({ stdout: Output.make(process.stdout), stderr: Output.make(process.stderr) })
   )
+  const fiber = Effect.runFork(main(args, { stdin: () => process.stdin, ...outputs }, () => signalled))
   // A fiber that waits does not hold the process.
   const held = setInterval(() => {}, 2 ** 31 - 1)
 
@@ -22,6 +21,7 @@ export const runProcess = (args: ReadonlyArray<string>): void => {
   for (const [signal, code] of signals) {
     process.once(signal, () => {
       signalled ??= code
+      for (const { hurry } of Object.values(outputs)) hurry()
       fiber.unsafeInterruptAsFork(fiber.id())
     })
   }

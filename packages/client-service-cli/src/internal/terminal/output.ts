@@ -26,9 +26,28 @@ export interface Output {
 /** A stream of the process, which may be a terminal. */
 export type Stream = Writable & { readonly isTTY?: boolean; readonly columns?: number }
 
-export const make = (stream: Stream): Effect.Effect<Output> =>
+/** An output of the process, which is to end at some time though nobody reads it. */
+export interface ProcessOutput extends Output {
+  /** From now on, a reader who holds up a write for more than a second has gone. */
+  readonly hurry: () => void
+}
+
+/** In milliseconds. */
+const patience = 1000
+
+export const make = (stream: Stream): Effect.Effect<ProcessOutput> =>
   Effect.map(Deferred.make<void, OutputError>(), (closed) => {
     let isOpen = true
+    let isHurried = false
+    /** What waits for the reader. */
+    const held = new Set<() => void>()
+    const giveUpLater = (done: () => void): void => {
+      setTimeout(() => {
+        if (!held.has(done)) return
+        isOpen = false
+        for (const done of held) done()
+      }, patience)
+    }
     // Stays for good: an error that comes late must not end the process either.
     stream.on("error", (error) => {
       isOpen = false
@@ -40,11 +59,21 @@ export const make = (stream: Stream): Effect.Effect<Output> =>
     return {
       write: (chunk) =>
         Effect.async<void>((resume) => {
-          if (isOpen) stream.write(chunk, () => resume(Effect.void))
-          else resume(Effect.void)
+          const done = () => {
+            held.delete(done)
+            resume(Effect.void)
+          }
+          if (!isOpen) return done()
+          held.add(done)
+          stream.write(chunk, done)
+          if (isHurried) giveUpLater(done)
         }),
       print: (chunk) => void (isOpen && stream.write(chunk)),
       closed: Deferred.await(closed),
+      hurry: () => {
+        isHurried = true
+        for (const done of held) giveUpLater(done)
+      },
       colours: coloursFor(stream, process.env),
       columns: () => (stream.isTTY && process.env["TERM"] !== "dumb" ? stream.columns : undefined)
     }
