@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import * as Metrics from "@effect/opentelemetry/Metrics"
 import * as Resource from "@effect/opentelemetry/Resource"
 import { describe, expect, it } from "@effect/vitest"
@@ -10,6 +11,8 @@ import { freePort } from "test-servers/serverProcess"
 import { listen } from "./support/server.js"
 
 const prometheus = await install()
+
+const documentation = new URL("../../client-service/docs/telemetry.md", import.meta.url)
 
 interface Series {
   readonly metric: Readonly<Record<string, string>>
@@ -92,6 +95,21 @@ describe.skipIf(!prometheus.isInstalled)("in Prometheus, by @effect/opentelemetr
         expect(kinds("heartbeat_duration_count", "unit")).toEqual(["s"])
         expect(kinds("buffer_received_total", "unit")).toEqual(["By"])
         expect(yield* valueOf(`client_service_buffer_received_total${labels}`)).toBe(5)
+
+        /** What is told of each metric where one chooses it, which are the words of the documentation. */
+        const told = yield* Effect.promise(async () => {
+          const answer = await fetch(`${server.url}/api/v1/metadata`)
+          const { data }: { data: Record<string, ReadonlyArray<{ help: string }>> } = JSON.parse(await answer.text())
+          return Object.entries(data).flatMap(([name, [metadata]]) =>
+            name.startsWith("client_service_") ? [[name.replace(/_total$/, ""), metadata?.help]] : []
+          )
+        })
+        const rows = readFileSync(documentation, "utf8").matchAll(/^\| `(client_service[^`]+)` *\|[^|]*\| (.*?) *\|$/gm)
+        const documented = new Map(
+          [...rows].map(([, name = "", text = ""]) => [name.replaceAll(".", "_"), text.replaceAll("`", "")])
+        )
+        expect(told.length).toBeGreaterThan(10)
+        expect(told).toEqual(told.map(([name = ""]) => [name, documented.get(name)]))
         expect(yield* valueOf(`client_service_connection_create_time_sum${labels}`)).toBeLessThan(1)
       }),
     60_000

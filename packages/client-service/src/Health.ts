@@ -157,7 +157,10 @@ function respond(report: Report) {
   })
 }
 
-/** The lists of the programs that have started. */
+/**
+ * The lists of the programs that have started. It is found when it is asked for, and not before: services are made one after the
+ * other, and the first may have a connection before the second is made. Who asks comes when the program is up.
+ */
 const hasStarted = /* @__PURE__ */ new WeakSet<ClientServices.ClientServices>()
 
 const reportOf = (

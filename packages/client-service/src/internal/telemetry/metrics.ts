@@ -129,31 +129,43 @@ type Serving = Extract<Phase<unknown, unknown>, { readonly _tag: "Up" | "Retirin
 const endOf = (phase: Phase<unknown, unknown>): "replaced" | "stopped" =>
   phase._tag === "Closing" && phase.reason instanceof ServiceStopped ? "stopped" : "replaced"
 
-const counter = (name: string) => Metric.counter(`client_service.${name}`, { incremental: true })
+/** What each tells, in the words of the documentation. */
+const counter = (name: string, description: string) =>
+  Metric.counter(`client_service.${name}`, { description, incremental: true })
 
 // Not a gauge, which would not be the sum of those of several processes.
-const upDownCounter = (name: string) => Metric.counter(`client_service.${name}`)
+const upDownCounter = (name: string, description: string) => Metric.counter(`client_service.${name}`, { description })
 
 // To six days. Not Metric.timer, whose label for the unit makes new labels of ours at every update.
 const boundaries = MetricBoundaries.exponential({ start: 0.001, factor: 2, count: 30 })
 
-const histogram = (name: string) => Metric.histogram(`client_service.${name}`, boundaries)
+const histogram = (name: string, description: string) =>
+  Metric.histogram(`client_service.${name}`, boundaries, description)
 
-const status = upDownCounter("status")
-const openConnections = upDownCounter("connections.open")
-const waiters = upDownCounter("waiters")
-const uses = upDownCounter("uses")
+const status = upDownCounter("status", "services by the state that they are in, such as connected")
+const openConnections = upDownCounter(
+  "connections.open",
+  "connections that are up: two while maxAge replaces one that is still in use"
+)
+const waiters = upDownCounter("waiters", "fibers that wait for a connection, or, as a stream does, for the next")
+const uses = upDownCounter("uses", "uses that are under way, and streams that have a connection")
 
-const attempts = counter("attempts")
-const disconnections = counter("disconnections")
-const gaps = counter("gaps")
-const waitersFailed = counter("waiters.failed")
-const bytesReceived = counter("buffer.received")
+const attempts = counter("attempts", "attempts by outcome: succeeded, failed, timed_out, interrupted")
+const disconnections = counter("disconnections", "ends of connections by reason: lost, heartbeat, replaced, stopped")
+const gaps = counter("gaps", "how often streams began anew on another connection")
+const waitersFailed = counter(
+  "waiters.failed",
+  "those who got no connection by reason: timed_out, attempt_failed, stopped, exhausted"
+)
+const bytesReceived = counter("buffer.received", "bytes that arrived through a Transport")
 
-const createTime = histogram("connection.create_time")
-const connectionDuration = histogram("connection.duration")
-const waitTime = histogram("wait_time")
-const useTime = histogram("use_time")
-const downtime = histogram("downtime")
-const retryDelay = histogram("retry.delay")
-const heartbeatDuration = histogram("heartbeat.duration")
+const createTime = histogram("connection.create_time", "how long attempts that succeeded took")
+const connectionDuration = histogram("connection.duration", "how long connections were up")
+const waitTime = histogram("wait_time", "how long those waited who had to, and got a connection")
+const useTime = histogram("use_time", "how long uses took")
+const downtime = histogram(
+  "downtime",
+  "how long there was no connection, from the end of one to the next, unless it was stopped"
+)
+const retryDelay = histogram("retry.delay", "the delays before attempts")
+const heartbeatDuration = histogram("heartbeat.duration", "how long probes took that were answered")
