@@ -99,7 +99,7 @@ describe("a header", () => {
         ["c", "d"]
       ])
     )
-    expect(parseHeaders("a: b\nsecret\n")).toEqual(Option.none())
+    for (const text of ["a: b\nsecret\n", "", "# mine\n"]) expect(parseHeaders(text)).toEqual(Option.none())
   })
 })
 

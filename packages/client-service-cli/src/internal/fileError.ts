@@ -10,7 +10,7 @@ export class FileError extends Data.TaggedError("FileError")<{
   override get message(): string {
     const { code, option, path } = this
     return code === undefined
-      ? `the file of ${option}, ${path}, has a line that is no header: expected "name: value"`
+      ? `the file of ${option}, ${path}, has no header, or a line that is none: expected "name: value"`
       : `the file of ${option}, ${path}, cannot be read (${code})`
   }
 }

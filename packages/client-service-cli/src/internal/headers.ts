@@ -11,11 +11,14 @@ export const parseHeader = (text: string): Option.Option<Header> => {
   return name === undefined || value === undefined ? Option.none() : Option.some([name.toLowerCase(), value])
 }
 
-/** Headers in a file, one a line; an empty line, or one that begins with #, is none. */
+/**
+ * Headers in a file, one a line; an empty line, or one that begins with #, is none. Nothing if there are none at all: such a file
+ * is being written, or is a pipe that has been read before, and what it was to have is not to be left out.
+ */
 export const parseHeaders = (text: string): Option.Option<ReadonlyArray<Header>> =>
   Option.all(
     text
       .split(/\r?\n/)
       .filter((line) => line.trim() !== "" && !line.startsWith("#"))
       .map(parseHeader)
-  )
+  ).pipe(Option.filter((headers) => headers.length > 0))
