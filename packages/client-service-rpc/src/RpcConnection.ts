@@ -22,6 +22,7 @@ import type * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import * as Validate from "effect-client-service-driver/Validate"
 import type { CallError } from "./internal/call.js"
 import { callers } from "./internal/callers.js"
+import { connectionsOf } from "./internal/connections.js"
 import { Exchange } from "./internal/exchange.js"
 import type { Limits } from "./internal/outbox.js"
 import { defaults, protocolOver, type Use } from "./internal/protocol.js"
@@ -211,11 +212,7 @@ export const makeProtocol = <E>(
   options?: ProtocolOptions
 ): RpcClient.Protocol["Type"] => {
   const where = "RpcConnection.makeProtocol"
-  const bound = boundOf(where, options)
-  return protocolOver(
-    (begin) => service.useAsync<void, CallError>(({ exchange }, resume) => begin(exchange, resume), bound),
-    limitsOf(where, options)
-  )
+  return protocolOver(connectionsOf(service, maxWaitOf(where, options)), limitsOf(where, options))
 }
 
 /**
@@ -229,7 +226,7 @@ export const layerProtocol = <Id, E>(
   tag: Context.Tag<Id, ClientService.ClientService<RpcConnection, E>>,
   options?: ProtocolOptions
 ): Layer.Layer<RpcClient.Protocol, never, Id> => {
-  boundOf("RpcConnection.layerProtocol", options)
+  maxWaitOf("RpcConnection.layerProtocol", options)
   limitsOf("RpcConnection.layerProtocol", options)
   return Layer.effect(
     RpcClient.Protocol,
@@ -367,5 +364,5 @@ const limitsOf = (where: string, options: ProtocolOptions | undefined): Limits =
   maxWaitingBytes: Validate.integer(where, "maxWaitingBytes", options?.maxWaitingBytes ?? defaults.maxWaitingBytes, 1)
 })
 
-const boundOf = (where: string, options: ProtocolOptions | undefined): ClientService.UseOptions | undefined =>
-  options?.maxWait === undefined ? undefined : { maxWait: Validate.duration(where, "maxWait", options.maxWait) }
+const maxWaitOf = (where: string, options: ProtocolOptions | undefined): Duration.Duration | undefined =>
+  options?.maxWait === undefined ? undefined : Validate.duration(where, "maxWait", options.maxWait)

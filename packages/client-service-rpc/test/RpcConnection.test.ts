@@ -8,10 +8,13 @@ import {
   ConfigProvider,
   Context,
   Deferred,
+  Duration,
   Effect,
+  Either,
   Exit,
   Fiber,
   Layer,
+  Option,
   Queue,
   Schedule,
   Schema,
@@ -132,6 +135,21 @@ describe("a connection that is lost", () => {
     })
   )
 
+  it.scoped("leaves no ping of who was interrupted, at any step", () =>
+    Effect.gen(function* () {
+      const { connect, service } = yield* makeFixture()
+      const peer = yield* connect
+      const { exchange, ping } = yield* service.whenConnected()
+      for (let steps = 10; steps < 60; steps++) {
+        const asking = yield* Effect.fork(Effect.withMaxOpsBeforeYield(ping, steps))
+        yield* Effect.yieldNow()
+        yield* Fiber.interrupt(asking)
+        expect([steps, [...exchange.asking()]]).toEqual([steps, []])
+      }
+      expect(yield* peer.rest).not.toEqual([])
+    })
+  )
+
   it.scoped("fails a ping", () =>
     Effect.gen(function* () {
       const { connect, service } = yield* makeFixture()
@@ -207,6 +225,42 @@ describe("a connection is lost", () => {
     })
   )
 
+  for (const maxWait of [undefined, "1500 millis", "900 millis", 0] as const) {
+    it.scoped(`by a write that fails: a later call is for the next one, within its maxWait (${maxWait})`, () =>
+      Effect.gen(function* () {
+        const { accept, client, connect } = yield* makeFixture({ maxWait })
+        const peer = yield* connect
+        peer.failWrites(new Transport.TransportError({ reason: "Write" }))
+        yield* Effect.fork(Effect.exit(client.Double({ n: 1 })))
+        yield* settle
+        const later = yield* Effect.fork(Effect.either(client.Double({ n: 2 })))
+        yield* TestClock.adjust("900 millis")
+        if (maxWait === 0 || maxWait === "900 millis") {
+          const error = Either.flip(yield* Fiber.join(later))
+          const cause = { _tag: "NotConnected", service: "test", state: { _tag: "Connected" } }
+          expect(error).toMatchObject({ right: { cause: { ...cause, maxWait: Duration.decode(maxWait) } } })
+          return
+        }
+        expect(later.unsafePoll()).toBeNull()
+        yield* TestClock.adjust("100 millis")
+        if (maxWait !== undefined) {
+          // The rest of the time is for the next connection.
+          yield* TestClock.adjust("500 millis")
+          const cause = { _tag: "NotConnected", state: { _tag: "Waiting" }, maxWait: Duration.decode(maxWait) }
+          expect(yield* Fiber.join(later)).toMatchObject({ left: { cause } })
+          return
+        }
+        yield* TestClock.adjust("1 second")
+        const next = yield* accept
+        const request = yield* next.request
+        expect(request).toMatchObject({ payload: { n: 2 } })
+        yield* next.answer(request, 4)
+        expect(yield* Fiber.join(later)).toEqual(Either.right(4))
+        expect(yield* next.rest).toEqual([])
+      })
+    )
+  }
+
   it.scoped("by a transport that dies", () =>
     Effect.gen(function* () {
       const { cause, lost } = yield* lostBy((peer) => peer.die("boom"))
@@ -255,6 +309,34 @@ describe("while there is no connection", () => {
       yield* peer.answer(yield* peer.request, 2)
       expect(yield* Fiber.join(call)).toBe(2)
       expect(yield* peer.rest).toEqual([])
+    })
+  )
+
+  it.scoped("a call waits that the server of the last one was not sent", () =>
+    Effect.gen(function* () {
+      const { accept, client, server, service } = yield* makeFixture()
+      yield* service.start
+      const peer = yield* makePeer
+      const connection = yield* server.accept({ ...peer.transport, write: () => Effect.never })
+      yield* service.whenConnected()
+      const sent = yield* Effect.fork(causeOf(client.Double({ n: 1 })))
+      yield* settle
+      const [unsent, leaving] = yield* Effect.all([
+        Effect.fork(client.Double({ n: 2 })),
+        Effect.fork(client.Double({ n: 3 }))
+      ])
+      const stream = yield* Effect.fork(Stream.runHead(client.Ticks()))
+      yield* settle
+      yield* connection.drop()
+      expect(yield* Fiber.join(sent)).toBeInstanceOf(ConnectionLost)
+      yield* Fiber.interrupt(leaving)
+      yield* TestClock.adjust("1 second")
+      const next = yield* accept
+      yield* next.answer(yield* next.request, 4)
+      yield* next.emit(yield* next.request, 1)
+      expect(yield* Fiber.join(unsent)).toBe(4)
+      expect(yield* Fiber.join(stream)).toEqual(Option.some(1))
+      expect((yield* next.rest).map(({ _tag }) => _tag)).not.toContain("Request")
     })
   )
 
@@ -339,7 +421,8 @@ describe("while there is no connection", () => {
         const peer = yield* connect
         // It is held up after so many steps, and the connection lost there.
         const call = yield* Effect.fork(Effect.withMaxOpsBeforeYield(causeOf(client.Double({ n: 1 })), steps))
-        yield* Effect.yieldNow()
+        // Until it is sent, or not.
+        yield* steps % 10 === 0 ? settle : Effect.yieldNow()
         yield* peer.drop()
         yield* settle
         expect(call.unsafePoll()).not.toBe(null)
@@ -582,41 +665,63 @@ describe("a call", () => {
     })
   )
 
-  it.scoped("whose schema throws for what came takes no others with it", () =>
+  it.scoped.each([
+    { isShared: true, isTogether: false },
+    { isShared: true, isTogether: true },
+    { isShared: false, isTogether: false }
+  ])("whose schema throws is told so, and takes no others with it (%o)", ({ isShared, isTogether }) =>
     Effect.gen(function* () {
-      const throwing = Schema.transform(Schema.Number, Schema.Number, {
-        decode: () => {
-          throw new Error("boom")
-        },
-        encode: (n) => n
-      })
+      const boom = (): never => {
+        throw new Error("boom")
+      }
+      const throwing = Schema.transform(Schema.Number, Schema.Number, { decode: boom, encode: (n) => n })
+      const unencodable = Schema.transform(Schema.Number, Schema.Number, { decode: (n) => n, encode: boom })
       const group = RpcGroup.make(
         Rpc.make("Once", { success: throwing }),
-        Rpc.make("Ticks", { success: throwing, stream: true })
+        Rpc.make("Encoded", { payload: { n: unencodable } }),
+        Rpc.make("Ticks", { success: throwing, stream: true }),
+        Rpc.make("Refused", { success: Schema.Number, error: throwing, stream: true })
       )
-      const { client, connect, service } = yield* makeFixture()
+      const { connect, service } = yield* makeFixture()
       const peer = yield* connect
-      const odd = yield* Effect.provideService(
-        RpcClient.make(group),
-        RpcClient.Protocol,
-        RpcConnection.makeProtocol(service)
-      )
-      yield* Effect.fork(odd.Once())
-      const once = yield* peer.request
+      const protocol = RpcConnection.makeProtocol(service)
+      const make = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>) =>
+        Effect.provideService(RpcClient.make(group), RpcClient.Protocol, protocol)
+      // Of which one is asked after the other.
+      const [client, odd] = isShared
+        ? [yield* make(Rpcs), yield* make(group)]
+        : [yield* clientOf(service), yield* make(group)]
+      const once = yield* Effect.fork(Effect.exit(odd.Once()))
+      const onceRequest = yield* peer.request
       const ticks = yield* Effect.fork(Effect.exit(Stream.runDrain(odd.Ticks())))
-      const stream = yield* peer.request
+      const ticksRequest = yield* peer.request
+      const taken: Array<number> = []
+      const refused = yield* Effect.fork(
+        Effect.exit(Stream.runForEach(odd.Refused(), (n) => Effect.sync(() => taken.push(n))))
+      )
+      const refusedRequest = yield* peer.request
       const call = yield* Effect.fork(client.Double({ n: 1 }))
       const request = yield* peer.request
+      const last = { _tag: "Exit", requestId: onceRequest.id, exit: { _tag: "Success", value: 1 } }
       const messages = [
-        { _tag: "Exit", requestId: once.id, exit: { _tag: "Success", value: 1 } },
-        { _tag: "Chunk", requestId: stream.id, values: [1] },
+        ...(isTogether ? [last] : []),
+        { _tag: "Chunk", requestId: ticksRequest.id, values: [1] },
+        { _tag: "Chunk", requestId: refusedRequest.id, values: [1, 2] },
+        { _tag: "Exit", requestId: refusedRequest.id, exit: { _tag: "Failure", cause: { _tag: "Fail", error: 1 } } },
         { _tag: "Exit", requestId: request.id, exit: { _tag: "Success", value: 2 } }
       ]
       yield* peer.sendText(messages.map((message) => `${JSON.stringify(message)}\n`).join(""))
+      if (!isTogether) yield* peer.sendText(`${JSON.stringify(last)}\n`)
       expect(yield* Fiber.join(call)).toBe(2)
-      const end = yield* Fiber.join(ticks)
-      expect(Exit.isFailure(end) && Cause.squash(end.cause)).toMatchObject({ message: "boom" })
-      expect(yield* peer.next).toEqual({ _tag: "Interrupt", requestId: stream.id })
+      for (const fiber of [once, ticks, refused]) {
+        const end = yield* Fiber.join(fiber)
+        expect(Exit.isFailure(end) && Cause.squash(end.cause)).toMatchObject({ message: "boom" })
+      }
+      expect(taken).toEqual([1, 2])
+      expect(Cause.squash(yield* Effect.flip(Effect.sandbox(odd.Encoded({ n: 1 }))))).toMatchObject({ message: "boom" })
+      expect((yield* peer.rest).filter(({ _tag }) => _tag === "Interrupt")).toEqual([
+        { _tag: "Interrupt", requestId: ticksRequest.id }
+      ])
     })
   )
 

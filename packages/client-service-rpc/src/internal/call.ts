@@ -52,6 +52,7 @@ export class Call implements Recipient {
   /** What its caller has not taken yet. */
   delivery: Delivery | undefined
   #sent: Outgoing | undefined
+  #defect: { readonly value: unknown } | undefined
 
   constructor(
     private readonly exchange: Line,
@@ -69,7 +70,7 @@ export class Call implements Recipient {
     try {
       if (this.exchange.add(this)) this.#sent = this.exchange.request(this)
     } catch (defect) {
-      this.end()
+      this.exchange.remove(this)
       this.resume(Effect.fail(callErrorOf(defect)))
     }
   }
@@ -102,7 +103,21 @@ export class Call implements Recipient {
   /** The server has answered. */
   answered(): void {
     this.isAnswered = true
-    this.resume(Effect.suspend(() => this.delivered))
+    this.resume(Effect.suspend(() => Effect.zipRight(this.delivered, this.#taken)))
+  }
+
+  // The client knows nothing of a call any more whose answer it could not take: it hears of that as of a failure to send.
+  get #taken(): Effect.Effect<void> {
+    return Effect.suspend(() => (this.#defect === undefined ? Effect.void : Effect.die(this.#defect.value)))
+  }
+
+  /** The client has thrown as it took a response, so that it takes no more. */
+  threw(defect: unknown): void {
+    this.#defect = { value: defect }
+    if (this.exchange.remove(this)) {
+      this.retract()
+      this.resume(this.#taken)
+    }
   }
 
   /** The connection has closed, or the server has stopped. */
@@ -110,8 +125,9 @@ export class Call implements Recipient {
     this.resume(error)
   }
 
-  /** Nobody waits for the answer any more. */
-  end(): void {
+  /** The connection is lost. Tells whether nothing of the call was sent. */
+  lost(): boolean {
     this.exchange.remove(this)
+    return this.#sent !== undefined && this.exchange.recall(this.#sent)
   }
 }

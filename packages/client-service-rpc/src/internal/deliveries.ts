@@ -9,19 +9,23 @@ export interface Recipient {
   readonly respond: (response: Response) => Effect.Effect<void>
   /** What it has not taken yet. */
   delivery: Delivery | undefined
+  /** It could not be handed a response, as a schema of its own throws. */
+  readonly threw: (defect: unknown) => void
 }
 
 /** A response, and the call that it is for. */
 export interface Parcel {
   readonly call: Recipient
   readonly response: Response
+  /** What hands it over, if that is known already. */
+  handingOver?: Effect.Effect<void>
 }
 
 /** What is under way to a caller that takes its time. */
 export interface Delivery {
   readonly fiber: Fiber.RuntimeFiber<void>
-  /** The responses that have come since. */
-  readonly backlog: Array<Response>
+  /** What has come since. */
+  readonly backlog: Array<Parcel>
 }
 
 /** Runs an Effect in a fiber that begins at once. */
@@ -42,7 +46,7 @@ export const deliver = (parcels: ReadonlyArray<Parcel>, fork: Fork): void => {
       next += 1
       const backlog = parcel?.call.delivery?.backlog
       if (parcel === undefined || backlog === undefined) return parcel
-      backlog.push(parcel.response)
+      backlog.push(parcel)
     }
   }
   for (let parcel = take(); parcel !== undefined; parcel = take()) {
@@ -58,37 +62,37 @@ export const deliver = (parcels: ReadonlyArray<Parcel>, fork: Fork): void => {
   }
 }
 
-/** Has a caller take a response. A schema of its own may throw, which ends its call alone, unless that has ended by then. */
-const handOver = (call: Recipient, response: Response): Effect.Effect<void> => {
+/** Finds out whether a response can be handed over, before its caller is told that it has come, if it is the next for that one. */
+export const prepare = (parcel: Parcel): void => {
+  if (parcel.call.delivery === undefined) parcel.handingOver = handOver(parcel)
+}
+
+/** Has a caller take a response. A schema of its own may throw, which ends its call alone. */
+const handOver = ({ call, response }: Parcel): Effect.Effect<void> => {
   try {
     return call.respond(response)
   } catch (defect) {
-    if (response._tag !== "Chunk") return Effect.die(defect)
-    const { requestId } = response
-    return call.respond({ _tag: "Exit", requestId, exit: { _tag: "Failure", cause: { _tag: "Die", defect } } })
+    call.threw(defect)
+    return Effect.void
   }
 }
 
 interface Round {
   parcel: Parcel
   /** That of the call which has held the round up. */
-  backlog: Array<Response> | undefined
+  backlog: Array<Parcel> | undefined
 }
 
 const runRound = (round: Round, take: () => Parcel | undefined): Effect.Effect<void> => {
-  let response: Response | undefined = round.parcel.response
-  const following = (): Response | undefined => {
-    if (round.backlog !== undefined) return round.backlog.shift()
-    const parcel = take()
-    if (parcel !== undefined) round.parcel = parcel
-    return parcel?.response
-  }
+  let hasNext = true
   return Effect.whileLoop({
-    while: () => response !== undefined,
+    while: () => hasNext,
     // One that can't be decoded has ended the call with that, and nobody else needs to know.
-    body: () => (response === undefined ? Effect.void : Effect.exit(handOver(round.parcel.call, response))),
+    body: () => Effect.exit(round.parcel.handingOver ?? handOver(round.parcel)),
     step: () => {
-      response = following()
+      const next = round.backlog === undefined ? take() : round.backlog.shift()
+      if (next === undefined) hasNext = false
+      else round.parcel = next
     }
   })
 }

@@ -2,6 +2,7 @@ import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import type * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
@@ -14,7 +15,7 @@ import * as Incoming from "effect-client-service/Incoming"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { CallInterrupted, MalformedResponse, type RpcConnectionError, TooLarge } from "../RpcConnectionError.js"
 import type { Call } from "./call.js"
-import { deliver, type Fork, type Parcel } from "./deliveries.js"
+import { deliver, type Fork, type Parcel, prepare } from "./deliveries.js"
 import { type Limits, Outbox, type Outgoing } from "./outbox.js"
 import { Room } from "./room.js"
 
@@ -51,8 +52,11 @@ export class Exchange {
   readonly #signal: Signal
   readonly #answers: Incoming.Answers
   /** Whether nothing more is read. */
-  readonly #readOut = Deferred.unsafeMake<void>(FiberId.none)
+  #isReadOut = false
+  /** Whether a write has failed, so that nothing more is sent. */
+  #isBroken = false
   #closed: TransportError | undefined
+  readonly #end = Deferred.unsafeMake<void>(FiberId.none)
   #ping: Outgoing | undefined
   #lastOwnId = 0
   /** The ids of calls that were given up after they were sent. */
@@ -79,7 +83,10 @@ export class Exchange {
 
   /** Takes what the peer sends, until that ends. */
   get receive(): Effect.Effect<void> {
-    const atEnd = Effect.zipRight(Deferred.succeed(this.#readOut, undefined), this.#answers.acted)
+    const readOut = Effect.sync(() => {
+      this.#isReadOut = true
+    })
+    const atEnd = Effect.zipRight(readOut, this.#answers.acted)
     return Incoming.receive(this.#transport.incoming, (bytes) => this.#receive(bytes), { atEnd }).pipe(
       Effect.catchAllDefect((cause) => new TransportError({ reason: "Read", cause })),
       Effect.matchEffect({
@@ -97,12 +104,11 @@ export class Exchange {
   get sending(): Effect.Effect<void> {
     return this.#outbox.sending.pipe(
       Effect.catchAllDefect((cause) => new TransportError({ reason: "Write", cause })),
-      Effect.catchAll((error) =>
+      Effect.catchAll((error) => {
+        this.#isBroken = true
         // What the peer has sent can still be read, and the reader tells when it has come to the end of that.
-        Effect.raceFirst(Effect.as(Deferred.await(this.#readOut), true), Effect.as(aSecond, false)).pipe(
-          Effect.map((isReadOut) => isReadOut || this.#lost(error))
-        )
-      )
+        return Effect.map(aSecond, () => this.#isReadOut || this.#lost(error))
+      })
     )
   }
 
@@ -119,6 +125,17 @@ export class Exchange {
     for (const call of this.#calls.values()) call.failed(closed)
     for (const ping of this.#pings.keys()) Deferred.unsafeDone(ping, closed)
     this.#calls.clear()
+    Deferred.unsafeDone(this.#end, Exit.void)
+  }
+
+  /** Waits until the connection is closed. */
+  get ended(): Effect.Effect<void> {
+    return Deferred.await(this.#end)
+  }
+
+  /** Whether nothing more is sent, though answers may still come. */
+  get isBroken(): boolean {
+    return this.#isBroken && this.#closed === undefined
   }
 
   /** When the peer was last heard of, if the transport tells. */
@@ -127,18 +144,21 @@ export class Exchange {
   }
 
   get ping(): Effect.Effect<void, TransportError> {
-    return Effect.withFiberRuntime((fiber) => {
-      if (this.#closed !== undefined) return this.#closed
-      const pong = Deferred.unsafeMake<void, TransportError>(FiberId.none)
-      this.#pings.set(pong, fiber)
-      this.#answers.asks(fiber)
-      // One that waits to be sent is enough for all who ask meanwhile.
-      if (this.#ping === undefined || !this.#outbox.isWaiting(this.#ping)) this.#ping = this.#send(ping)
-      return Effect.ensuring(
-        Deferred.await(pong),
-        Effect.sync(() => this.#pings.delete(pong))
-      )
-    })
+    const asked = (restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>) =>
+      Effect.withFiberRuntime<void, TransportError>((fiber) => {
+        if (this.#closed !== undefined) return this.#closed
+        // One that waits to be sent is enough for all who ask meanwhile.
+        if (this.#ping === undefined || !this.#outbox.isWaiting(this.#ping)) this.#ping = this.#send(ping)
+        const pong = Deferred.unsafeMake<void, TransportError>(FiberId.none)
+        this.#pings.set(pong, fiber)
+        this.#answers.asks(fiber)
+        return Effect.ensuring(
+          restore(Deferred.await(pong)),
+          Effect.sync(() => this.#pings.delete(pong))
+        )
+      })
+    // Who is interrupted before it waits would be kept.
+    return Effect.uninterruptibleMask(asked)
   }
 
   /** Takes a call for under way, unless the connection has closed, which it is told. */
@@ -224,6 +244,7 @@ export class Exchange {
     // The client interrupts what still sends a call that it has the answer of, which costs more than to let that end first. A
     // stream may take its time, and goes on to be watched over.
     if (parcels.length > 0 && parcels.every(({ response }) => response._tag === "Exit")) {
+      for (const parcel of parcels) prepare(parcel)
       this.#scheduler.scheduleTask(handOut, 0)
     } else handOut()
     return undefined

@@ -33,11 +33,14 @@ export const protocolOver = (
   /** Those that are sent. */
   const calls = new Map<string, Call>()
   const respond: Respond = (response) => {
-    const [client] = clients
-    // There mostly is one.
-    return client !== undefined && clients.size === 1
-      ? client(response)
-      : Effect.forEach(clients, (client) => client(response), { discard: true })
+    const [only] = clients
+    // There mostly is one. All are asked at once, as a schema of theirs may throw.
+    return only !== undefined && clients.size === 1
+      ? only(response)
+      : Effect.all(
+          [...clients].map((client) => client(response)),
+          { discard: true }
+        )
   }
 
   // A client keeps what it knows of a call until that is answered, and a failure to send it is no answer to it. So it gets
@@ -54,11 +57,12 @@ export const protocolOver = (
       )
     )
 
-  const call = (request: RpcMessage.RequestEncoded): Effect.Effect<void, RpcClientError> =>
+  const request = (message: RpcMessage.RequestEncoded): Effect.Effect<void, RpcClientError> =>
     Effect.withFiberRuntime((sender) => {
-      const { id } = request
+      const { id } = message
       const caller = takeCaller?.(id) ?? sender
       let call: Call | undefined
+      let isUnsent = false
       const answered = use((connection, resume) => {
         if (calls.has(id) || connection.isFull(limits)) {
           // Two of the same id would have the answers of each other.
@@ -71,17 +75,19 @@ export const protocolOver = (
           calls.delete(id)
           resume(effect)
         }
-        const begun = new Call(connection, request, respond, resumed, caller, takeCaller !== undefined)
+        const begun = new Call(connection, message, respond, resumed, caller, takeCaller !== undefined)
         call = begun
         calls.set(id, begun)
         begun.begin()
         return (isLost) => {
           calls.delete(id)
-          if (isLost) begun.end()
+          if (isLost) isUnsent = begun.lost()
           else begun.cancel()
         }
       })
       return Effect.catchAllCause(answered, (errors) => {
+        // No server knows of it, so the next one gets it.
+        if (isUnsent) return request(message)
         const cause = causeOf(errors)
         const failed = Effect.suspend(() =>
           call?.isAnswered === true || calls.has(id)
@@ -104,7 +110,7 @@ export const protocolOver = (
     send: (message) => {
       switch (message._tag) {
         case "Request":
-          return call(message)
+          return request(message)
         case "Ack":
           return calls.get(message.requestId)?.acknowledge ?? Effect.void
         default:
