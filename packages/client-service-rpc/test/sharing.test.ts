@@ -285,4 +285,23 @@ describe("a connection is lost", () => {
       expect(yield* causeOf(Effect.flatten(Fiber.join(call)))).toMatchObject({ cause: { _tag: "HeartbeatTimeout" } })
     })
   )
+
+  it.scoped("by a heartbeat only when nothing is taken, as of calls that take their time", () =>
+    Effect.gen(function* () {
+      const heartbeat = RpcConnection.heartbeat({ interval: "10 seconds", timeout: "10 seconds" })
+      const { client, server, service } = yield* makeFixture({ heartbeat })
+      const peer = yield* makePeer
+      yield* service.start
+      const write = (chunk: string | Uint8Array) => Effect.delay(peer.transport.write(chunk), "5 seconds")
+      yield* server.accept({ ...peer.transport, write })
+      yield* service.whenConnected()
+      for (let n = 0; n < 10; n++) yield* Effect.fork(Effect.exit(client.Keep({ value: "x".repeat(300_000) })))
+      yield* settle
+      yield* Effect.repeatN(TestClock.adjust("5 seconds"), 10)
+      expect((yield* peer.rest).length).toBe(11)
+      expect(yield* service.state.get).toMatchObject({ _tag: "Connected" })
+      yield* TestClock.adjust("10 seconds")
+      expect(yield* service.state.get).toMatchObject({ cause: { error: { _tag: "HeartbeatTimeout" } } })
+    })
+  )
 })

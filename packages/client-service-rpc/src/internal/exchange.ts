@@ -138,9 +138,13 @@ export class Exchange {
     return this.#isBroken && this.#closed === undefined
   }
 
-  /** When the peer was last heard of, if the transport tells. */
+  /** When the peer last gave a sign of life, if the transport tells: it sent something, or read what held up a ping. */
   get lastReceived(): number | undefined {
-    return this.#transport.lastReceived
+    const { lastReceived } = this.#transport
+    const { lastTaken } = this.#outbox
+    return lastReceived === undefined || lastTaken === undefined
+      ? (lastReceived ?? lastTaken)
+      : Math.max(lastReceived, lastTaken)
   }
 
   get ping(): Effect.Effect<void, TransportError> {

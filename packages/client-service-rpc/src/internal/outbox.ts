@@ -1,3 +1,4 @@
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scheduler from "effect/Scheduler"
 import type { Transport, TransportError, Write } from "effect-client-service/Transport"
@@ -19,6 +20,9 @@ export interface Limits {
  */
 const most = 256 * 1024
 
+/** For so many milliseconds, nothing but a peer that reads has a write wait and go on. */
+const slow = 50
+
 /**
  * What is to be sent, in order.
  *
@@ -37,6 +41,8 @@ export class Outbox {
   /** Whether the transport has not taken yet what it was given last. */
   #isWriting = false
   #wake = () => {}
+  /** When the transport last took what it had no room for before, so that the peer must have read. */
+  lastTaken: number | undefined
 
   constructor(transport: Transport, scheduler: Scheduler.Scheduler, isFramed: boolean) {
     this.#transport = transport
@@ -72,8 +78,18 @@ export class Outbox {
   /** Sends what is posted, until that fails. */
   readonly sending: Effect.Effect<never, TransportError> = Effect.suspend(() => {
     this.#isWriting = this.#isLeft()
-    return Effect.zipRight(this.#isWriting ? this.#transport.write(this.#next()) : this.#filled, this.sending)
+    return Effect.zipRight(this.#isWriting ? this.#write(this.#next()) : this.#filled, this.sending)
   })
+
+  #write(chunk: Uint8Array | string): Effect.Effect<void, TransportError> {
+    return Effect.clockWith((clock) => {
+      const since = monotonic(clock)
+      return Effect.map(this.#transport.write(chunk), () => {
+        const now = monotonic(clock)
+        if (now - since >= slow) this.lastTaken = now
+      })
+    })
+  }
 
   // The fiber that sends goes on only with what the transport does not take at once: to wake it costs more than the write.
   readonly #filled: Effect.Effect<void, TransportError> = Effect.async((resume) => {
@@ -97,7 +113,7 @@ export class Outbox {
       const next = this.#next()
       if (!isWritten(this.#transport.write, next)) {
         this.#isWriting = true
-        return Effect.suspend(() => this.#transport.write(next))
+        return Effect.suspend(() => this.#write(next))
       }
     }
     return undefined
@@ -137,6 +153,8 @@ const isWritten = (write: Write, chunk: Uint8Array | string): boolean => {
     return false
   }
 }
+
+const monotonic = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
 
 const joined = (chunks: ReadonlyArray<Uint8Array | string>): Uint8Array | string => {
   const [first = ""] = chunks
