@@ -89,7 +89,10 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
    * once with an `AmqpError` of reason `Overloaded`. Default 100,000.
    */
   readonly maxWaiting?: number | undefined
-  /** How long closing waits for what was sent to be done, and for the server's answer. Default 1 second. */
+  /**
+   * How long closing waits for the server: half of it for all channels, until what was sent is done, and the rest for the
+   * connection. Default 1 second.
+   */
   readonly linger?: Duration.DurationInput | undefined
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, layer } from "@effect/vitest"
 import type { Channel } from "amqplib"
-import { Duration, Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { type Amqp, AmqpEndpoint, AmqpError, type AmqpMessage } from "effect-client-service-amqp"
 import { turns } from "test-servers/turns"
@@ -330,20 +330,6 @@ describe.skipIf(isMissing)("a server", () => {
         const after = yield* Queue.take(messages)
         expect(after.redelivered).toBe(true)
         yield* after.ack
-      })
-    )
-
-    it.scoped("says nothing while its client stops, which waits for linger, however many channels there are", () =>
-      Effect.gen(function* () {
-        const server = yield* Server
-        const amqp = yield* connect({ heartbeat: false, linger: "500 millis" })
-        yield* amqp.use(durable("silent"))
-        // With a channel for calls as well as that for messages.
-        yield* Effect.timeoutOption(amqp.call("", "silent", "a"), "100 millis")
-        yield* server.pause
-        const [took] = yield* Effect.timed(amqp.service.stop)
-        yield* server.resume
-        expect(Duration.toMillis(took)).toBeLessThan(900)
       })
     )
 

@@ -1,8 +1,10 @@
 import type { ChannelModel, ConfirmChannel } from "amqplib"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { AmqpError, fromChannelError } from "../AmqpError.js"
+import { monotonic } from "./monotonic.js"
 
 /**
  * How many channels a server was found to grant a user, by closing a connection for one more. It may grant more later.
@@ -11,13 +13,13 @@ export class ChannelLimit {
   #most = Number.POSITIVE_INFINITY
   #until = 0
 
-  learn(most: number): void {
+  learn(most: number, clock: Clock.Clock): void {
     this.#most = most
-    this.#until = performance.now() + 60_000
+    this.#until = monotonic(clock) + 60_000
   }
 
-  allows(count: number): boolean {
-    return count <= this.#most || performance.now() > this.#until
+  allows(count: number, clock: Clock.Clock): boolean {
+    return count <= this.#most || monotonic(clock) > this.#until
   }
 }
 
@@ -36,8 +38,9 @@ export class Channels {
   readonly #linger: Duration.Duration
   readonly #limit: ChannelLimit
   readonly #open = new Set<ConfirmChannel>()
-  /** When all that is closing is given up. */
-  #until: number | undefined
+  readonly #clock: Clock.Clock
+  /** Since when its connection is about to be closed. */
+  #leavingSince: number | undefined
   #opening = 0
 
   constructor(
@@ -47,13 +50,15 @@ export class Channels {
       readonly linger: Duration.Duration
       readonly isAskedAgain: boolean
       readonly channelLimit: ChannelLimit
-    }
+    },
+    clock: Clock.Clock
   ) {
     this.#model = model
     this.endpoint = settings.name
     this.isAskedAgain = settings.isAskedAgain
     this.#linger = settings.linger
     this.#limit = settings.channelLimit
+    this.#clock = clock
     const { connection } = model
     this.frameMax =
       "frameMax" in connection && typeof connection.frameMax === "number"
@@ -71,7 +76,7 @@ export class Channels {
         return opened
       }),
       (opened) =>
-        within(this.left, () =>
+        within(this.#left, () =>
           opened.then(
             (channel) => this.#close(channel),
             () => {}
@@ -84,32 +89,46 @@ export class Channels {
     )
   }
 
-  /** Its connection is about to be closed, which waits no longer for all of its channels than for one. */
+  /**
+   * Its connection is about to be closed. All channels are closed together, so that one that gets no answer takes no time from
+   * the others, and half of it is left for the connection.
+   */
   leave(): void {
-    this.#until = performance.now() + Duration.toMillis(this.#linger)
+    this.#leavingSince = monotonic(this.#clock)
+    for (const channel of this.#open) this.#close(channel)
   }
 
-  /** How long closing may wait for the server. */
-  get left(): Duration.Duration {
-    return this.#until === undefined ? this.#linger : Duration.millis(Math.max(0, this.#until - performance.now()))
+  /** Waits until its channels are closed, which is after what was sent on them, and then for what closes the connection. */
+  close(connection: () => Promise<unknown>): Effect.Effect<void> {
+    const channels = within(this.#left, () => Promise.all([...this.#open].map((channel) => this.#close(channel))))
+    return Effect.zipRight(
+      channels,
+      Effect.suspend(() => within(this.#leftUntil(1), connection))
+    )
+  }
+
+  /** How long the closing of a channel may wait for the server. */
+  get #left(): Duration.Duration {
+    return this.#leftUntil(0.5)
+  }
+
+  #leftUntil(share: number): Duration.Duration {
+    if (this.#leavingSince === undefined) return this.#linger
+    const until = this.#leavingSince + share * Duration.toMillis(this.#linger)
+    return Duration.millis(Math.max(0, until - monotonic(this.#clock)))
   }
 
   /** The connection was closed for that there was one more than the server grants. */
   tooMany(): void {
-    this.#limit.learn(this.#open.size + this.#opening - 1)
+    this.#limit.learn(this.#open.size + this.#opening - 1, this.#clock)
   }
 
   isOpen(channel: ConfirmChannel): boolean {
     return this.#open.has(channel)
   }
 
-  /** Closes all, after what was sent on them. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#open].map((channel) => this.#close(channel)))
-  }
-
   async #create(): Promise<ConfirmChannel> {
-    if (!this.#limit.allows(this.#open.size + this.#opening + 1))
+    if (!this.#limit.allows(this.#open.size + this.#opening + 1, this.#clock))
       throw new AmqpError({ reason: "NoChannel", endpoint: this.endpoint })
     this.#opening += 1
     try {
@@ -128,7 +147,8 @@ export class Channels {
     })
     channel.on("close", () => {
       this.#open.delete(channel)
-      onClosed(closing)
+      // Nobody is to open another one.
+      if (this.#leavingSince === undefined) onClosed(closing)
     })
     this.#open.add(channel)
     return channel

@@ -16,7 +16,7 @@ import { AmqpError, fromChannelError, fromConnectError } from "../AmqpError.js"
 import type { AmqpReply } from "../AmqpMessage.js"
 import { tellMethod } from "./blame.js"
 import { Caller } from "./caller.js"
-import { Channels, isChannelLimit, within } from "./channels.js"
+import { Channels, isChannelLimit } from "./channels.js"
 import { Gate } from "./gate.js"
 import { Handshake } from "./handshake.js"
 import { joinWrites } from "./joinWrites.js"
@@ -85,8 +85,7 @@ export const connect = (
           state.hasEnded = true
           if (!isOpen) return Effect.void
           // It would tell the server that it leaves before what waits in the channels is sent.
-          return within(channels.left, async () => {
-            await channels.close()
+          return channels.close(async () => {
             const { close } = await opened
             await close().catch(() => {})
           })
@@ -100,7 +99,7 @@ export const connect = (
       })
     )
     handshake.done()
-    const channels = new Channels(model, settings)
+    const channels = new Channels(model, settings, yield* Effect.clock)
     state.channels = channels
 
     const blocked = yield* SubscriptionRef.make(false)

@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -82,9 +83,10 @@ class Consumer {
   /** Whether it waits for the answer to what it has asked for. */
   #isAsking = false
   readonly #asked = new Asked()
-  /** When the server has closed the connection first while it did so, and how long it waits until it asks again. */
+  /** How long it waits until it asks again. */
+  readonly #delays = Delays.make()
+  /** When the server has closed the connection first while it asked. */
   #closedFirst = 0
-  #delays = Delays.make()
   /** How often the server has closed the connection while it did so; after the first time, it was the only one. */
   #closes = 0
 
@@ -141,9 +143,13 @@ class Consumer {
       Stream.filter(({ _tag }) => _tag === "Disconnecting" || _tag === "Stopped" || _tag === "Exhausted"),
       Stream.runHead
     )
-    return Effect.flatMap(this.#delays.next(`${cause.endpoint} consumer of ${this.#settings.queue}`, cause), (delay) =>
+    return Effect.flatMap(this.#delay(cause.endpoint, cause), (delay) =>
       Effect.raceFirst(Effect.sleep(delay), hasEnded)
     )
+  }
+
+  #delay(endpoint: string, error: AmqpError): Effect.Effect<Duration.Duration> {
+    return this.#delays.next(`${endpoint} consumer of ${this.#settings.queue}`, error)
   }
 
   #onConnection(
@@ -158,13 +164,12 @@ class Consumer {
         Effect.flatMap((end) => Deferred.succeed(ending, end)),
         Effect.forkScoped
       )
-      const delays = Delays.make()
       for (;;) {
-        const end = yield* Effect.either(Effect.scoped(this.#onChannel(connection, ending, handedOver, delays.began)))
+        const end = yield* Effect.either(Effect.scoped(this.#onChannel(connection, ending, handedOver)))
         if (Either.isRight(end)) return
         const error = end.left
         if (isFinal(error, connection.channels)) return yield* error
-        const delay = yield* delays.next(`${connection.channels.endpoint} consumer of ${this.#settings.queue}`, error)
+        const delay = yield* this.#delay(connection.channels.endpoint, error)
         yield* Effect.raceFirst(Effect.sleep(delay), Deferred.await(ending))
         if (yield* Deferred.isDone(ending)) return
       }
@@ -175,15 +180,14 @@ class Consumer {
   #onChannel(
     connection: AmqpConnection,
     ending: Deferred.Deferred<"replaced" | "stopped">,
-    handedOver: Deferred.Deferred<void>,
-    began: Effect.Effect<void>
+    handedOver: Deferred.Deferred<void>
   ): Effect.Effect<void, AmqpError, Scope.Scope> {
     return Effect.gen(this, function* () {
       const opening = Effect.asSome(this.#open(connection))
       const opened = yield* Effect.raceFirst(opening, Effect.as(Deferred.await(ending), Option.none()))
       if (Option.isNone(opened)) return
       const { value: channel } = opened
-      yield* began
+      yield* this.#delays.began
       const end = yield* Effect.raceFirst(Deferred.await(channel.lost), Deferred.await(ending))
       channel.drain()
       // A stream has each message but once at a time, so what comes next begins where this ends.
@@ -217,7 +221,6 @@ class Consumer {
       if (!channels.isOpen(channel)) return yield* closedError(channels)
       this.#isAsking = false
       this.#closes = 0
-      this.#delays = Delays.make()
       return consuming
     })
     // It is interrupted by the loss of the connection, which tells whether it was for this.

@@ -1,11 +1,15 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
 import * as ClientService from "effect-client-service/ClientService"
 import type { AmqpConnection } from "../AmqpConnection.js"
 import { AmqpError, type ConnectFailure, type Reason } from "../AmqpError.js"
 import type { AmqpReply } from "../AmqpMessage.js"
 import { forever } from "./forever.js"
 import type { Kept } from "./kept.js"
+import { monotonic } from "./monotonic.js"
 import { isRefusalOfMessage, type Publication } from "./publisher.js"
 import type { Publishing } from "./publishing.js"
 
@@ -86,39 +90,38 @@ interface Sending<A> {
 const send = <A>(sending: Sending<A>, publication: Publication): Effect.Effect<A, AmqpError | NotConnected | End> => {
   const { maxWait } = sending
   if (!Duration.isFinite(maxWait)) return Effect.suspend(() => new Message(sending, publication, undefined).send)
-  return Effect.clockWith((clock) => {
-    // Not the wall clock, which somebody may set.
-    const now = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
-    const until = now() + Duration.toMillis(maxWait)
-    const message = new Message(sending, publication, () => ({ maxWait: Math.max(0, until - now()) }))
-    const late = Duration.isZero(maxWait) ? forever : Effect.zipRight(Effect.sleep(maxWait), message.late)
-    // Interruptible, as a finalizer is not, or the race would wait for the one that loses.
-    return Effect.raceFirst(Effect.interruptible(message.send), Effect.interruptible(late))
-  })
+  return Effect.zipWith(Effect.clock, Effect.runtime<never>(), (clock, runtime) => {
+    const until = monotonic(clock) + Duration.toMillis(maxWait)
+    const patience = { left: () => Math.max(0, until - monotonic(clock)), fork: Runtime.runFork(runtime) }
+    return new Message(sending, publication, patience)
+  }).pipe(Effect.flatMap((message) => message.send))
+}
+
+/** How long a message may wait until it is sent. */
+interface Patience {
+  readonly left: () => number
+  readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.RuntimeFiber<A>
 }
 
 /** A message that its caller waits for. */
 class Message<A> {
   readonly #sending: Sending<A>
   readonly #publication: Publication
-  readonly #left: (() => ClientService.UseOptions) | undefined
+  readonly #patience: Patience | undefined
   #isSent = false
-  /** That it waits on, and what takes it back from there. */
-  #connection: AmqpConnection | undefined
-  #takeBack: () => void = () => {}
 
-  constructor(sending: Sending<A>, publication: Publication, left: (() => ClientService.UseOptions) | undefined) {
+  constructor(sending: Sending<A>, publication: Publication, patience: Patience | undefined) {
     this.#sending = sending
     this.#publication = publication
-    this.#left = left
+    this.#patience = patience
   }
 
   /** Sends it as soon as there is a connection that takes it, and waits for what comes of it. */
   get send(): Effect.Effect<A, AmqpError | NotConnected | End> {
     const { maxWait, service } = this.#sending
-    return service.useAsync<A, AmqpError | NotConnected>(this.#begin, this.#left?.()).pipe(
+    const options = this.#patience && { maxWait: this.#patience.left() }
+    return service.useAsync<A, AmqpError | NotConnected>(this.#begin, options).pipe(
       Effect.catchAll((error) => {
-        this.#connection = undefined
         // What was left of the time is not what the caller has given.
         if (error._tag === "NotConnected") return new ClientService.NotConnected({ ...error, maxWait })
         if (!isLoss(error)) return error
@@ -127,37 +130,38 @@ class Message<A> {
     )
   }
 
-  /** Fails if it is not sent, by now. */
-  get late(): Effect.Effect<never, AmqpError | NotConnected> {
-    return Effect.suspend(() => {
-      const connection = this.#connection
-      // The service fails it as well if it waits for a connection.
-      if (this.#isSent || connection === undefined) return forever
-      this.#takeBack()
-      return this.#notSent(connection)
-    })
-  }
-
   readonly #begin = (
     connection: AmqpConnection,
     resume: (effect: Effect.Effect<A, AmqpError | NotConnected>) => void
   ): (() => void) => {
-    const { maxWait, way } = this.#sending
-    let isDone = false
-    this.#connection = connection
-    this.#takeBack = way.begin(connection, this.#publication, this.#onSent, (effect) => {
-      isDone = true
+    let isSettled = false
+    let waiting: Fiber.RuntimeFiber<void> | undefined
+    const settled = (): void => {
+      isSettled = true
+      waiting?.unsafeInterruptAsFork(FiberId.none)
+    }
+    const onSent = (): void => {
+      this.#isSent = true
+      settled()
+    }
+    const takeBack = this.#sending.way.begin(connection, this.#publication, onSent, (effect) => {
+      settled()
       resume(effect)
     })
-    if (!this.#isSent && !isDone && Duration.isZero(maxWait)) {
-      this.#takeBack()
+    const late = (): void => {
+      if (isSettled) return
+      takeBack()
       resume(this.#notSent(connection))
     }
-    return this.#takeBack
-  }
-
-  readonly #onSent = (): void => {
-    this.#isSent = true
+    if (!isSettled && this.#patience !== undefined) {
+      const left = this.#patience.left()
+      if (left === 0) late()
+      else waiting = this.#patience.fork(Effect.zipRight(Effect.interruptible(Effect.sleep(left)), Effect.sync(late)))
+    }
+    return () => {
+      settled()
+      takeBack()
+    }
   }
 
   #notSent(connection: AmqpConnection): Effect.Effect<never, AmqpError | NotConnected> {
