@@ -397,6 +397,7 @@ export const fromService = (service: ClientService.ClientService<AmqpConnection,
     sendToQueue,
     call,
     consume: (queue, { declare, noAck = false, prefetch = 10, ...options } = {}) => {
+      checkOffset(options.arguments?.["x-stream-offset"])
       const checked = Validate.integer("Amqp.consume", "prefetch", prefetch, 1, 65_535)
       return messages(service, { queue, prefetch: checked, declare, options, isAcknowledged: noAck }, alone)
     },
@@ -470,6 +471,14 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
   Exclude<R3, Scope.Scope> | R4
 > =>
   DriverLayer.config(server, AmqpEndpoint.make<never>, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint }))
+
+// A server takes any other for an error of its own, and closes the connection for it, again and again.
+const checkOffset = (offset: unknown): void => {
+  if (offset === undefined || (typeof offset === "object" && offset !== null) || Number.isInteger(offset)) return
+  if (typeof offset === "string" && /^(first|last|next|\d+[YMDhms])$/.test(offset)) return
+  const expected = "first, last, next, an integer, a timestamp, or an interval such as 12h"
+  Validate.refuse("Amqp.consume", "arguments.x-stream-offset", offset, expected)
+}
 
 const blockedOf = ({
   protocol

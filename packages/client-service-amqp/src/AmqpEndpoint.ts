@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Endpoint from "effect-client-service/Endpoint"
+import { InvalidOption } from "effect-client-service/InvalidOption"
 import * as Address from "effect-client-service-driver/Address"
 import * as Credential from "effect-client-service-driver/Credential"
 import * as ServerUrl from "effect-client-service-driver/ServerUrl"
@@ -160,13 +161,17 @@ const secretOf = <R>(password: Options<R>["password"], endpoint: string): Effect
   const failed = failedOf(endpoint)
   // A secret is told of by a name alone, as `Credential.reveal` does it.
   const obtained = Credential.obtain(password, (cause) => failed(cause, Credential.nameOf(cause)))
-  return Effect.map(obtained, (given) =>
+  return Effect.flatMap(obtained, (given) =>
     typeof given === "string" || Redacted.isRedacted(given)
-      ? lasting(Credential.textOf(given))
-      : {
-          value: Credential.textOf(given.value),
-          expiresIn: Validate.positiveDuration(where, "password.expiresIn", given.expiresIn)
-        }
+      ? Effect.succeed(lasting(Credential.textOf(given)))
+      : Effect.try({
+          try: () => ({
+            value: Credential.textOf(given.value),
+            expiresIn: Validate.positiveDuration(where, "password.expiresIn", given.expiresIn)
+          }),
+          // As of a source that has a token for longer than that is valid: it may have another one next.
+          catch: (cause) => failed(cause, cause instanceof InvalidOption ? cause.message : undefined)
+        })
   )
 }
 

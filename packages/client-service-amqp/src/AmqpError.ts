@@ -212,7 +212,10 @@ const encoderErrors = [
   /^Missing value for mandatory field/,
   /^(Encoded field table|Unknown type to encode|Decimal value must be)/,
   /^The value of "(value|size)" is out of range/,
-  /^content is not a buffer/
+  /^content is not a buffer/,
+  /^The number .+ (can't be encoded|cannot be converted to a BigInt)/,
+  // Of a table that has itself in it.
+  /^Maximum call stack size exceeded/
 ]
 
 const detailOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

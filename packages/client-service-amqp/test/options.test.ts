@@ -86,6 +86,12 @@ describe("an option that makes no sense", () => {
       const amqp = yield* Amqp.make({ endpoint })
       for (const prefetch of [0, 65_536])
         expect(() => amqp.consume("jobs", { prefetch })).toThrow(expect.objectContaining({ option: "prefetch" }))
+      for (const offset of ["yesterday", "", 1.5, Number.NaN, true])
+        expect(() => amqp.consume("jobs", { arguments: { "x-stream-offset": offset } })).toThrow(
+          expect.objectContaining({ option: "arguments.x-stream-offset" })
+        )
+      for (const offset of ["first", "12h", 0, { "!": "timestamp", value: 5 }])
+        amqp.consume("jobs", { arguments: { "x-stream-offset": offset } })
     })
   )
 })
@@ -143,7 +149,8 @@ describe("an attempt", () => {
       let reads = 0
       const password = Effect.suspend(() => {
         reads += 1
-        return reads === 1 ? Effect.fail(new TypeError("sealed")) : Effect.succeed(Redacted.make("new"))
+        if (reads === 1) return Effect.fail(new TypeError("sealed"))
+        return Effect.succeed(reads === 2 ? { value: Redacted.make("old"), expiresIn: 0 } : Redacted.make("new"))
       })
       const amqp = yield* Amqp.make({
         endpoint: AmqpEndpoint.make({ host: "127.0.0.1", port: 1, password }),
@@ -158,7 +165,9 @@ describe("an attempt", () => {
       })
       expect(AmqpError.isFatal(first)).toBe(false)
       const second = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
-      expect(second).toMatchObject({ reason: "Refused" })
+      expect(second).toMatchObject({ reason: "Credentials", detail: expect.stringContaining("password.expiresIn") })
+      const third = yield* Effect.flip(amqp.service.whenConnected({ failAfterFailures: 1 }))
+      expect(third).toMatchObject({ reason: "Refused" })
     }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })

@@ -48,3 +48,19 @@ it("a publisher whose channel closes fails all that it has sent and that is not 
   for (const confirm of confirms) confirm(new Error("channel closed"))
   expect(ends).toEqual(["confirmed", expect.objectContaining({ reason: "Nacked" }), error, error])
 })
+
+it("a publisher whose channel is closed for an exchange tells those who have sent to that one", () => {
+  for (const text of [
+    "NOT_FOUND - no exchange 'b' in vhost '/'",
+    "ACCESS_REFUSED - write access to exchange 'b' in vhost '/' refused for user 'guest'",
+    "ACCESS_REFUSED - cannot publish to internal exchange 'b' in vhost '/'"
+  ]) {
+    const publisher = new Publisher(openChannel().channel, "amqp://a", 4096, () => {})
+    const ends: Array<unknown> = []
+    for (const exchange of ["a", "b", "", "b"])
+      publisher.send({ ...publication, exchange }, (error) => void ends.push(error?.reason))
+    const cause = Object.assign(new Error(text), { classId: 60, methodId: 40 })
+    publisher.closed(new AmqpError.AmqpError({ reason: "ChannelClosed", endpoint: "amqp://a", detail: text, cause }))
+    expect(ends).toEqual(["ChannelClosed", "Rejected", "ChannelClosed", "Rejected"])
+  }
+})

@@ -178,7 +178,13 @@ describe.skipIf(isMissing)("a server", () => {
           [403, "amq.reserved", (channel: Channel) => channel.assertQueue("amq.reserved")],
           [403, "there", (channel: Channel) => channel.bindQueue("there", "", "")],
           [406, "there", (channel: Channel) => channel.assertQueue("there", { durable: false })],
-          [406, "bad", (channel: Channel) => channel.assertQueue("bad", { messageTtl: -1 })]
+          [406, "bad", (channel: Channel) => channel.assertQueue("bad", { messageTtl: -1 })],
+          [
+            406,
+            "bad",
+            (channel: Channel) =>
+              channel.assertQueue("bad", { durable: false, arguments: { "x-queue-type": "quorum" } })
+          ]
         ] as const) {
           const error = yield* end(amqp, queue, { declare })
           expect(error).toMatchObject({ _tag: "AmqpError", reason: "Rejected", code })
@@ -188,6 +194,10 @@ describe.skipIf(isMissing)("a server", () => {
         yield* control("set_permissions", "test", ".*", ".*", ".*")
         const long = yield* end(amqp, "q".repeat(256))
         expect(long).toMatchObject({ _tag: "AmqpError", reason: "Invalid" })
+        const circular: Record<string, unknown> = {}
+        circular["itself"] = circular
+        for (const a of [Number.NaN, Number.POSITIVE_INFINITY, circular, 1n])
+          expect(yield* end(amqp, "there", { arguments: { a } })).toMatchObject({ reason: "Invalid" })
         expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
       })
     )

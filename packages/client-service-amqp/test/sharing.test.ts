@@ -61,6 +61,8 @@ describe.skipIf(isMissing)("a server", () => {
           ["any", { headers: { [`${"h".repeat(256)}`]: 1 } }],
           ["any", { headers: { a: undefined, b: [undefined] } }],
           ["any", { headers: { a: Number.NaN } }],
+          ["any", { headers: { a: [{ b: Number.POSITIVE_INFINITY }] } }],
+          ["any", { headers: { a: { "!": "float", value: 1e300 } } }],
           ["any", { headers: { a: () => {} } }],
           ["any", { headers: { a: { "!": "int8", value: 1000 } } }],
           ["any", { headers: circular }],

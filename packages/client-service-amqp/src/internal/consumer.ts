@@ -19,6 +19,7 @@ import { AmqpError, type ConnectFailure, fromChannelError } from "../AmqpError.j
 import type { AmqpMessage } from "../AmqpMessage.js"
 import { Asked } from "./blame.js"
 import { type Channels, isChannelLimit } from "./channels.js"
+import { sizeOfTable } from "./frameSize.js"
 import { Inbox } from "./inbox.js"
 import { isPermanentReply } from "./permanent.js"
 import { idHeader } from "./publisher.js"
@@ -210,6 +211,7 @@ class Consumer {
       yield* Effect.addFinalizer(() => Effect.sync(consuming.ended))
       yield* Effect.tryPromise({
         try: async () => {
+          sizeOfTable(options.arguments)
           await declare?.(channel)
           await channel.prefetch(prefetch)
           const onMessage = (message: ConsumeMessage | null) => consuming.received(channel, message)

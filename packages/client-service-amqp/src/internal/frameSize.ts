@@ -26,7 +26,8 @@ const texts = [
 const sizeOfCopies = (name: string, copies: unknown): number =>
   copies === undefined ? 0 : 1 + name.length + sizeOfValue((Array.isArray(copies) ? copies : [copies]).map(String))
 
-const sizeOfTable = (table: unknown): number => {
+/** How many bytes a table takes, without those of its own size. Throws for what no server can read. */
+export const sizeOfTable = (table: unknown): number => {
   let size = 4
   if (typeof table !== "object" || table === null) return size
   // As the client does, with what is inherited.
@@ -45,6 +46,9 @@ const sizeOfValue = (value: unknown): number => {
 }
 
 const sizeOfType = (type: string, value: unknown): number => {
+  // A server takes such a number for an error of its own, and closes the connection for it.
+  if (typeof value === "number" && !Number.isFinite(type === "float" ? Math.fround(value) : value))
+    throw new RangeError(`The number ${value} can't be encoded as ${type}`)
   if (type === "string") return 5 + Buffer.byteLength(String(value))
   if (type === "number") return 1 + sizeOfNumber(Number(value))
   const size = sizes.get(type)

@@ -9,7 +9,7 @@ const permanent: ReadonlyArray<readonly [code: number, text: RegExp]> = [
   [404, /no (queue|exchange) '|no previously declared queue/],
   [403, /access to (queue|exchange|topic|vhost) '.*' .*refused for user/],
   [403, /contains reserved prefix|operation not permitted on the default exchange/],
-  [406, /inequivalent arg '|invalid arg '|prefetch count is not set/]
+  [406, /inequivalent arg '|invalid (arg|property) '|prefetch count is not set/]
 ]
 
 /** Whether a reply of a server says that it will say so again, whenever it is asked. */

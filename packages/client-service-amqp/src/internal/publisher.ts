@@ -140,6 +140,8 @@ const culprit = (error: AmqpError, unconfirmed: ReadonlyArray<Sent>): ((sent: Se
   if (most !== undefined) return ({ size }) => size > Number(most)
   const expiration = /invalid expiration '(.*)'/.exec(text)?.[1]
   if (expiration !== undefined) return ({ properties }) => String(properties.expiration) === expiration
+  const exchange = /exchange '(.*)' in vhost '/.exec(text)?.[1]
+  if (exchange !== undefined) return (sent) => sent.exchange === exchange
   const user = /user_id property set to '(.*)' but/.exec(text)?.[1]
   if (user !== undefined) return ({ properties }) => properties.userId === user
   return () => false
