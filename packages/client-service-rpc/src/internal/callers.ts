@@ -12,19 +12,19 @@ let last = 0n
  * Remembers which fiber makes a request. A client sends it by another fiber, but asks for its id in the one that makes it.
  */
 export const callers = (): { readonly generateRequestId: () => RequestId; readonly take: TakeCaller } => {
-  const known = new Map<string, Fiber.RuntimeFiber<unknown, unknown>>()
+  const callers = new Map<string, Fiber.RuntimeFiber<unknown, unknown>>()
   return {
     generateRequestId: () => {
       last += 1n
       const caller = Option.getOrUndefined(Fiber.getCurrentFiber())
-      if (caller !== undefined) known.set(String(last), caller)
-      const [first] = known.keys()
-      if (known.size > most && first !== undefined) known.delete(first)
+      if (caller !== undefined) callers.set(String(last), caller)
+      const [first] = callers.keys()
+      if (callers.size > most && first !== undefined) callers.delete(first)
       return RequestId(last)
     },
     take: (requestId) => {
-      const caller = known.get(requestId)
-      known.delete(requestId)
+      const caller = callers.get(requestId)
+      callers.delete(requestId)
       return caller
     }
   }
