@@ -198,8 +198,11 @@ const settingsOf = <R>(
   const url = options.url === undefined ? undefined : parsed(options.url)
   const query = url?.query
   const tls = options.tls ?? url?.isTls ?? false
-  const port = Validate.integer(where, "port", options.port ?? url?.port ?? (tls === false ? 5672 : 5671), 1, 65_535)
-  const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
+  // Not `null`, which is what a configuration has that was to tell where.
+  const { host: givenHost = url?.host ?? "localhost", port: givenPort = url?.port ?? (tls === false ? 5672 : 5671) } =
+    options
+  const port = Validate.integer(where, "port", givenPort, 1, 65_535)
+  const host = Address.host(where, "host", givenHost)
   const vhost = Validate.text(where, "vhost", options.vhost ?? url?.vhost ?? "/")
   const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
   const path = vhost === "/" ? "" : `/${encodeURIComponent(vhost)}`

@@ -61,6 +61,9 @@ describe("an option that makes no sense", () => {
     [{ host: "localhost\0.evil.example" }, "host"],
     [{ url: "amqp://localhost%00.evil.example" }, "host"],
     [{ port: 0 }, "port"],
+    // What a program without types may pass.
+    ...[null, "80", Number.NaN, -0, 1.5].map((port) => [{ port: port as number }, "port"] as const),
+    [{ host: null as unknown as string }, "host"],
     [{ vhost: "" }, "vhost"],
     [{ name: "" }, "name"],
     [{ heartbeat: 0 }, "heartbeat"],

@@ -11,6 +11,8 @@ describe("an address", () => {
     ["tcp://127.0.0.1:6379/", Address.Tcp({ host: "127.0.0.1", port: 6379 })],
     ["tcp://[::1]:6379", Address.Tcp({ host: "::1", port: 6379 })],
     ["tcp://[fe80::1%25eth0]:6379", Address.Tcp({ host: "fe80::1%eth0", port: 6379 })],
+    // Of which no endpoint is made.
+    ["tcp://[::1%25]:1", Address.Tcp({ host: "::1%", port: 1 })],
     ["tls://example.com:443", Address.Tls({ host: "example.com", port: 443 })],
     ["unix:/run/a socket", Address.Unix({ path: "/run/a socket" })],
     ["unix:///run/a%20socket", Address.Unix({ path: "/run/a socket" })],

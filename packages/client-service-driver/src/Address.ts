@@ -37,7 +37,7 @@ const isTooLong = (value: string): boolean => !value.startsWith("\\\\") && new T
 const normalised = (value: string): string | undefined => {
   const [, bracketed] = /^\[(.*)\]$/.exec(value) ?? []
   // In a URL, the sign before a zone is escaped (RFC 6874).
-  const address = bracketed?.replace(/%25(?=.)/, "%") ?? value
+  const address = bracketed?.replace("%25", "%") ?? value
   if (address.includes(":")) return ipv6(address)
   // What a URL takes for more than a host, decodes, or leaves out.
   if (bracketed !== undefined || /[\s\p{Cc}/\\?#@%]/u.test(value)) return undefined

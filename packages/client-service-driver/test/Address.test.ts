@@ -27,6 +27,7 @@ describe("the host of a name or an address", () => {
     ["2001:DB8:0:0::1", "2001:db8::1"],
     ["fe80::1%eth0", "fe80::1%eth0"],
     ["[fe80::1%eth0]", "fe80::1%eth0"],
+    ["[fe80::1%252]", "fe80::1%2"],
     [`${"a".repeat(63)}.example`, `${"a".repeat(63)}.example`]
   ])("%j becomes %s", (value, host) => {
     expect(Address.host("f", "host", value)).toBe(host)
@@ -56,6 +57,7 @@ describe("the host of a name or an address", () => {
     "::1]",
     ":::",
     "::1%",
+    "[::1%25]",
     "::1%eth0/x",
     "::1%a%b",
     "256.0.0.1",

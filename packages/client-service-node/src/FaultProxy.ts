@@ -144,7 +144,7 @@ export interface Options {
  */
 export const make = (options: Options): Effect.Effect<FaultProxy, ListenError, Scope.Scope> => {
   const where = "FaultProxy.make"
-  const { upstream } = options
+  const { host: givenHost = "127.0.0.1", port: givenPort = 0, upstream } = options
   const target: Net.NetConnectOpts =
     "path" in upstream
       ? { path: Address.path(where, "upstream.path", upstream.path), allowHalfOpen: true }
@@ -154,8 +154,8 @@ export const make = (options: Options): Effect.Effect<FaultProxy, ListenError, S
           allowHalfOpen: true,
           noDelay: true
         }
-  const host = Address.host(where, "host", options.host ?? "127.0.0.1")
-  const chosenPort = Validate.integer(where, "port", options.port ?? 0, 0, 65535)
+  const host = Address.host(where, "host", givenHost)
+  const chosenPort = Validate.integer(where, "port", givenPort, 0, 65535)
 
   return Effect.gen(function* () {
     const clock = yield* Effect.clock

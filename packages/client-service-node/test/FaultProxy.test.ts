@@ -497,6 +497,8 @@ describe("options", () => {
     ["port 0 of the server", () => FaultProxy.make({ upstream: { host, port: 0 } }), "upstream.port"],
     ["a blank path", () => FaultProxy.make({ upstream: { path: "" } }), "upstream.path"],
     ["a port that is none", () => FaultProxy.make({ upstream: { path: "/x" }, port: 65536 }), "port"],
+    // @ts-expect-error: what a program without types may pass.
+    ["no port, by null", () => FaultProxy.make({ upstream: { path: "/x" }, port: null }), "port"],
     ["a blank address", () => FaultProxy.make({ upstream: { path: "/x" }, host: "" }), "host"],
     ["a negative delay", () => FaultProxy.latency({ delay: -1 }), "delay"],
     ["a delay that is no number", () => FaultProxy.slowClose({ delay: Number.NaN }), "delay"],

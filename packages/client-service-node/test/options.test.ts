@@ -25,6 +25,12 @@ describe("options", () => {
     ["port", () => NodeEndpoint.tcp({ host, port: 65536 })],
     ["port", () => NodeEndpoint.tcp({ host, port: 1.5 })],
     ["port", () => NodeEndpoint.tls({ host, port: Number.NaN })],
+    // @ts-expect-error: what a program without types may pass.
+    ["port", () => NodeEndpoint.tcp({ host, port: null })],
+    // @ts-expect-error
+    ["port", () => NodeEndpoint.tcp({ host, port: undefined })],
+    // @ts-expect-error
+    ["port", () => NodeEndpoint.tcp({ host, port: "80" })],
     ["localAddress", () => NodeEndpoint.tcp({ host, port, localAddress: "localhost" })],
     ["localAddress", () => NodeEndpoint.tls({ host, port, localAddress: "" })],
     // @ts-expect-error: there is no such version of IP

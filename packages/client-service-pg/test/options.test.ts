@@ -17,7 +17,9 @@ const refusal = (run: () => unknown): string => {
 
 describe("PgEndpoint.make", () => {
   it("refuses what makes no sense", () => {
-    expect(refusal(() => PgEndpoint.make({ port: 0 }))).toContain("PgEndpoint.make: port must be")
+    // What a program without types may pass, too.
+    for (const port of [0, null, "80", Number.NaN, -0, 1.5])
+      expect(refusal(() => PgEndpoint.make({ port: port as number }))).toContain("PgEndpoint.make: port must be")
     expect(refusal(() => PgEndpoint.make({ url: "postgres://h:0" }))).toContain("PgEndpoint.make: port must be")
     // With the name of the socket, it is longer than a path of one may be.
     expect(refusal(() => PgEndpoint.make({ host: `/${"x".repeat(100)}` }))).toContain("PgEndpoint.make: host must be")

@@ -170,9 +170,9 @@ export const sentinel = <R = never>(options: SentinelOptions<R>): Endpoint.Endpo
   const name = options.name ?? `sentinel://${master}${database === undefined ? "" : `/${database}`}`
   const settings = sharedSettingsOf(where, { ...options, name })
   if (options.sentinels.length === 0) Validate.refuse(where, "sentinels", options.sentinels, "one sentinel at least")
-  const places = options.sentinels.map(({ host, port }, index) => ({
+  const places = options.sentinels.map(({ host, port = 26_379 }, index) => ({
     host: Address.host(where, `sentinels[${index}].host`, host),
-    port: Validate.integer(where, `sentinels[${index}].port`, port ?? 26_379, 1, 65_535),
+    port: Validate.integer(where, `sentinels[${index}].port`, port, 1, 65_535),
     path: undefined,
     isTls: sentinelTls !== false
   }))
@@ -236,8 +236,10 @@ const settingsOf = <R>(
 } => {
   const where = "RedisEndpoint.make"
   const url = options.url === undefined ? undefined : parsed(where, options.url)
-  const port = Validate.integer(where, "port", options.port ?? url?.port ?? 6379, 1, 65_535)
-  const host = Address.host(where, "host", options.host ?? url?.host ?? "localhost")
+  // Not `null`, which is what a configuration has that was to tell where.
+  const { host: givenHost = url?.host ?? "localhost", port: givenPort = url?.port ?? 6379 } = options
+  const port = Validate.integer(where, "port", givenPort, 1, 65_535)
+  const host = Address.host(where, "host", givenHost)
   const database = options.database ?? url?.database
   const isElsewhere = options.host !== undefined || options.port !== undefined
   const path = options.path ?? (isElsewhere ? undefined : url?.socketPath)

@@ -56,6 +56,9 @@ describe("an option that makes no sense", () => {
     [{ url: "redis://localhost%00.evil.example" }, "host"],
     [{ path: "/run/redis.sock\0" }, "path"],
     [{ port: 0 }, "port"],
+    // What a program without types may pass.
+    ...[null, "80", Number.NaN, -0, 1.5].map((port) => [{ port: port as number }, "port"] as const),
+    [{ host: null as unknown as string }, "host"],
     [{ path: " " }, "path"],
     [{ database: -1 }, "database"],
     [{ name: "" }, "name"],

@@ -186,6 +186,7 @@ describe("an option of sentinels that makes no sense", () => {
     [{ sentinels: [], master }, "sentinels"],
     [{ sentinels: [{ host: "" }], master }, "sentinels[0].host"],
     [{ sentinels: [{ host: "a" }, { host: "b", port: 0 }], master }, "sentinels[1].port"],
+    [{ sentinels: [{ host: "a", port: null as unknown as number }], master }, "sentinels[0].port"],
     [{ sentinels, master: " " }, "master"],
     [{ sentinels, master, sentinelTimeout: 0 }, "sentinelTimeout"],
     [{ sentinels, master, maxInFlight: 0 }, "maxInFlight"],

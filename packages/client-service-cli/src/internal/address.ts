@@ -49,7 +49,7 @@ export const parse = (text: string): Either.Either<Address, BadAddress> => {
 export const splitHost = (text: string): Option.Option<{ readonly host: string; readonly port: number }> => {
   const [, bracketed, plain, digits = ""] = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? []
   // As in a URL, the sign before a zone may be escaped in brackets (RFC 6874).
-  const host = bracketed?.replace(/%25(?=.)/, "%") ?? plain
+  const host = bracketed?.replace("%25", "%") ?? plain
   const port = Number(digits)
   return host === undefined || port > 65_535 ? Option.none() : Option.some({ host, port })
 }
