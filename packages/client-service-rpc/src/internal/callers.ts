@@ -3,23 +3,36 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { TakeCaller } from "./protocol.js"
 
-/** So many are remembered: of a request that its middleware fails, nobody asks. */
-const most = 1024
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
+
+/** So many are remembered before those are looked for who have ended. */
+const many = 1024
 
 let last = 0n
 
 /**
- * Remembers which fiber makes a request. A client sends it by another fiber, but asks for its id in the one that makes it.
+ * Remembers which fiber makes a request. A client sends it by another fiber, but asks for its id in the one that makes it. Of a
+ * request that its middleware fails, nobody asks.
  */
 export const callers = (): { readonly generateRequestId: () => RequestId; readonly take: TakeCaller } => {
-  const callers = new Map<string, Fiber.RuntimeFiber<unknown, unknown>>()
+  const callers = new Map<string, AnyFiber>()
+  /** A fiber makes one request at a time. */
+  const latest = new WeakMap<AnyFiber, string>()
+  let limit = many
   return {
     generateRequestId: () => {
       last += 1n
+      const id = String(last)
       const caller = Option.getOrUndefined(Fiber.getCurrentFiber())
-      if (caller !== undefined) callers.set(String(last), caller)
-      const [first] = callers.keys()
-      if (callers.size > most && first !== undefined) callers.delete(first)
+      if (caller !== undefined) {
+        callers.delete(latest.get(caller) ?? "")
+        latest.set(caller, id)
+        callers.set(id, caller)
+      }
+      if (callers.size > limit) {
+        for (const [id, caller] of callers) if (caller.unsafePoll() !== null) callers.delete(id)
+        limit = Math.max(many, 2 * callers.size)
+      }
       return RequestId(last)
     },
     take: (requestId) => {
