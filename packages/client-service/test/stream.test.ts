@@ -382,6 +382,56 @@ describe("stream", () => {
     })
   )
 
+  it.scoped("keeps what comes while its consumer gives up waiting for the next pull", () =>
+    Effect.gen(function* () {
+      for (let yields = 0; yields < 12; yields++) {
+        const { connect, service, subscribe } = yield* make()
+        const pull = yield* Stream.toPull(ClientService.stream(service, subscribe))
+        const { feed } = yield* connect("a")
+        const first = yield* Effect.fork(Effect.exit(pull))
+        yield* settle
+        yield* push(feed, 1)
+        yield* Effect.repeatN(Effect.yieldNow(), yields)
+        yield* Fiber.interrupt(first)
+        yield* push(feed, 2)
+        const taken = first.unsafePoll()
+        const isTaken = taken !== null && Exit.isSuccess(taken) && Exit.isSuccess(taken.value)
+        expect(yield* pull, `${yields} yields`).toEqual(Chunk.of(isTaken ? 2 : 1))
+      }
+    })
+  )
+
+  it.scoped("keeps the first element of every connection for a consumer that is slow", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const { connect, reconnect, service, subscribe } = yield* make()
+      const seen: Array<number | "end"> = []
+      yield* ClientService.stream(service, subscribe).pipe(
+        Stream.runForEach((element) =>
+          Effect.andThen(
+            Effect.sync(() => seen.push(element)),
+            Deferred.await(gate)
+          )
+        ),
+        Effect.forkScoped
+      )
+      const feeds: Array<Feed> = []
+      let { connection, feed } = yield* connect("a")
+      for (let round = 1; round <= 20; round++) {
+        feeds.push(feed)
+        yield* push(feed, round)
+        yield* settle
+        ;({ connection, feed } = yield* reconnect(connection, "b"))
+      }
+      const left = (yield* Effect.forEach(feeds, ({ elements }) => Queue.takeAll(elements))).flatMap(Chunk.toArray)
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+      // What no subscription has taken is still with the peer.
+      expect([...seen, ...left]).toEqual(Array.from({ length: 20 }, (_, round) => round + 1))
+      expect(left.length).toBeGreaterThan(0)
+    })
+  )
+
   it.scoped("is a subscription of its own for each consumer", () =>
     Effect.gen(function* () {
       const { connect, log, service, subscribe } = yield* make()

@@ -5,19 +5,22 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { wait } from "../time/wait.js"
 
-/** How many elements wait for a consumer that is slow. */
+/** So many elements, of connections that were lost and of this one, wait for a consumer that is slow. */
 const capacity = 16
+
+type Element<A, E> = Exit.Exit<Chunk.Chunk<A>, E>
 
 type Read<A, E> = Channel.Channel<Chunk.Chunk<A>, unknown, E, unknown, void>
 
 /**
- * Hands the chunks of a producer over to the consumer of a stream, in another fiber. No more is taken of the producer than is
- * asked for: what a consumer leaves is for the next.
+ * Hands the chunks of a producer over to the consumer of a stream, in another fiber. It is no queue, which hands an element to a
+ * taker that waits, and that loses it if it is interrupted then.
  */
 export class HandOver<A, E> {
-  readonly #elements: Array<Exit.Exit<Chunk.Chunk<A>, E>> = []
+  readonly #elements: Array<Element<A, E>> = []
   /** Whether the consumer has asked for more than there is. */
   #isWanted = false
+  #isOver = false
   /** Has the producer look again. */
   #produce: (() => void) | undefined
   /** Has the consumer look again. */
@@ -25,40 +28,39 @@ export class HandOver<A, E> {
 
   readonly stream: Stream.Stream<A, E> = Stream.fromChannel(Channel.suspend(() => this.#read()))
 
-  /** Waits until there is room for an element. */
-  readonly give = (element: Exit.Exit<Chunk.Chunk<A>, E>): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (this.#elements.length < capacity) {
-        this.#add(element)
-        return Effect.void
-      }
-      return Effect.zipRight(
-        this.#until(() => this.#elements.length < capacity),
-        this.give(element)
-      )
-    })
+  /** Waits until there is room for a gap and what comes first after it, which would be lost with the connection otherwise. */
+  readonly room: Effect.Effect<void> = this.#until(() => this.#elements.length + 2 <= capacity)
 
-  /** Waits until more is asked for as well. */
-  readonly giveWanted = (element: Exit.Exit<Chunk.Chunk<A>, E>): Effect.Effect<void> =>
-    Effect.zipRight(this.give(element), this.#wanted)
-
-  #add(element: Exit.Exit<Chunk.Chunk<A>, E>): void {
+  add(element: Element<A, E>): void {
     // In this step, since whoever asks in between would be taken to ask for more.
     this.#isWanted = false
     this.#elements.push(element)
     this.#consume?.()
   }
 
+  /** Adds a chunk, and waits until more is asked for: what a consumer leaves is for the next. */
+  give(chunk: Chunk.Chunk<A>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.add(Exit.succeed(chunk))
+      return this.#wanted
+    })
+  }
+
+  /** Nobody adds any more. Who waits is interrupted. */
+  readonly end: Effect.Effect<void> = Effect.sync(() => {
+    this.#isOver = true
+    this.#consume?.()
+  })
+
   readonly #wanted = this.#until(() => this.#isWanted)
 
   #until(holds: () => boolean): Effect.Effect<void> {
     return wait((resume) => {
-      if (holds()) {
-        resume(Effect.void)
-        return undefined
-      }
-      this.#produce = () => {
-        if (holds()) resume(Effect.void)
+      if (holds()) resume(Effect.void)
+      else {
+        this.#produce = () => {
+          if (holds()) resume(Effect.void)
+        }
       }
       return undefined
     })
@@ -67,7 +69,11 @@ export class HandOver<A, E> {
   // An element is taken by the fiber that reads, and not by what wakes it: an interruption in between loses none.
   readonly #read = (): Read<A, E> => {
     const element = this.#elements.shift()
-    if (element === undefined) return Channel.flatMap(Channel.fromEffect(this.#more), this.#read)
+    if (element === undefined) {
+      return this.#isOver
+        ? Channel.fromEffect(Effect.interrupt)
+        : Channel.flatMap(Channel.fromEffect(this.#more), this.#read)
+    }
     this.#produce?.()
     return Exit.isSuccess(element)
       ? Channel.flatMap(Channel.write(element.value), this.#read)
@@ -79,7 +85,7 @@ export class HandOver<A, E> {
       this.#consume = undefined
       resume(Effect.void)
     }
-    if (this.#elements.length > 0) this.#consume()
+    if (this.#elements.length > 0 || this.#isOver) this.#consume()
     else {
       this.#isWanted = true
       this.#produce?.()

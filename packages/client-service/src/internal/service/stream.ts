@@ -59,18 +59,18 @@ export const subscribe = <P, E, A, E2, R, Gap>(
   Stream.unwrapScoped(
     Effect.gen(function* () {
       const handOver = new HandOver<A | Gap, E2 | EndError<E>>()
+      yield* Effect.addFinalizer(() => handOver.end)
       let isFirst = true
 
       // Gives how the stream has failed.
       const onConnection = Effect.fnUntraced(function* (protocol: P) {
         if (!isFirst) {
+          yield* handOver.room
           source.gap()
-          if (gap !== undefined) yield* handOver.give(Exit.succeed(Chunk.of(gap(protocol))))
+          if (gap !== undefined) handOver.add(Exit.succeed(Chunk.of(gap(protocol))))
         }
         isFirst = false
-        const run = Effect.suspend(() =>
-          Stream.runForEachChunk(f(protocol), (chunk) => handOver.giveWanted(Exit.succeed(chunk)))
-        )
+        const run = Effect.suspend(() => Stream.runForEachChunk(f(protocol), (chunk) => handOver.give(chunk)))
         const exit = yield* Effect.exit(run)
         return yield* Exit.isFailure(exit) ? Effect.as(deadline(patience), exit) : Effect.never
       })
@@ -83,7 +83,7 @@ export const subscribe = <P, E, A, E2, R, Gap>(
           Effect.flatten
         )
       yield* Effect.forever(next).pipe(
-        Effect.catchAllCause((cause) => handOver.give(Exit.failCause(cause))),
+        Effect.catchAllCause((cause) => Effect.sync(() => handOver.add(Exit.failCause(cause)))),
         Effect.interruptible,
         Effect.forkScoped
       )
