@@ -19,6 +19,8 @@ const make = Effect.gen(function* () {
   return { connection, server, service }
 })
 
+const eventOfSocket = Effect.async<void>((resume) => void setTimeout(() => resume(Effect.void)))
+
 describe("maxAge", () => {
   it.scoped("replaces a connection between 80 and 100 % of it", () =>
     Effect.gen(function* () {
@@ -303,4 +305,37 @@ describe("maxAge", () => {
       ClientService.make({ endpoint: Endpoint.make({ name: "test", connect: () => Effect.void }), maxAge: 0 })
     ).toThrow("maxAge must be a duration of more than zero, got 0")
   })
+
+  // Kind 7: it fires before what has arrived is heard, and the first that is heard is the loss.
+  it.scopedLive("what was to replace a connection that is lost has the turn of its deadline, too", () =>
+    Effect.gen(function* () {
+      const signals: Array<() => void> = []
+      let answer = () => {}
+      const asked = yield* Deferred.make<void>()
+      const service = yield* ClientService.make({
+        endpoint: Endpoint.make({
+          name: "db",
+          connect: (signal: Endpoint.ConnectionSignal<never>) =>
+            Effect.async<number>((resume) => {
+              signals.push(() => signal.lost())
+              if (signals.length === 1) return resume(Effect.succeed(1))
+              answer = () => resume(Effect.succeed(signals.length))
+              Deferred.unsafeDone(asked, Effect.void)
+            })
+        }),
+        maxAge: 5,
+        connectTimeout: 60
+      })
+      yield* service.start
+      yield* Deferred.await(asked)
+      setTimeout(() => signals[0]?.(), 62)
+      setTimeout(() => answer(), 64)
+      const end = performance.now() + 120
+      while (performance.now() < end) {}
+      yield* Effect.repeat(eventOfSocket, {
+        until: () => Effect.map(service.state.get, ({ _tag }) => _tag !== "Connecting")
+      })
+      expect(yield* service.state.get).toMatchObject({ _tag: "Connected", protocol: 2 })
+    })
+  )
 })

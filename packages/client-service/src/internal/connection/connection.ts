@@ -18,6 +18,7 @@ import type { Instruments } from "../telemetry/instruments.js"
 import { tellStage } from "../telemetry/spans.js"
 import type { Changes } from "../time/changes.js"
 import { monotonic } from "../time/monotonic.js"
+import { deadline } from "../time/turn.js"
 import { within } from "../time/within.js"
 import { withoutStack } from "../withoutStack.js"
 import { AttemptStatus, type Stage, type Status } from "./attemptStatus.js"
@@ -141,7 +142,9 @@ export class Connection<P, E, R> {
       const phase = this.#phase
       if (phase._tag !== "Attempting") return Effect.succeed(true)
       const left = phase.since + Duration.toMillis(this.#settings.connectTimeout) - this.#now()
-      return this.#within(Math.min(left, millis), () => this.#phase._tag !== "Attempting")
+      const settled = this.#within(Math.min(left, millis), () => this.#phase._tag !== "Attempting")
+      // Who comes when it has run out, as the event loop was held up, waits for what has arrived to be heard all the same.
+      return left > 0 ? settled : Effect.zipRight(deadline(0), settled)
     })
   }
 
