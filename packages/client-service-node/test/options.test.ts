@@ -89,6 +89,27 @@ describe("options", () => {
     })
   )
 
+  // Of a file that is being written, Node.js takes what is there: nothing.
+  it.effect("refuses a certificate and a key that are empty, at every attempt too, and no ciphers", () =>
+    Effect.gen(function* () {
+      const { cert, key } = yield* Effect.flatMap(makeAuthority(), (authority) => authority.issue("a"))
+      for (const pair of [
+        { cert, key: "" },
+        { cert: "", key },
+        { cert: "", key: "" },
+        { cert: "\n", key: Buffer.of() }
+      ]) {
+        expect(refusal(() => NodeEndpoint.tls({ host, port, ...pair })).message).toContain("it is empty")
+        const fresh = { cert: Effect.succeed(pair.cert), key: Effect.succeed(pair.key) }
+        const { connect } = NodeEndpoint.tls({ host, port: 1, ...fresh })
+        const error = yield* Effect.flip(Effect.scoped(connect({ lost: () => {} })))
+        expect(error).toMatchObject({ _tag: "ConnectError", reason: "Tls" })
+        expect(error.message).toContain("it is empty")
+      }
+      expect(refusal(() => NodeEndpoint.tls({ host, port, ciphers: "" })).option).toContain("ciphers")
+    })
+  )
+
   it("names an endpoint after its address", () => {
     expect(NodeEndpoint.tcp({ host, port }).name).toBe("tcp://127.0.0.1:6379")
     expect(NodeEndpoint.tcp({ host: "::1", port }).name).toBe("tcp://[::1]:6379")

@@ -116,12 +116,15 @@ const secureContext = (
   { ciphers, minVersion }: Options<unknown, unknown>,
   { ca, cert, key, passphrase }: Material
 ): Tls.SecureContext => {
-  // Node.js is silent about both: it would trust nobody, and show no certificate.
+  // Node.js is silent about all of it, such as a file that is being written: it would trust nobody, show no certificate, and
+  // offer its own ciphers.
   if ((cert === undefined) !== (key === undefined)) throw new Error("of cert and key, one is missing")
+  if (key?.length === 0) throw new Error("of key, it is empty")
+  if (ciphers === "") throw new Error("of ciphers, there are none")
   const options: Tls.SecureContextOptions = {}
   if (ca !== undefined && !isSingle(ca) && ca.length === 0) throw new Error("ca has no certificate")
-  if (ca !== undefined) options.ca = (isSingle(ca) ? [ca] : ca).map(authorities)
-  if (cert !== undefined) options.cert = pem(cert)
+  if (ca !== undefined) options.ca = (isSingle(ca) ? [ca] : ca).map((each) => certificates("ca", each))
+  if (cert !== undefined) options.cert = certificates("cert", cert)
   if (key !== undefined) options.key = pem(key)
   if (passphrase !== undefined) options.passphrase = passphrase
   if (minVersion !== undefined) options.minVersion = minVersion
@@ -147,10 +150,10 @@ const checked =
 
 const isSingle = (ca: Pem | ReadonlyArray<Pem>): ca is Pem => typeof ca === "string" || ca instanceof Uint8Array
 
-const authorities = (ca: Pem): string | Buffer => {
-  const problem = problemOfCertificates(pem(ca).toString())
-  if (problem !== undefined) throw new Error(`of ca, ${problem}`)
-  return pem(ca)
+const certificates = (option: string, given: Pem): string | Buffer => {
+  const problem = problemOfCertificates(pem(given).toString())
+  if (problem !== undefined) throw new Error(`of ${option}, ${problem}`)
+  return pem(given)
 }
 
 const pem = (value: Pem): string | Buffer => (typeof value === "string" ? value : Buffer.from(value))

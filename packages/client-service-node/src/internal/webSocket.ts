@@ -73,10 +73,13 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
   const fresh = Effect.all([asEffect(headers), asEffect(url), asEffect(protocols)])
   const secure = Secure.secureOptions(where, options.tls ?? {}, endpoint)
   const ping = pingOf(where, options.ping)
+  const perMessageDeflate = options.perMessageDeflate ?? true
+  if (typeof perMessageDeflate === "object")
+    Validate.integer(where, "perMessageDeflate.threshold", perMessageDeflate.threshold ?? 0, 0)
   const clientOptions: ClientOptions = {
     // `ws` keeps 32 bits of it, and takes what is left for another bound, or for none.
     maxPayload: Math.min(Validate.integer(where, "maxPayload", options.maxPayload ?? receiveBuffer, 1), 2 ** 31 - 1),
-    perMessageDeflate: options.perMessageDeflate ?? true
+    perMessageDeflate
   }
   const failed = (reason: "InvalidUrl" | "InvalidOption" | "Connection", detail?: string, cause?: unknown) =>
     new WebSocketOpenError({ endpoint, reason, detail, cause })

@@ -46,6 +46,8 @@ describe("the handles of a WebSocket", () => {
     expect(make({ tls: { key: "secret" } })).toThrow(expect.objectContaining({ _tag: "InvalidOption" }))
     expect(make({ tls: { key: "secret" } })).not.toThrow(/"secret"/)
     expect(make({ maxPayload: 0 })).toThrow(refusal("maxPayload"))
+    for (const threshold of [-1, Number.NaN])
+      expect(make({ perMessageDeflate: { threshold } })).toThrow(refusal("perMessageDeflate.threshold"))
     expect(make({ ping: { interval: 0 } })).toThrow(refusal("ping.interval"))
     expect(make({ ping: { timeout: -1 } })).toThrow(refusal("ping.timeout"))
     expect(make({ keepAliveInitialDelay: -1 })).toThrow(refusal("keepAliveInitialDelay"))
