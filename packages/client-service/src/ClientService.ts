@@ -110,7 +110,8 @@ export interface ClientService<out Protocol, out E = never> extends Inspectable.
    * Stops the service: lets the `use`s that are under way finish for `drainTimeout`, then closes. Completes when the
    * connection is closed and the attempt halted, or when `closeTimeout` has passed since the closing began. Interrupting it
    * ends the wait, not the stop. A `use` that is to finish, or a finalizer of the connection, would wait for itself: called in
-   * its fiber, or in one that it has forked, it does not wait. What the promise of a `usePromise` calls is not known as such.
+   * its fiber, or in one that it has forked, it does not wait. What the promise of a `usePromise` calls is not known as such:
+   * it waits until `drainTimeout` has passed.
    */
   readonly stop: Effect.Effect<void>
   /**

@@ -25,7 +25,8 @@ export type ConnectionError<E> = AttemptError<E> | HeartbeatTimeout
 /**
  * An attempt took longer than the service's `connectTimeout`, which covers connect, `protocol` and `prepare` together.
  * `stage` is what had not finished by then. Of several endpoints or addresses of which one would do, `failures` tells which had
- * failed, and why; and `pending` which it still waited for, or had connected to.
+ * failed, and why, in earlier attempts of the round too where `Endpoint.failover` tries one at each; and `pending` which it still
+ * waited for, or had connected to.
  *
  * @since 0.1.0
  * @category errors
