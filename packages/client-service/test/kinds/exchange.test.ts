@@ -600,6 +600,37 @@ describe("an exchange of a service", () => {
   )
 
   // Kind 1
+  it.scoped("prepare that asks much at once says why as well, whichever answer it refuses", () =>
+    Effect.gen(function* () {
+      const server = yield* TestEndpoint.make<Transport.Transport>()
+      const protocol = Framing.protocol(Framing.lines(), (lines) => Exchange.inOrder(lines))
+      const service = yield* ClientService.make({
+        endpoint: server.endpoint,
+        protocol,
+        prepare: ({ ask }) =>
+          Effect.forEach(
+            Array.from({ length: 100 }, (_, i) => `${i}`),
+            (request) =>
+              Effect.flatMap(ask(request), (line) =>
+                line === "ok" ? ask("more") : Effect.delay(new Refused({ line }), "900 millis")
+              ),
+            { concurrency: "unbounded" }
+          )
+      })
+      yield* service.start
+      const { peer, transport } = yield* TestTransport.make()
+      yield* server.accept(transport)
+      yield* peer.readText
+      yield* peer.write(`refused\n${"ok\n".repeat(99)}`)
+      yield* peer.end
+      const failing = yield* Effect.fork(Effect.flip(service.whenConnected({ failAfterFailures: 1 })))
+      yield* settle
+      yield* TestClock.adjust("900 millis")
+      expect(`${yield* Fiber.join(failing)}`).toContain("Refused")
+    })
+  )
+
+  // Kind 1
   it.scoped("a use has the time to act on an answer, whoever still waits for one, and the loss is known after it", () =>
     Effect.gen(function* () {
       const { peer, service } = yield* serve(Framing.lines())

@@ -15,8 +15,6 @@ type Line = ReadonlyArray<readonly [FiberId.FiberId, Context.Context<never>]>
 
 /** So many are remembered, beyond which those who were answered first are forgotten. */
 const most = 1024
-/** So many fibers of an attempt. */
-const mostFibers = 16
 
 /** Who was answered of late. */
 export class Answered {
@@ -34,7 +32,8 @@ export class Answered {
 
   add(fiber: AnyFiber, now: number): void {
     if (!this.#attempt.isEstablished) {
-      if (this.#fibers.length === mostFibers) this.#fibers.shift()
+      if (this.#fibers.at(-1) === fiber) return
+      if (this.#fibers.length === most) this.#fibers.shift()
       this.#fibers.push(fiber)
       return
     }
