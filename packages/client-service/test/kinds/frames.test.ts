@@ -469,6 +469,32 @@ describe("frames of a service", () => {
       }
     })
   )
+
+  // Kind 1
+  it.scoped("one who is at a frame when the end comes has a second from then on, as a reader of bytes has", () =>
+    Effect.gen(function* () {
+      for (const after of [500, 1200]) {
+        const { end, losses, receive, transport } = yield* transports["a transport"]
+        const { frames } = Framing.lines().over(transport)
+        const reading = yield* frames.pipe(
+          Stream.mapEffect((frame) => Effect.as(Effect.sleep(after + 999), frame)),
+          Stream.runCollect,
+          Effect.fork
+        )
+        yield* settle
+        receive("1\n2\n")
+        yield* TestClock.adjust(after)
+        end()
+        yield* TestClock.adjust(999)
+        yield* settle
+        expect(losses).toEqual([])
+        yield* TestClock.adjust(1000)
+        yield* settle
+        expect(losses).toHaveLength(1)
+        yield* Fiber.interrupt(reading)
+      }
+    })
+  )
 })
 
 // Kind 14

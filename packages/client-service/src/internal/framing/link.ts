@@ -90,14 +90,19 @@ export class Link<out In, in Out> {
     return error
   }
 
+  #follow(isFollowed: boolean): void {
+    this.#reader = isFollowed ? "many" : undefined
+    this.#source.follow?.(isFollowed)
+  }
+
   get frames(): Stream.Stream<In, FrameError | TransportError> {
     return Stream.fromChannel(
       Channel.suspend((): Frames<In> => {
         if (this.#isReadByOther(undefined)) return Channel.fail(new TransportError({ reason: "Busy" }))
-        this.#reader = "many"
+        this.#follow(true)
         return Channel.ensuring(
           this.#frames(),
-          Effect.sync(() => this.#left(undefined))
+          Effect.sync(() => this.#follow(false))
         )
       })
     )
@@ -137,10 +142,10 @@ export class Link<out In, in Out> {
     })
     return Effect.suspend(() => {
       if (this.#isReadByOther(undefined)) return new TransportError({ reason: "Busy" })
-      this.#reader = "many"
+      this.#follow(true)
       return Effect.ensuring(
         step,
-        Effect.sync(() => this.#left(undefined))
+        Effect.sync(() => this.#follow(false))
       )
     })
   }

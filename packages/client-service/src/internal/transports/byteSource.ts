@@ -24,6 +24,8 @@ export interface ByteSource {
   readonly arrivals?: (isEnough: () => boolean) => Effect.Effect<void, TransportError>
   /** The end, once all is taken. */
   readonly ended: { readonly error: TransportError | undefined } | undefined
+  /** Whether somebody reads all from now on, by steps of its own: who is at something else will come back. */
+  readonly follow?: (isFollowed: boolean) => void
   /** The reader still works on what it has taken. */
   readonly touch: () => void
   /** The reader has come to the end. */

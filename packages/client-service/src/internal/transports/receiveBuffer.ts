@@ -67,6 +67,7 @@ export class ReceiveBuffer<E> implements ByteSource {
   #limit: number
   #isHeldBack = false
   #isRead = false
+  #isFollowed = false
   /** When something last arrived, or could. */
   #received: number | undefined
   /** When a reader was last heard of, or began to be waited for. */
@@ -118,7 +119,7 @@ export class ReceiveBuffer<E> implements ByteSource {
   end(error?: TransportError, loss?: E, detail = error === undefined ? byPeer : undefined): void {
     if (this.#end !== undefined) return
     this.#end = { error, loss, detail }
-    if (this.#isRead) this.#since = this.#now()
+    if (this.#isRead || this.#isFollowed) this.#since = this.#now()
     this.#wake?.()
     this.#awaitReader()
   }
@@ -213,6 +214,10 @@ export class ReceiveBuffer<E> implements ByteSource {
 
   get ended(): ByteSource["ended"] {
     return this.#length === 0 ? this.#end : undefined
+  }
+
+  follow(isFollowed: boolean): void {
+    this.#isFollowed = isFollowed
   }
 
   touch(): void {
