@@ -24,11 +24,17 @@ const good = () => {
   return { connect, open: Effect.sync(() => state.open), state }
 }
 
-/** An endpoint that takes some turns to connect. */
+/** Takes real time in which an attempt can be interrupted, be all else slow on a busy machine. */
+const aWhile = Effect.async<void>((resume) => {
+  const timer = setTimeout(() => resume(Effect.void), 5)
+  return Effect.sync(() => clearTimeout(timer))
+})
+
+/** An endpoint that takes some time to connect. */
 const slowly =
   (connect: Connect): Connect =>
   (signal) =>
-    Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 5), connect(signal))
+    Effect.zipRight(aWhile, connect(signal))
 
 const check = (connect: Connect, options?: TestEndpoint.CheckOptions<string>) =>
   TestEndpoint.checkEndpoint(Endpoint.make({ name: "checked", connect }), { patience: "500 millis", ...options })
@@ -104,7 +110,7 @@ const bad: ReadonlyArray<{
       const leaking: Connect = (signal) =>
         Effect.gen(function* () {
           state.open += 1
-          yield* Effect.repeatN(Effect.yieldNow(), 5)
+          yield* aWhile
           state.open -= 1
           return yield* connect(signal)
         })
