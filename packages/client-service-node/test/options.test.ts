@@ -89,7 +89,7 @@ describe("options", () => {
     })
   )
 
-  // Of a file that is being written, Node.js takes what is there: nothing.
+  // Kind 13
   it.effect("refuses a certificate and a key that are empty, at every attempt too, and no ciphers", () =>
     Effect.gen(function* () {
       const { cert, key } = yield* Effect.flatMap(makeAuthority(), (authority) => authority.issue("a"))

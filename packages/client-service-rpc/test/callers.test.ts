@@ -4,6 +4,7 @@ import { callers } from "../src/internal/callers.js"
 
 const count = 5000
 
+// Kind 1
 it.effect("who makes a request is remembered until it is sent, however many others do, and nobody who has ended", () =>
   Effect.gen(function* () {
     const { generateRequestId, take } = callers()

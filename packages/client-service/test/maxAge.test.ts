@@ -306,7 +306,7 @@ describe("maxAge", () => {
     ).toThrow("maxAge must be a duration of more than zero, got 0")
   })
 
-  // Kind 7: it fires before what has arrived is heard, and the first that is heard is the loss.
+  // Kind 7
   it.scopedLive("what was to replace a connection that is lost has the turn of its deadline, too", () =>
     Effect.gen(function* () {
       const signals: Array<() => void> = []
@@ -328,6 +328,7 @@ describe("maxAge", () => {
       })
       yield* service.start
       yield* Deferred.await(asked)
+      // All of it is heard when the timeout has passed, and the loss first.
       setTimeout(() => signals[0]?.(), 62)
       setTimeout(() => answer(), 64)
       const end = performance.now() + 120

@@ -382,6 +382,7 @@ describe("stream", () => {
     })
   )
 
+  // Kind 1
   it.scoped("keeps what comes while its consumer gives up waiting for the next pull", () =>
     Effect.gen(function* () {
       for (let yields = 0; yields < 12; yields++) {
@@ -401,6 +402,7 @@ describe("stream", () => {
     })
   )
 
+  // Kind 1
   it.scoped("keeps the first element of every connection for a consumer that is slow", () =>
     Effect.gen(function* () {
       const gate = yield* Deferred.make<void>()
