@@ -611,8 +611,12 @@ describe("an exchange of a service", () => {
           Effect.forEach(
             Array.from({ length: 100 }, (_, i) => `${i}`),
             (request) =>
-              Effect.flatMap(ask(request), (line) =>
-                line === "ok" ? ask("more") : Effect.delay(new Refused({ line }), "900 millis")
+              Effect.if(
+                Effect.map(ask(request), (line) => line === "ok"),
+                {
+                  onTrue: () => ask("more"),
+                  onFalse: () => Effect.delay(new Refused({ line: "" }), "900 millis")
+                }
               ),
             { concurrency: "unbounded" }
           )
