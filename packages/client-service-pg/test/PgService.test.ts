@@ -1,5 +1,5 @@
 import { inspect } from "node:util"
-import { describe, expect } from "@effect/vitest"
+import { describe, expect, vi } from "@effect/vitest"
 import {
   Cause,
   Config,
@@ -530,6 +530,24 @@ describeWithServer("PgService", (test) => {
         yield* notify(pg, "lonely", "bye")
         expect(yield* Fiber.join(last)).toMatchObject({ value: { channel: "lonely", payload: "bye" } })
         expect(yield* listeningTo(pg)).toEqual(["shared", "other"])
+      }))
+
+    test("takes few turns for many that begin, or end, at once", (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server, { heartbeat: false })
+        const asOwner = yield* pg.service.use((connection) => Effect.sync(() => vi.spyOn(connection, "asOwner")))
+        const begun = yield* Effect.makeLatch()
+        let count = 0
+        const listening = yield* Effect.forEach(Array.from({ length: 100 }), (_, n) =>
+          Effect.fork(
+            Stream.runForEach(pg.listen(`many ${n}`, gaps), () => (++count === 100 ? begun.open : Effect.void))
+          )
+        )
+        yield* begun.await
+        expect(asOwner.mock.calls.length).toBeLessThan(10)
+        yield* Fiber.interruptAll(listening)
+        expect(yield* listeningTo(pg)).toEqual([])
+        expect(asOwner.mock.calls.length).toBeLessThan(20)
       }))
 
     test("takes the name of a channel literally, and gives the payload and the sender", (server) =>

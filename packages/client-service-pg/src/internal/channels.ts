@@ -5,7 +5,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Delays from "effect-client-service-driver/Delays"
 import type * as Gaps from "effect-client-service-driver/Gaps"
-import { escapeIdentifier } from "pg"
+import { type Client, escapeIdentifier } from "pg"
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { Notification } from "../PgEvent.js"
@@ -78,18 +78,25 @@ export class Channels {
     Stream.suspend(() => this.#subscriptions.get(connection)?.events(listener, beginning) ?? Stream.never)
 }
 
+type Resume = (answer: Effect.Effect<void, PgError>) => void
+
 /** What one connection listens to. */
 class Subscriptions {
   readonly #connection: PgConnection
-  readonly #inboxes = new Map<Listener, Inbox>()
+  /** By channel. */
+  readonly #inboxes = new Map<string, Map<Listener, Inbox>>()
+  /** The channels that somebody wants and it does not listen to, or the other way round. */
+  readonly #changed = new Set<string>()
+  /** Those who wait for the step that comes next, if one is to come. */
+  #waiting: Set<Resume> | undefined
   /** Whether this connection hears, once somebody has listened. */
   #isHeard: boolean | undefined
 
   constructor(connection: PgConnection) {
     this.#connection = connection
     connection.onNotification(({ channel, payload = "", processId }) => {
-      for (const [listener, inbox] of this.#inboxes) {
-        if (listener.channel === channel) inbox.receive(new Notification({ channel, payload, processId }))
+      for (const inbox of this.#inboxes.get(channel)?.values() ?? []) {
+        inbox.receive(new Notification({ channel, payload, processId }))
       }
     })
   }
@@ -98,15 +105,23 @@ class Subscriptions {
   add(listeners: ReadonlyArray<Listener>): Effect.Effect<void, PgError> {
     return Effect.suspend(() => {
       for (const listener of listeners) {
-        if (!this.#inboxes.has(listener)) this.#inboxes.set(listener, new Inbox(listener))
+        const { channel } = listener
+        const inboxes = this.#inboxes.get(channel) ?? new Map<Listener, Inbox>()
+        if (!inboxes.has(listener)) this.#inboxes.set(channel, inboxes.set(listener, new Inbox(listener)))
+        this.#compare(channel)
       }
-      return listeners.length === 0 ? Effect.void : this.#reconcile
+      return listeners.length === 0 ? Effect.void : this.#reconciled
     })
   }
 
   /** Nobody waits for the server to know. */
   remove(listener: Listener): void {
-    if (this.#inboxes.delete(listener)) Effect.runFork(Effect.ignore(this.#reconcile))
+    const { channel } = listener
+    const inboxes = this.#inboxes.get(channel)
+    if (inboxes?.delete(listener) !== true) return
+    if (inboxes.size === 0) this.#inboxes.delete(channel)
+    this.#compare(channel)
+    this.#next()
   }
 
   events(listener: Listener, beginning: Stream.Stream<PgEvent>): Stream.Stream<PgEvent, PgError> {
@@ -115,7 +130,7 @@ class Subscriptions {
       Effect.flatMap(delays.next(`listening to ${listener.channel}`, error), (delay) => Effect.delay(asking, delay))
     )
     const arriving = Effect.map(asking, () => {
-      const inbox = this.#inboxes.get(listener)
+      const inbox = this.#inboxes.get(listener.channel)?.get(listener)
       // One by one, so that what waits for a slow consumer waits where it is counted.
       return inbox === undefined ? Stream.never : Stream.fromQueue(inbox.queue, { maxChunkSize: 1 })
     })
@@ -131,25 +146,52 @@ class Subscriptions {
     return new PgError({ reason: "NotHeard", endpoint: this.#connection.endpoint })
   }
 
-  // When its turn comes, more may want to listen, or fewer: all of them take one step.
-  readonly #reconcile: Effect.Effect<void, PgError> = Effect.suspend(() =>
-    this.#connection.asOwner(async (client) => {
-      const wanted = new Set([...this.#inboxes.keys()].map(({ channel }) => channel))
-      const added = [...wanted].filter((channel) => !this.#connection.listening.has(channel))
-      const removed = [...this.#connection.listening].filter((channel) => !wanted.has(channel))
-      const statements = [
-        ...added.map((channel) => `LISTEN ${escapeIdentifier(channel)}`),
-        ...removed.map((channel) => `UNLISTEN ${escapeIdentifier(channel)}`)
-      ]
-      if (wanted.size > 0 && this.#isHeard === false) throw this.#notHeard()
-      if (statements.length === 0) return
-      await client.query(statements.join("; "))
-      if (added.length > 0) this.#isHeard ??= await this.#connection.isOnOneSession(client)
-      if (added.length > 0 && !this.#isHeard) throw this.#notHeard()
-      for (const channel of added) this.#connection.listening.add(channel)
-      for (const channel of removed) this.#connection.listening.delete(channel)
+  #compare(channel: string): void {
+    if (this.#inboxes.has(channel) === this.#connection.listening.has(channel)) this.#changed.delete(channel)
+    else this.#changed.add(channel)
+  }
+
+  readonly #reconciled: Effect.Effect<void, PgError> = Effect.async((resume) => {
+    const waiting = this.#next()
+    waiting.add(resume)
+    return Effect.sync(() => waiting.delete(resume))
+  })
+
+  // All who ask before its turn comes share one step, however many they are.
+  #next(): Set<Resume> {
+    if (this.#waiting !== undefined) return this.#waiting
+    const waiting = new Set<Resume>()
+    this.#waiting = waiting
+    const step = this.#connection.asOwner((client) => {
+      this.#waiting = undefined
+      return this.#reconcile(client)
     })
-  )
+    Effect.runCallback(step, {
+      onExit: (exit) => {
+        for (const resume of waiting) resume(exit)
+      }
+    })
+    return waiting
+  }
+
+  async #reconcile(client: Client): Promise<void> {
+    const changed = [...this.#changed]
+    const added = changed.filter((channel) => this.#inboxes.has(channel))
+    const removed = changed.filter((channel) => !this.#inboxes.has(channel))
+    if (this.#inboxes.size > 0 && this.#isHeard === false) throw this.#notHeard()
+    if (changed.length === 0) return
+    const statements = [
+      ...added.map((channel) => `LISTEN ${escapeIdentifier(channel)}`),
+      ...removed.map((channel) => `UNLISTEN ${escapeIdentifier(channel)}`)
+    ]
+    await client.query(statements.join("; "))
+    if (added.length > 0) this.#isHeard ??= await this.#connection.isOnOneSession(client)
+    if (added.length > 0 && !this.#isHeard) throw this.#notHeard()
+    for (const channel of added) this.#connection.listening.add(channel)
+    for (const channel of removed) this.#connection.listening.delete(channel)
+    // It may have changed again meanwhile.
+    for (const channel of changed) this.#compare(channel)
+  }
 }
 
 // A standby, for one, takes it once it is promoted. What is no statement of a server's stays none.
