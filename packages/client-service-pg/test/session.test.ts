@@ -221,6 +221,26 @@ describeWithServer("the session", (test) => {
         expect(yield* generation(pg)).toBe(1)
       }))
 
+    test("is lost when something of all is another by the same name", (server) =>
+      Effect.gen(function* () {
+        for (const [make, end] of [
+          ["CREATE TEMP TABLE kept (n int)", "DROP TABLE kept"],
+          ["CREATE TEMP VIEW kept AS SELECT 1 AS n", "DROP VIEW kept"],
+          ["CREATE TEMP SEQUENCE kept", "DROP SEQUENCE kept"],
+          ["CREATE TYPE pg_temp.kept AS (n int)", "DROP TYPE pg_temp.kept"],
+          ["CREATE FUNCTION pg_temp.kept() RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION pg_temp.kept"],
+          ["DECLARE kept CURSOR WITH HOLD FOR SELECT 1", "CLOSE kept"],
+          ["PREPARE kept AS SELECT 1", "DEALLOCATE kept"]
+        ] as const) {
+          const pg = yield* start(server, { prepare: (connection) => connection.query(make) })
+          yield* withClient(pg, (client) => client.query("SELECT 1"))
+          const first = yield* generation(pg)
+          yield* Effect.exit(withClient(pg, (client) => client.query(`SET DateStyle = German; ${end}; ${make}`)))
+          yield* pg.query("SELECT 1")
+          expect([make, first, yield* generation(pg)]).toEqual([make, 1, 2])
+        }
+      }))
+
     for (const [name, leave] of [
       [
         "that are told to what was prepared",
@@ -495,6 +515,35 @@ describeWithServer("the session", (test) => {
           expect((yield* pg.query("SELECT $1::text AS n", [""])).rows).toEqual([{ n: "" }])
         }
       }
+      expect(yield* generation(pg)).toBe(1)
+    }))
+
+  test("goes on after what submits itself and can't be told that it has ended", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      // The server sends what it has when it gives a notice.
+      const text = "SELECT 1; DO $$ BEGIN RAISE NOTICE 'half'; PERFORM pg_sleep(0.05); END $$"
+      const ask = (ends: object) =>
+        withClient(pg, (client) => {
+          return new Promise<string>((resolve, reject) => {
+            const submitted = {
+              ...unending((connection) => call(connection, "query", text)),
+              handleError: reject,
+              handleDataRow: () => resolve("read"),
+              ...ends
+            }
+            void client.query(submitted)
+          })
+        })
+      const throws = () => {
+        throw new Error("not today")
+      }
+      expect(yield* ask({ handleReadyForQuery: throws })).toBe("read")
+      expect(yield* Effect.flip(ask({ handleReadyForQuery: undefined }))).toMatchObject({
+        _tag: "PgError",
+        detail: "What submits itself must have a method handleReadyForQuery"
+      })
+      yield* pg.query("SELECT 1")
       expect(yield* generation(pg)).toBe(1)
     }))
 

@@ -91,8 +91,8 @@ const settable = ["_types", "binary", "pipeline"]
 export const requestError = (request: unknown): Error | undefined => {
   if (typeof request !== "object" || request === null) return undefined
   if (isSubmittable(request)) {
-    const canFail = typeof Reflect.get(request, "handleError") === "function"
-    return canFail ? undefined : new TypeError("What submits itself must have a method handleError")
+    const missing = ofAnyAnswer.find((name) => typeof Reflect.get(request, name) !== "function")
+    return missing === undefined ? undefined : new TypeError(`What submits itself must have a method ${missing}`)
   }
   const [name, rows, text]: ReadonlyArray<unknown> = ["name", "rows", "text"].map((key) => Reflect.get(request, key))
   for (const key of ["name", "portal", "text"]) {
@@ -114,6 +114,9 @@ export const requestError = (request: unknown): Error | undefined => {
   if (typeof name !== "string" || !isCutWithinLetter(name)) return undefined
   return new Error("The server keeps 63 bytes of the name of a statement, which end within a letter of this one")
 }
+
+// What `pg` calls whatever the answer is.
+const ofAnyAnswer = ["handleError", "handleReadyForQuery"]
 
 // The server reads 32 bits with a sign.
 const mostRows = 0x7fffffff

@@ -55,7 +55,7 @@ const takes = /^(UNLISTEN|DISCARD|DEALLOCATE)\b/
 // All else may: a SELECT or a trigger may call a function, such as `set_config`, and a DO block do anything.
 const changesNothing = /^(BEGIN|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|NOTIFY|SHOW|LOCK TABLE)\b/
 
-/** What a session has of its own: by kind, names and what they stand for. */
+/** What a session has of its own: by kind, names and what they stand for, which is another when something is made anew by its name. */
 export type SessionState = ReadonlyMap<Kind, ReadonlyMap<string, string>>
 
 type Kind =
@@ -115,16 +115,12 @@ const restoreNow = async (client: Client, before: SessionState, own: OwnSettings
   for (const kind of kinds) {
     const old = before.get(kind)
     const now = after.get(kind)
-    for (const [name, value] of now ?? []) {
-      const was = old?.get(name)
-      if (was === undefined) statements.push(remove(kind, name))
-      else if (was !== value) statements.push(setting(name, was))
-    }
     for (const [name, value] of old ?? []) {
-      if (now?.has(name)) continue
+      if (now?.get(name) === value) continue
       if (kind !== "setting") throw goneOf(kind, name)
       statements.push(setting(name, value))
     }
+    for (const name of now?.keys() ?? []) if (old?.has(name) !== true) statements.push(remove(kind, name))
   }
   if (statements.length > 0) await ask(client, statements.join("; "))
 }
@@ -201,6 +197,9 @@ const kinds: ReadonlyArray<Kind> = [
 const taken = `SELECT 'named' AS kind, name, '' AS value FROM pg_catalog.pg_prepared_statements WHERE NOT from_sql
   UNION ALL SELECT 'channel', name, '' FROM pg_catalog.pg_listening_channels() AS name`
 
+// Not as a text, which the session decides how to write.
+const micros = (time: string) => `(extract(epoch FROM ${time}) * 1000000)::bigint::text`
+
 const everything = `${taken} UNION ALL
   SELECT 'user', 'role', current_setting('role')
   UNION ALL SELECT 'user', 'session_authorization', current_setting('session_authorization')
@@ -210,11 +209,11 @@ const everything = `${taken} UNION ALL
       CASE objsubid WHEN 1 THEN classid::bigint << 32 | objid::bigint ELSE classid::bigint::bit(32)::int END,
       objid::bigint::bit(32)::int), ''
     FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
-  UNION ALL SELECT 'cursor', name, '' FROM pg_catalog.pg_cursors WHERE is_holdable
-  UNION ALL SELECT 'statement', name, '' FROM pg_catalog.pg_prepared_statements WHERE from_sql
-  UNION ALL SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END, relname, ''
+  UNION ALL SELECT 'cursor', name, ${micros("creation_time")} FROM pg_catalog.pg_cursors WHERE is_holdable
+  UNION ALL SELECT 'statement', name, ${micros("prepare_time")} FROM pg_catalog.pg_prepared_statements WHERE from_sql
+  UNION ALL SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' ELSE 'table' END, relname, oid::text
     FROM pg_catalog.pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p', 'v', 'S', 'c')
-  UNION ALL SELECT 'other', CASE type WHEN 'statistics object' THEN 'statistics' ELSE type END || ' IF EXISTS ' || identity, ''
+  UNION ALL SELECT 'other', CASE type WHEN 'statistics object' THEN 'statistics' ELSE type END || ' IF EXISTS ' || identity, objid::text
     FROM pg_catalog.pg_depend, pg_catalog.pg_identify_object(classid, objid, 0)
     WHERE refclassid = 'pg_catalog.pg_namespace'::regclass AND refobjid = pg_my_temp_schema()
       AND classid <> 'pg_catalog.pg_class'::regclass

@@ -5,7 +5,8 @@ import { type Client, DatabaseError } from "pg"
  * can be read is a refusal of its statement, whatever can't be read otherwise is an error of the connection, and what a listener
  * throws is told to `thrown`. Errors have their severity in English, whatever language the server speaks.
  */
-export const guardWire = ({ connection }: Client, thrown: (error: unknown) => void, mostBytes = longestText): void => {
+export const guardWire = (client: Client, thrown: (error: unknown) => void, mostBytes = longestText): void => {
+  const { connection } = client
   const frames = new Frames(mostBytes)
   const [attachListeners, emit] = ["attachListeners", "emit"].map((name): unknown => Reflect.get(connection, name))
   if (typeof attachListeners !== "function" || typeof emit !== "function") return
@@ -36,6 +37,9 @@ export const guardWire = ({ connection }: Client, thrown: (error: unknown) => vo
         return emit.call(connection, name, first, second)
       } catch (error) {
         thrown(error)
+        // Of a request that throws at its end: the next would not be sent.
+        const goOn: unknown = name === "readyForQuery" && Reflect.get(client, "_pulseQueryQueue")
+        if (typeof goOn === "function") goOn.call(client)
         return true
       }
     }
