@@ -18,7 +18,7 @@ import { Client, type ClientConfig } from "pg"
 import { ClientConnection } from "./internal/clientConnection.js"
 import { PasswordFailure } from "./internal/pgFailure.js"
 import * as internal from "./internal/sessionAttributes.js"
-import { ofEachHost, ofUrl } from "./internal/url.js"
+import { checkOptions, ofEachHost, ofUrl } from "./internal/url.js"
 import type { PgConnection } from "./PgConnection.js"
 import { PgError } from "./PgError.js"
 
@@ -157,7 +157,9 @@ const makeFor = <R>(
   if (options.port !== undefined) Validate.integer(where, "port", options.port, 1, 65535)
   if (options.host !== undefined) Validate.text(where, "host", options.host)
   const config = configOf(where, options)
-  const { database, host: given, port } = clientOf(where, config)
+  const client = clientOf(where, config)
+  checkLogin(where, client)
+  const { database, host: given, port } = client
   // That of the URL, or of the environment.
   Validate.integer(where, "port", port, 1, 65535)
   const isPath = given.startsWith("/")
@@ -212,6 +214,7 @@ const configOf = <R>(
   where: string,
   { linger: _linger, name: _name, password, ssl, targetSessionAttrs: _attributes, url, ...config }: Options<R>
 ): ClientConfig => {
+  checkOptions(where, config)
   const isKnown = password !== undefined && !Credential.isAskedAgain(password)
   const given = {
     ...config,
@@ -247,6 +250,15 @@ const obtaining = <R>(
           Effect.provide(context)
         )
       )
+
+// After a NUL, the server would take the rest for something else that it is told, such as another database.
+const checkLogin = (where: string, client: Client): void => {
+  const read: unknown = Reflect.get(client, "getStartupConf")
+  const told: unknown = typeof read === "function" ? read.call(client) : {}
+  for (const [name, value] of Object.entries(told ?? {})) {
+    if (String(value).includes("\0")) Validate.refuse(where, name, "(not shown)", "without a NUL")
+  }
+}
 
 // Made once as well, so that what makes no sense is refused before the first attempt.
 const clientOf = (where: string, config: ClientConfig): Client => {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { describe, expect, expectTypeOf, it } from "@effect/vitest"
+import { describe, expect, expectTypeOf, it, vi } from "@effect/vitest"
 import { Effect, type Layer, Redacted } from "effect"
 import { Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { type PgConnection, PgEndpoint, PgError, PgService } from "effect-client-service-pg"
@@ -27,6 +27,28 @@ describe("PgEndpoint.make", () => {
     for (const host of ["localhost\0.evil.example", "/run/postgresql\0"])
       expect(refusal(() => PgEndpoint.make({ host }))).toContain("PgEndpoint.make: host must be")
     expect(refusal(() => PgEndpoint.make({ name: "" }))).toContain("PgEndpoint.make: name must be")
+    for (const part of ["user", "database", "application_name", "fallback_application_name", "options"]) {
+      const url = `postgres://me@db.example.com?${part}=app%00user%00other`
+      for (const options of [{ [part]: "app\0user\0other" }, { url }]) {
+        expect(refusal(() => PgEndpoint.make(options))).toMatch(
+          /(user|database|application_name|options) must be without a NUL/
+        )
+      }
+    }
+    for (const [option, value] of [
+      ["statement_timeout", Number.NaN],
+      ["lock_timeout", -1],
+      ["query_timeout", 2_147_483_648],
+      ["idle_in_transaction_session_timeout", 0.5],
+      ["connectionTimeoutMillis", 1e12],
+      ["keepAliveInitialDelayMillis", -1],
+      ["client_encoding", "latin1"]
+    ] as const) {
+      expect(refusal(() => PgEndpoint.make({ [option]: value }))).toContain(`PgEndpoint.make: ${option} must be`)
+    }
+    expect(PgEndpoint.make({ host: "a", database: "b", statement_timeout: false, query_timeout: 5000 }).name).toBe(
+      "postgres://a:5432/b"
+    )
     expect(refusal(() => PgEndpoint.make({ linger: Number.POSITIVE_INFINITY }))).toContain(
       "PgEndpoint.make: linger must"
     )
@@ -77,6 +99,12 @@ describe("PgEndpoint.make", () => {
       [`${base}?uselibpqcompat=1`, "?uselibpqcompat=1"],
       [`${base}?sslnegotiation=tls`, "?sslnegotiation=tls"],
       [`${base}?client_encoding=latin1`, "?client_encoding=latin1"],
+      [`${base}?replication=maybe`, "?replication=maybe"],
+      [`${base}?sslcert=/a.pem`, "sslkey"],
+      [`${base}?sslkey=/a.pem`, "sslcert"],
+      ...["sslcert=&sslkey=/a.pem", "sslcert=/a.pem&sslkey=", "sslrootcert=", "sslrootcert=%20"].map(
+        (part) => [`${base}?${part}`, "the path of a file"] as const
+      ),
       ...["statement_timeout", "lock_timeout", "query_timeout", "idle_in_transaction_session_timeout"].map(
         (name) => [`${base}?${name}=5s`, `?${name}=5s`] as const
       )
@@ -103,6 +131,16 @@ describe("PgEndpoint.make", () => {
         expect(message).not.toContain("secret")
       }
     }
+  })
+
+  it("has nothing said of sslmode on the standard error", () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {})
+    for (const mode of ["prefer", "require", "verify-ca", "verify-full"]) {
+      PgEndpoint.make({ url: `postgres://db.example.com/app?sslmode=${mode}` })
+    }
+    PgEndpoint.make({ url: "postgres://db.example.com/app?sslmode=require&uselibpqcompat=true" })
+    expect(warned.mock.calls).toEqual([])
+    warned.mockRestore()
   })
 
   it("takes a scheme in capitals, and a database of the query", () => {

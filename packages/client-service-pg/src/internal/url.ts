@@ -22,6 +22,8 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
   for (const [name, value] of query) {
     if (!parts.has(name)) refuse(`?${name}=`, `without query parts but ${[...parts].join(", ")}`)
     if (query.getAll(name).length > 1) refuse(`?${name}=`, "with each query part once")
+    const other = pairs[name]
+    if (other !== undefined && !query.has(other)) refuse(`?${name}=`, `with ${other} beside ${name}`)
     const { expected, isOne } = values[name] ?? any
     if (!isOne(value)) refuse(`?${name}=${value}`, expected)
   }
@@ -56,6 +58,9 @@ const withOptions = (url: URL, options: ClientConfig): string => {
   if (database !== null && isOfSocket(url)) query.set("db", database)
   else if (database !== null && url.pathname.length <= 1) url.pathname = `/${encodeURI(database)}`
   if (query.get("ssl") === "false") query.set("ssl", "0")
+  // It takes them for that one, and warns on the standard error of what they will be one day.
+  const isFull = ["prefer", "require", "verify-ca"].includes(query.get("sslmode") ?? "")
+  if (isFull && query.get("uselibpqcompat") !== "true") query.set("sslmode", "verify-full")
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
     if (name === "ssl") for (const part of parts) if (part.startsWith("ssl")) query.delete(part)
@@ -107,6 +112,15 @@ const attempt = <A>(read: () => A): A | undefined => {
   }
 }
 
+/** Refuses options that `pg` would take for something else, as the same parts of a URL. */
+export const checkOptions = (where: string, options: ClientConfig): void => {
+  for (const [name, value] of Object.entries(options)) {
+    const { expected, isOne } = values[name] ?? any
+    const isGiven = value !== undefined && value !== false && typeof value !== "object"
+    if (isGiven && name !== "port" && !isOne(String(value))) Validate.refuse(where, name, value, expected)
+  }
+}
+
 /** The URLs of the hosts that a URL has, of which there may be several with commas between them. */
 export const ofEachHost = (url: string): ReadonlyArray<string> => {
   const [, before = "", hosts = url, after = ""] = /^([a-z]+:\/\/(?:[^@/?]*@)?)([^/?]*)(.*)$/is.exec(url) ?? []
@@ -136,6 +150,11 @@ const wholeNumber = (unit: string, max: number): Values => ({
 const seconds = wholeNumber("seconds", Math.floor(longest / 1000))
 const milliseconds = wholeNumber("milliseconds", longest)
 
+const path: Values = { isOne: (value) => value.trim() !== "", expected: "the path of a file" }
+
+// Of which `pg` would show none.
+const pairs: { readonly [Part in string]?: string } = { sslcert: "sslkey", sslkey: "sslcert" }
+
 // What `pg` would take for something else, or not look at.
 const encoding: Values = { isOne: (value) => /^utf-?8$/i.test(value), expected: "UTF8, the only one that pg reads" }
 const values: { readonly [Part in string]?: Values } = {
@@ -143,6 +162,10 @@ const values: { readonly [Part in string]?: Values } = {
   ssl: oneOf("true", "1", "false", "0"),
   sslmode: oneOf("disable", "prefer", "require", "verify-ca", "verify-full", "no-verify"),
   sslnegotiation: oneOf("postgres", "direct"),
+  sslcert: path,
+  sslkey: path,
+  sslrootcert: path,
+  replication: oneOf("database", "true", "on", "yes", "1", "false", "off", "no", "0"),
   uselibpqcompat: oneOf("true", "false"),
   channel_binding: oneOf("disable", "prefer", "require"),
   client_encoding: encoding,
@@ -151,7 +174,9 @@ const values: { readonly [Part in string]?: Values } = {
   statement_timeout: milliseconds,
   lock_timeout: milliseconds,
   query_timeout: milliseconds,
-  idle_in_transaction_session_timeout: milliseconds
+  idle_in_transaction_session_timeout: milliseconds,
+  connectionTimeoutMillis: milliseconds,
+  keepAliveInitialDelayMillis: milliseconds
 }
 
 const parts = new Set([
