@@ -57,7 +57,9 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
         "DEBUG PROTOCOL PUSH",
         "CLIENT CAPA redirect",
         "WAIT 1 0",
-        "PSYNC ? -1"
+        "PSYNC ? -1",
+        "post /",
+        "Host: redis.example.com"
       ].map((text) => text.split(" "))) {
         const refused = yield* Effect.flip(redis.command(name ?? "", args))
         expect([name, refused]).toMatchObject([name, { _tag: "RedisError", reason: "Session" }])

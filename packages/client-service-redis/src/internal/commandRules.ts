@@ -52,6 +52,8 @@ const rules: ReadonlyMap<string, RuleOrTest> = new Map<string, RuleOrTest>([
   ),
   // They have no answer, or none that is an answer, so that the next command would get its place.
   ...named("REPLCONF", "session"),
+  // The server takes them for HTTP, and closes the connection.
+  ...named("POST HOST:", "session"),
   ...named("DEBUG", changes(["PROTOCOL"])),
   ...named("SCRIPT", changes(["DEBUG"]))
 ])
