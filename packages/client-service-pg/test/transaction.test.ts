@@ -87,6 +87,19 @@ describeWithServer("a transaction", (test) => {
       expect((yield* pg.query("SELECT n FROM parts ORDER BY n")).rows).toEqual([{ n: 1 }, { n: 3 }, { n: 6 }])
     }))
 
+  test("has savepoints that are asked for at once take turns, so that none undoes another", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE beside (n int)")
+      yield* pg.transaction(({ query, savepoint }) => {
+        const insert = (n: number) => query("INSERT INTO beside VALUES ($1)", [n])
+        const fails = savepoint(Effect.zipRight(query("SELECT pg_sleep(0.02)"), Effect.fail("undone")))
+        const within = Effect.all([savepoint(insert(2)), savepoint(insert(3))], { concurrency: "unbounded" })
+        return Effect.all([Effect.ignore(fails), savepoint(insert(1)), savepoint(within)], { concurrency: "unbounded" })
+      })
+      expect((yield* pg.query("SELECT n FROM beside ORDER BY n")).rows).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+    }))
+
   test("undoes a savepoint that goes on after a statement that has failed, and says so", (server) =>
     Effect.gen(function* () {
       const pg = yield* start(server)

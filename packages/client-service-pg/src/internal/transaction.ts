@@ -1,6 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { ConnectionLost } from "effect-client-service/ConnectionError"
@@ -24,8 +25,8 @@ export interface Transaction {
     values?: ReadonlyArray<unknown>
   ) => Effect.Effect<QueryResult<Row>, PgError>
   /**
-   * Runs a part of the transaction that is undone alone if it fails or is interrupted. There may be parts within it, but not
-   * two at a time. If a statement of it has failed and the Effect succeeds all the same, it is undone, and fails with a `PgError` of
+   * Runs a part of the transaction that is undone alone if it fails or is interrupted. There may be parts within it, and those
+   * beside one another take turns; a statement that is asked for beside it while it runs is undone with it. If a statement of it has failed and the Effect succeeds all the same, it is undone, and fails with a `PgError` of
    * reason `RolledBack`.
    */
   readonly savepoint: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | PgError, R>
@@ -61,6 +62,8 @@ const rolledBack = ({ endpoint }: PgConnection) => new PgError({ reason: "Rolled
 
 const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<QueryResult, PgError> } => {
   let count = 0
+  // Of the part that a fiber is in: what is within it begins when what had begun has ended, which would undo it otherwise.
+  const turn = FiberRef.unsafeMake(Effect.unsafeMakeSemaphore(1))
   let end: TransactionEnd | undefined
   // When its turn comes, since a statement that was asked for before may end the transaction.
   const inside = <Row extends QueryResultRow>(
@@ -81,20 +84,24 @@ const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<Q
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
   ) => inside<Row>(query, values, ({ hasCome }) => hasCome)
+  const part: Transaction["savepoint"] = (effect) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        count += 1
+        const name = `savepoint_${count}`
+        yield* restore(query(`SAVEPOINT ${name}`))
+        const exit = yield* Effect.exit(restore(effect))
+        const isDone = Exit.isSuccess(exit) && own.transactionStatus() !== "E"
+        yield* query(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
+        return yield* isDone || Exit.isFailure(exit) ? exit : rolledBack(own)
+      })
+    )
   return {
     query,
     commit: inside("COMMIT", undefined, () => false),
     savepoint: (effect) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          count += 1
-          const name = `savepoint_${count}`
-          yield* restore(query(`SAVEPOINT ${name}`))
-          const exit = yield* Effect.exit(restore(effect))
-          const isDone = Exit.isSuccess(exit) && own.transactionStatus() !== "E"
-          yield* query(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
-          return yield* isDone || Exit.isFailure(exit) ? exit : rolledBack(own)
-        })
+      Effect.flatMap(FiberRef.get(turn), (mine) =>
+        mine.withPermits(1)(part(Effect.locally(effect, turn, Effect.unsafeMakeSemaphore(1))))
       )
   }
 }
