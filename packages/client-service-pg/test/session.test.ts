@@ -501,6 +501,7 @@ describeWithServer("the session", (test) => {
         [{ text: "SELECT $1::int", rows: -1 }, [1]],
         [{ text: "SELECT $1::int", rows: 0x80000000 }, [1]],
         [{ text: "SELECT $1::int", rows: 2 ** 32 }, [1]],
+        [{ text: "SELECT $1::int", query_timeout: Number.NaN }, [1]],
         [undefined],
         [5]
       )

@@ -94,19 +94,18 @@ export const requestError = (request: unknown): Error | undefined => {
     const missing = ofAnyAnswer.find((name) => typeof Reflect.get(request, name) !== "function")
     return missing === undefined ? undefined : new TypeError(`What submits itself must have a method ${missing}`)
   }
-  const [name, rows, text]: ReadonlyArray<unknown> = ["name", "rows", "text"].map((key) => Reflect.get(request, key))
+  const [name, text]: ReadonlyArray<unknown> = ["name", "text"].map((key) => Reflect.get(request, key))
   for (const key of ["name", "portal", "text"]) {
     const value: unknown = Reflect.get(request, key)
     if (value !== undefined && value !== null && typeof value !== "string") {
       return new TypeError(`The ${key} of a statement must be a text`)
     }
   }
-  if (
-    rows !== undefined &&
-    rows !== null &&
-    !(Number.isInteger(rows) && Number(rows) >= 0 && Number(rows) <= mostRows)
-  ) {
-    return new TypeError(`The number of rows of a statement must be an integer from 0 to ${mostRows}`)
+  for (const key of ["rows", "query_timeout"]) {
+    const value: unknown = Reflect.get(request, key)
+    if (value !== undefined && value !== null && !isWhole(value)) {
+      return new TypeError(`The ${key} of a statement must be an integer from 0 to ${most}`)
+    }
   }
   if (typeof name === "string" && name !== "" && typeof text !== "string") {
     return new TypeError("A statement must have a text")
@@ -118,8 +117,10 @@ export const requestError = (request: unknown): Error | undefined => {
 // What `pg` calls whatever the answer is.
 const ofAnyAnswer = ["handleError", "handleReadyForQuery"]
 
-// The server reads 32 bits with a sign.
-const mostRows = 0x7fffffff
+// The server reads 32 bits with a sign of how many rows there are to be, and a timer of Node.js that is longer is over at once.
+const most = 0x7fffffff
+
+const isWhole = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= most
 
 const isSubmittable = (request: unknown): request is object =>
   typeof request === "object" && request !== null && typeof Reflect.get(request, "submit") === "function"
