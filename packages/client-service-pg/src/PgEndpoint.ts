@@ -15,6 +15,7 @@ import * as Address from "effect-client-service-driver/Address"
 import * as Credential from "effect-client-service-driver/Credential"
 import * as Validate from "effect-client-service-driver/Validate"
 import { Client, type ClientConfig } from "pg"
+import type { Config } from "./internal/channelBinding.js"
 import { ClientConnection } from "./internal/clientConnection.js"
 import { PasswordFailure } from "./internal/pgFailure.js"
 import * as internal from "./internal/sessionAttributes.js"
@@ -213,7 +214,7 @@ const attributesOf = <R>(where: string, { targetSessionAttrs, url }: Options<R>)
 const configOf = <R>(
   where: string,
   { linger: _linger, name: _name, password, ssl, targetSessionAttrs: _attributes, url, ...config }: Options<R>
-): ClientConfig => {
+): Config => {
   checkOptions(where, config)
   const isKnown = password !== undefined && !Credential.isAskedAgain(password)
   const given = {
@@ -238,9 +239,9 @@ const askingFor = <R>(
 // A connection has others beside it, which are made later.
 const obtaining = <R>(
   ssl: Options<R>["ssl"],
-  config: ClientConfig,
+  config: Config,
   endpoint: string
-): Effect.Effect<Effect.Effect<ClientConfig, PgError>, never, R> =>
+): Effect.Effect<Effect.Effect<Config, PgError>, never, R> =>
   ssl === undefined || typeof ssl === "boolean" || !Credential.isFresh(ssl)
     ? Effect.succeed(Effect.succeed(config))
     : Effect.map(Effect.context<R>(), (context) =>

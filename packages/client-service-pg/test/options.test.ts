@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { describe, expect, expectTypeOf, it, vi } from "@effect/vitest"
-import { Effect, type Layer, Redacted } from "effect"
+import { Deferred, Effect, Exit, type Layer, Redacted } from "effect"
 import { Endpoint, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { type PgConnection, PgEndpoint, PgError, PgService } from "effect-client-service-pg"
 
@@ -81,6 +82,8 @@ describe("PgEndpoint.make", () => {
       ["postgres:db.example.com", "postgres://"],
       ["postgres:/db.example.com/app", "postgres://"],
       [`${base}#secret`, "fragment"],
+      ["postgres://user:/secret@db.example.com/app", "%2F"],
+      ["postgres://user:12/secret@db.example.com/app", "%2F"],
       ["postgres://user:secret@db.example\r\n.com/app", "line end"],
       ["postgres://user:pa?secret@db.example.com/app", "<redacted>"],
       ["postgres://user:pa?ssl=secret@db.example.com/app", "<redacted>"],
@@ -160,6 +163,27 @@ describe("PgEndpoint.make", () => {
     expect(name).toContain("a.example")
     expect(name).toContain("b.example")
   })
+
+  it.scopedLive("tells each host of a URL who logs in, also by a name that has an @", () =>
+    Effect.gen(function* () {
+      const told = yield* Deferred.make<string>()
+      const server = createServer((socket) =>
+        socket.once("data", (chunk) => {
+          Deferred.unsafeDone(told, Exit.succeed(chunk.toString()))
+          socket.destroy()
+        })
+      )
+      yield* Effect.acquireRelease(
+        Effect.async<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => server.close())
+      )
+      const address = server.address()
+      const port = typeof address === "object" ? address?.port : undefined
+      const { connect } = PgEndpoint.cluster({ url: `postgres://me@corp:p@ss@127.0.0.1:1,127.0.0.1:${port}/app` })
+      for (const _ of [1, 2]) yield* Effect.flip(connect({ lost: () => {} }))
+      expect(yield* Deferred.await(told)).toContain("user\0me@corp\0")
+    })
+  )
 
   it.scoped("fails an attempt whose certificates are gone by then", () =>
     Effect.gen(function* () {

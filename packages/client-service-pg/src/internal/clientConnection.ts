@@ -6,7 +6,6 @@ import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import {
   Client,
-  type ClientConfig,
   DatabaseError,
   escapeIdentifier,
   type Notification,
@@ -18,6 +17,7 @@ import {
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { type Cancel, cancel } from "./cancel.js"
+import { type Config, requireBinding } from "./channelBinding.js"
 import { type LentClient, lend, ownOf, safe, statementError } from "./lentClient.js"
 import { OwnSettings } from "./ownSettings.js"
 import { pgFailure } from "./pgFailure.js"
@@ -26,7 +26,7 @@ import { guardWire } from "./wire.js"
 
 /** What gives the config of a connection that is made now. */
 export interface Configs {
-  readonly now: Effect.Effect<ClientConfig, PgError>
+  readonly now: Effect.Effect<Config, PgError>
   /** Whether what it logs in with is asked for each time. */
   readonly isAskedAgain: boolean
 }
@@ -53,7 +53,7 @@ interface Place {
 export class ClientConnection implements PgConnection {
   // Out of reach, so that whoever prints the connection does not print what it logs in with.
   readonly #client: Client
-  readonly #config: ClientConfig
+  readonly #config: Config
   readonly #configs: Configs
   readonly address: string
   readonly endpoint: string
@@ -88,7 +88,7 @@ export class ClientConnection implements PgConnection {
    * that `isOwn`, the turns belong to one caller, who has begun a transaction.
    */
   static make(
-    config: ClientConfig,
+    config: Config,
     configs: Configs,
     place: Place,
     signal: ConnectionSignal<PgError>,
@@ -105,7 +105,7 @@ export class ClientConnection implements PgConnection {
   }
 
   private constructor(
-    config: ClientConfig,
+    config: Config,
     configs: Configs,
     { address, endpoint, host }: Place,
     signal: ConnectionSignal<PgError>,
@@ -127,6 +127,7 @@ export class ClientConnection implements PgConnection {
     client.connection.on("errorMessage", (error: unknown) => {
       if (error instanceof DatabaseError && /^(FATAL|PANIC)$/.test(error.severity ?? "")) this.#fatal = error
     })
+    if (config.isBindingRequired) requireBinding(client, (error) => this.#lost(error))
     client.on("error", (error) => this.#lost(error))
     client.on("end", () => this.#lost(new Error("Connection terminated")))
   }
@@ -229,7 +230,9 @@ export class ClientConnection implements PgConnection {
     // A pooler makes up what it is called.
     if (process === Reflect.get(client, "processID")) return true
     // One that lends its connections for a transaction at a time lends another the one that was free.
-    const other = new Client(await this.#configNow())
+    const config = await this.#configNow()
+    const other = new Client(config)
+    if (config.isBindingRequired) requireBinding(other, () => {})
     other.on("error", () => {})
     try {
       const isElsewhere = await this.#isElsewhere(other, process)
@@ -443,7 +446,7 @@ export class ClientConnection implements PgConnection {
   }
 
   // That of this connection has to do if another can't be had at once.
-  #configNow(): Promise<ClientConfig> {
+  #configNow(): Promise<Config> {
     const now = Effect.timeoutOption(Effect.disconnect(this.#configs.now), patience)
     return Effect.runPromise(Effect.catchAllCause(Effect.flatten(now), () => Effect.succeed(this.#config)))
   }

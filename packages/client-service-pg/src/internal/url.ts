@@ -1,10 +1,11 @@
 import * as Validate from "effect-client-service-driver/Validate"
 import type { ClientConfig } from "pg"
+import type { Config } from "./channelBinding.js"
 import { type SessionAttributes, sessionAttributes } from "./sessionAttributes.js"
 
 interface OfUrl {
   readonly targetSessionAttrs: SessionAttributes | undefined
-  readonly config: ClientConfig
+  readonly config: Config
 }
 
 /** What a URL says, with the parts that `pg` does not look at, where no option takes their place. */
@@ -17,6 +18,10 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
     refuse("<redacted>", "postgres://, postgresql:// or socket:, or the folder of a socket")
   }
   if (/[\t\n\r]/.test(connectionString.trim())) refuse("<redacted>", "without a line end or a tab within it")
+  // It may be a password with a slash in it, of which the rest would be the name of the database.
+  if (/^[a-z]+:\/\/[^/?]*\/[^?]*@/i.test(connectionString)) {
+    refuse("<redacted>", "without an @ after a slash; @ is %40, and a slash of a password %2F")
+  }
   if (connectionString.includes("#")) refuse("<redacted>", "without a fragment; # is %23")
   const query = new URLSearchParams(/\?(.*)$/s.exec(connectionString)?.[1] ?? "")
   for (const [name, value] of query) {
@@ -44,7 +49,9 @@ export const ofUrl = (where: string, connectionString: string, options: ClientCo
     config: {
       connectionString: url === undefined ? connectionString : withOptions(url, options),
       ...(timeout === null ? {} : { connectionTimeoutMillis: Number(timeout) * 1000 }),
-      ...(binding === null ? {} : { enableChannelBinding: binding !== "disable" })
+      ...(binding === null
+        ? {}
+        : { enableChannelBinding: binding !== "disable", isBindingRequired: binding === "require" })
     }
   }
 }
@@ -123,7 +130,7 @@ export const checkOptions = (where: string, options: ClientConfig): void => {
 
 /** The URLs of the hosts that a URL has, of which there may be several with commas between them. */
 export const ofEachHost = (url: string): ReadonlyArray<string> => {
-  const [, before = "", hosts = url, after = ""] = /^([a-z]+:\/\/(?:[^@/?]*@)?)([^/?]*)(.*)$/is.exec(url) ?? []
+  const [, before = "", hosts = url, after = ""] = /^([a-z]+:\/\/(?:[^/?]*@)?)([^/?]*)(.*)$/is.exec(url) ?? []
   return hosts.split(",").map((host) => `${before}${host}${after}`)
 }
 
