@@ -48,6 +48,17 @@ describe.skipIf(isMissing)("a subscription", () => {
     })
   )
 
+  it.scopedLive("sees what is published by the function that gives its first element", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const redis = yield* connectTo(server.port)
+      const subscribed = () => Effect.runFork(publish(redis, "news", "by itself"))
+      const elements = yield* elementsOf(redis.subscribe("news", { subscribed }))
+      const [, second] = yield* Effect.timeout(Queue.takeN(elements, 2), "5 seconds")
+      expect(second).toEqual(message("news", "by itself"))
+    })
+  )
+
   it.scopedLive("may be to patterns", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -87,7 +88,6 @@ const subscribe = <A, Mark>(
   deliver: (elements: ReadonlyArray<A | Mark>) => void
 ): Effect.Effect<void, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
-    const begin = mark === undefined ? [] : [yield* Effect.sync(mark)]
     let early: Array<A> | undefined = []
     const receive = (message: A): void => {
       if (early === undefined) deliver([message])
@@ -105,16 +105,16 @@ const subscribe = <A, Mark>(
           return Promise.all(all.map(({ remove }) => remove()))
         })
     )
-    // At once when the server has confirmed, not when a fiber gets to it.
+    // At once when the server has confirmed, not when a fiber gets to it: what gives the mark may do what is to be seen.
+    const begin = Effect.sync(() => {
+      deliver([...(mark === undefined ? [] : [mark()]), ...(early ?? [])])
+      early = undefined
+    })
     const confirmed = () =>
-      Promise.all(all.map(({ confirmed }) => confirmed)).then(() => {
-        if (isOver) return
-        deliver([...begin, ...(early ?? [])])
-        early = undefined
-      })
+      Promise.all(all.map(({ confirmed }) => confirmed)).then(() => (isOver ? Exit.void : Effect.runSyncExit(begin)))
     // The client says nothing of what it is asked once it is lost. Where the caller can't be interrupted, both can.
     yield* Effect.raceFirst(
-      Effect.interruptible(Effect.tryPromise({ try: confirmed, catch: errorOf })),
+      Effect.interruptible(Effect.flatten(Effect.tryPromise({ try: confirmed, catch: errorOf }))),
       Effect.interruptible(lost(line, errorOf))
     )
   })
