@@ -187,8 +187,10 @@ const fromReply = (reply: ErrorReply, endpoint: string): RedisError => {
   const message = reply.message.replace(/^EXECABORT Transaction discarded because of: /, "")
   const code = /^[A-Z]+(?= |$)/.exec(message)?.[0]
   const reason = replyReasons.get(code ?? "") ?? reasonOfText(message)
-  // A server that knows no HELLO would repeat the password that came with it.
-  const detail = message.replace(/,? with args beginning with:.*$/s, "")
+  // A server that knows no HELLO would repeat the password that came with it, as one does that is given to a user in vain.
+  const detail = message
+    .replace(/,? with args beginning with:.*$/s, "")
+    .replace(/^(ERR Error in ACL SETUSER modifier|ERR Unknown option .* CONFIG SET -) '.*'/s, "$1 '...'")
   return new RedisError({ reason, endpoint, code, detail, cause: detail === message ? reply : undefined })
 }
 

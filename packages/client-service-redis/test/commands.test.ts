@@ -1,4 +1,5 @@
 import net from "node:net"
+import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Logger, LogLevel } from "effect"
 import { Redis, RedisEndpoint, type RedisError } from "effect-client-service-redis"
@@ -64,9 +65,15 @@ describe.skipIf(isMissing)("commands", () => {
     Effect.gen(function* () {
       const server = yield* startServer()
       const redis = yield* connectTo(server.port)
-      const error = (yield* Effect.flip(redis.command("UNHEARD-OF", ["hunter2"]))) as RedisError.RedisError
-      expect(error.message).toContain("unknown command 'UNHEARD-OF'")
-      expect(`${error} ${error.stack} ${JSON.stringify(error)}`).not.toContain("hunter2")
+      for (const [name, args, told] of [
+        ["UNHEARD-OF", ["hunter2"], "unknown command 'UNHEARD-OF'"],
+        ["ACL", ["SETUSER", "app", "<hunter2"], "ACL SETUSER modifier '...'"],
+        ["CONFIG", ["SET", "hunter2", "hunter2"], "CONFIG SET - '...'"]
+      ] as const) {
+        const error = (yield* Effect.flip(redis.command(name, args))) as RedisError.RedisError
+        expect(error.message).toContain(told)
+        expect(`${error} ${error.stack} ${inspect(error)} ${JSON.stringify(error)}`).not.toContain("hunter2")
+      }
     })
   )
 
