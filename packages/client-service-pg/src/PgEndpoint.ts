@@ -68,6 +68,12 @@ export interface Options<R = never> extends Omit<ServerOptions, "password" | "ss
    * `closeTimeout` of the service. Default 1 second.
    */
   readonly linger?: Duration.DurationInput | undefined
+  /**
+   * How many callers of `PgService.query` and `withClient` may wait for their turn on a connection. Beyond that, they fail at once
+   * by a `PgError` of reason `Overloaded`, and nothing was sent; so do the statements of one transaction. What a heartbeat or
+   * `prepare` asks by `query` of the connection waits all the same. Default 100,000.
+   */
+  readonly maxWaiting?: number | undefined
 }
 
 /**
@@ -155,6 +161,7 @@ const makeFor = <R>(
   wanted = attributesOf(where, options)
 ): Endpoint.Endpoint<PgConnection, PgError, R> => {
   const linger = Validate.finiteDuration(where, "linger", options.linger ?? "1 second")
+  const maxWaiting = Validate.integer(where, "maxWaiting", options.maxWaiting ?? 100_000, 0)
   if (options.port !== undefined) Validate.integer(where, "port", options.port, 1, 65535)
   if (options.host !== undefined) Validate.text(where, "host", options.host)
   const config = configOf(where, options)
@@ -178,7 +185,7 @@ const makeFor = <R>(
         const configs = { now, isAskedAgain: asked.password !== undefined || Credential.isFresh(options.ssl) }
         const first = yield* now
         const connection = yield* Effect.acquireRelease(
-          ClientConnection.make(first, configs, { address, endpoint: name, host }, signal),
+          ClientConnection.make(first, configs, { address, endpoint: name, host, maxWaiting }, signal),
           (connection) => connection.close(linger)
         )
         const connected = yield* connection.connect
@@ -213,7 +220,16 @@ const attributesOf = <R>(where: string, { targetSessionAttrs, url }: Options<R>)
 
 const configOf = <R>(
   where: string,
-  { linger: _linger, name: _name, password, ssl, targetSessionAttrs: _attributes, url, ...config }: Options<R>
+  {
+    linger: _linger,
+    maxWaiting: _maxWaiting,
+    name: _name,
+    password,
+    ssl,
+    targetSessionAttrs: _attributes,
+    url,
+    ...config
+  }: Options<R>
 ): Config => {
   checkOptions(where, config)
   const isKnown = password !== undefined && !Credential.isAskedAgain(password)

@@ -24,7 +24,8 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
  * - `OpenTransaction`: whoever had the connection for a turn has left a transaction open at its end, which was rolled back.
  * - `EndedTransaction`: a statement of a transaction has ended that, such as `COMMIT`, and what comes after it would be in none.
  * - `NotHeard`: what is listened to is not heard, since a pooler lends another session of the server for each transaction.
- * - `Overloaded`: as many transactions as there may be are under way, and none ended in time. This one was not begun.
+ * - `Overloaded`: as many transactions as there may be are under way, and none ended in time; or as many callers as may wait for
+ *   their turn do. This one was not begun.
  * - `RolledBack`: a transaction was to be committed, and the server rolled it back, since a statement of it had failed; or
  *   a part of it, within a savepoint, was.
  *
@@ -119,7 +120,7 @@ const meanings: Record<Reason, string> = {
   Terminated: "the server ended the connection",
   Query: "the server refused the statement",
   NotHeard: "a pooler of transactions is in between, through which nothing is heard of what is listened to",
-  Overloaded: "too many transactions are under way",
+  Overloaded: "too many are under way, or wait",
   RolledBack: "a statement of it had failed, so it is rolled back",
   EndedTransaction: "a statement has ended the transaction that it is in",
   OpenTransaction: "a transaction was left open, and is rolled back",

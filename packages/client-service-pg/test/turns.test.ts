@@ -1,8 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Queue, TestClock } from "effect"
+import { Deferred, Effect, Fiber, Queue, Stream, TestClock } from "effect"
 import { TestEndpoint } from "effect-client-service"
 import { type PgConnection, PgError, PgService } from "effect-client-service-pg"
 import type { Client } from "pg"
+import { turns } from "test-servers/turns"
 import { hear, isGap, isPayload, start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -24,6 +25,31 @@ const untilRunning = (by: PgService.Service, pattern: string, count: number) =>
 const generation = (pg: PgService.Service) => pg.service.state.get
 
 describeWithServer("a turn", (test) => {
+  test("is waited for by no more than may, and by what the service asks for itself", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { connection: { maxWaiting: 2 }, heartbeat: false })
+      const isOver = yield* Deferred.make<void>()
+      const begun = yield* Deferred.make<void>()
+      const first = yield* Effect.fork(
+        withClient(pg, () => {
+          Deferred.unsafeDone(begun, Effect.void)
+          return Effect.runPromise(Deferred.await(isOver))
+        })
+      )
+      yield* Deferred.await(begun)
+      const waiting = yield* Effect.forEach([1, 2], (n) => Effect.fork(pg.query(`SELECT ${n} AS n`)))
+      yield* turns(3)
+      expect(yield* Effect.flip(pg.query("SELECT 3"))).toMatchObject({ _tag: "PgError", reason: "Overloaded" })
+      const listening = yield* Effect.fork(Stream.runHead(pg.listen("waiting", { subscribed: () => "listening" })))
+      yield* turns(3)
+      expect(yield* Effect.flip(withClient(pg, async () => {}))).toMatchObject({ reason: "Overloaded" })
+      yield* Deferred.succeed(isOver, undefined)
+      yield* Fiber.join(first)
+      expect((yield* Fiber.joinAll(waiting)).map(({ rows }) => rows)).toEqual([[{ n: 1 }], [{ n: 2 }]])
+      expect(yield* Fiber.join(listening)).toMatchObject({ value: "listening" })
+      expect(yield* generation(pg)).toMatchObject({ generation: 1 })
+    }))
+
   describe("that leaves a transaction open", () => {
     for (const [name, leave, told] of [
       [

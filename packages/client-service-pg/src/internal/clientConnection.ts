@@ -42,6 +42,8 @@ interface Place {
   readonly address: string
   /** The name of the endpoint. */
   readonly endpoint: string
+  /** How many may wait for their turn. */
+  readonly maxWaiting: number
 }
 
 /**
@@ -59,6 +61,7 @@ export class ClientConnection implements PgConnection {
   readonly endpoint: string
   readonly #signal: ConnectionSignal<PgError>
   readonly #turns = new Set<() => void>()
+  readonly #maxWaiting: number
   readonly #isOwn: boolean
   readonly #owned = new Set<ClientConnection>()
   #isOpen = false
@@ -107,7 +110,7 @@ export class ClientConnection implements PgConnection {
   private constructor(
     config: Config,
     configs: Configs,
-    { address, endpoint, host }: Place,
+    { address, endpoint, host, maxWaiting }: Place,
     signal: ConnectionSignal<PgError>,
     isOwn: boolean
   ) {
@@ -120,6 +123,7 @@ export class ClientConnection implements PgConnection {
     this.#configs = configs
     this.address = address
     this.endpoint = endpoint
+    this.#maxWaiting = maxWaiting
     this.#isOwn = isOwn
     this.#signal = signal
     // Listeners are those of whoever has the client.
@@ -165,7 +169,8 @@ export class ClientConnection implements PgConnection {
     Effect.flatMap(this.#configs.now, (config) =>
       Effect.acquireRelease(
         Effect.suspend(() => {
-          const place = { address: this.address, endpoint: this.endpoint, host: this.#client.host }
+          const { address, endpoint } = this
+          const place = { address, endpoint, host: this.#client.host, maxWaiting: this.#maxWaiting }
           return Effect.tap(ClientConnection.make(config, this.#configs, place, signal, true), (own) => {
             own.onReadOnly(() => this.#onReadOnly?.())
             this.#owned.add(own)
@@ -191,7 +196,7 @@ export class ClientConnection implements PgConnection {
   readonly query = <Row extends QueryResultRow>(
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
-  ): Effect.Effect<QueryResult<Row>, PgError> => this.#inTurn(queryOf<Row>(query, values), () => {})
+  ): Effect.Effect<QueryResult<Row>, PgError> => this.#inTurn(queryOf<Row>(query, values), () => {}, false)
 
   readonly withClient = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> =>
     Effect.suspend(() => {
@@ -221,7 +226,8 @@ export class ClientConnection implements PgConnection {
           this.#observed()
         }
       },
-      () => {}
+      () => {},
+      this.#isOwn
     )
 
   /** Whether all statements are run by one process of the server, as they are not behind a pooler of transactions. */
@@ -271,7 +277,12 @@ export class ClientConnection implements PgConnection {
   }
 
   /** Has a function called when its turn has come, at once if it has, and gives what takes that back. */
-  readonly begin = <A>(f: Turn<A>, resume: Resume<A>): (() => void) => {
+  readonly begin = <A>(f: Turn<A>, resume: Resume<A>, isBounded = true): (() => void) => {
+    if (isBounded && this.#isBusy && this.#turns.size >= this.#maxWaiting) {
+      const detail = "maxWaiting wait for their turn"
+      resume(Exit.fail(new PgError({ reason: "Overloaded", endpoint: this.endpoint, detail })))
+      return () => {}
+    }
     let isOver = false
     const turn = () => {
       const end = (exit: Exit.Exit<A, PgError>) => {
@@ -295,10 +306,10 @@ export class ClientConnection implements PgConnection {
     }
   }
 
-  #inTurn<A>(f: Turn<A>, revoke: () => void): Effect.Effect<A, PgError> {
+  #inTurn<A>(f: Turn<A>, revoke: () => void, isBounded = true): Effect.Effect<A, PgError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Deferred.make<A, PgError>(), (answer) => {
-        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit))
+        const takeBack = this.begin(f, (exit) => Deferred.unsafeDone(answer, exit), isBounded)
         return Effect.onInterrupt(restore(Deferred.await(answer)), () =>
           Effect.sync(() => {
             revoke()
