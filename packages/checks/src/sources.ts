@@ -1,8 +1,8 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import ts from "typescript"
 import type { Report } from "./Report.js"
-import { fromRoot, none, publishedPackages, root, runBin } from "./workspace.js"
+import { fromRoot, none, publishedPackages, root, runBin, temporaryDirectory } from "./workspace.js"
 
 /** Checks of the files themselves: what lies at the top, that the linter sees cycles, and that the exports are documented. */
 export const checkSources = async (report: Report): Promise<void> => {
@@ -46,27 +46,22 @@ const topLevel = new Set([
 // A rule that silently stops working is worse than none, so it is shown two modules that import each other, and two of
 // which one imports only a type.
 const refusesCycles = async (): Promise<void> => {
-  const directory = join(root, "packages/checks/build/cycle")
-  mkdirSync(directory, { recursive: true })
+  // Outside the workspace: the rule has the linter read all that lies beside what it is shown.
+  const directory = temporaryDirectory()
   const write = (name: string, text: string) => writeFileSync(join(directory, name), text)
-  try {
-    write("one.ts", 'import { two } from "./two.js"\n\nexport const one = () => two\n')
-    write("two.ts", 'import { one } from "./one.js"\n\nexport const two = () => one\n')
-    write("value.ts", 'import type { Type } from "./type.js"\n\nexport const value: Type | undefined = undefined\n')
-    write("type.ts", 'import { value } from "./value.js"\n\nexport type Type = string\n\nexport const same = value\n')
-    const output = await runBin(
-      "biome",
-      ["lint", "--colors=off", "--vcs-use-ignore-file=false", directory],
-      root
-    ).catch((error) => error.message)
-    none(
-      ["one.ts", "two.ts", "value.ts", "type.ts"]
-        .filter((file) => !new RegExp(`${file}:\\d+:\\d+ lint/suspicious/noImportCycles`).test(output))
-        .map((file) => `it accepts that of ${file}:\n${output}`)
-    )
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
+  copyFileSync(join(root, ".biome.json"), join(directory, ".biome.json"))
+  write("one.ts", 'import { two } from "./two.js"\n\nexport const one = () => two\n')
+  write("two.ts", 'import { one } from "./one.js"\n\nexport const two = () => one\n')
+  write("value.ts", 'import type { Type } from "./type.js"\n\nexport const value: Type | undefined = undefined\n')
+  write("type.ts", 'import { value } from "./value.js"\n\nexport type Type = string\n\nexport const same = value\n')
+  const output = await runBin("biome", ["lint", "--colors=off", "--vcs-enabled=false", "."], directory).catch(
+    (error) => error.message
+  )
+  none(
+    ["one.ts", "two.ts", "value.ts", "type.ts"]
+      .filter((file) => !new RegExp(`${file}:\\d+:\\d+ lint/suspicious/noImportCycles`).test(output))
+      .map((file) => `it accepts that of ${file}:\n${output}`)
+  )
 }
 
 const undocumented = (file: string, isBarrel: boolean): ReadonlyArray<string> => {
