@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Logger, LogLevel, Redacted } from "effect"
+import { Effect, Fiber, Logger, LogLevel, Redacted, Schedule } from "effect"
 import { RetryPolicy, TestEndpoint } from "effect-client-service"
 import { EndpointsFailed } from "effect-client-service/EndpointsFailed"
 import { Redis, type RedisConnection, RedisEndpoint, RedisError } from "effect-client-service-redis"
@@ -20,6 +20,10 @@ const failureOf = (redis: Redis.Service) => Effect.flip(redis.service.whenConnec
 const connectedTo = (redis: Redis.Service) =>
   Effect.map(redis.command("INFO", ["server"]), (info) => Number(/tcp_port:(\d+)/.exec(String(info))?.[1]))
 
+/** Asks until the answer is the one waited for, with pauses: servers take seconds to find each other. */
+const asked = <A, E, R>(question: Effect.Effect<A, E, R>, isIt: (answer: A) => boolean) =>
+  Effect.repeat(question, { schedule: Schedule.spaced("20 millis"), until: isIt })
+
 /** A master and a replica that has all of it. */
 const startPair = Effect.gen(function* () {
   const first = yield* startServer()
@@ -27,7 +31,7 @@ const startPair = Effect.gen(function* () {
     settings: { replicaof: `127.0.0.1 ${first.port}`, "repl-diskless-sync-delay": "0" }
   })
   const control = yield* connectTo(first.port)
-  yield* Effect.repeat(control.command("INFO", ["replication"]), { until: (info) => /state=online/.test(String(info)) })
+  yield* asked(control.command("INFO", ["replication"]), (info) => /state=online/.test(String(info)))
   return { first, second }
 })
 
@@ -35,9 +39,8 @@ const startPair = Effect.gen(function* () {
 const hasFound = (sentinel: { readonly port: number }, slaves: number, sentinels: number) =>
   Effect.gen(function* () {
     const redis = yield* connectTo(sentinel.port, { heartbeat: false })
-    yield* Effect.repeat(redis.command("INFO", ["sentinel"]), {
-      until: (info) => String(info).includes(`slaves=${slaves},sentinels=${sentinels}`)
-    })
+    const found = `slaves=${slaves},sentinels=${sentinels}`
+    yield* asked(redis.command("INFO", ["sentinel"]), (info) => String(info).includes(found))
   }).pipe(Effect.scoped)
 
 describe.skipIf(isMissing)("a master that sentinels watch over", () => {
@@ -80,9 +83,10 @@ describe.skipIf(isMissing)("a master that sentinels watch over", () => {
       yield* control.command("SENTINEL", ["FAILOVER", master])
       const set = redis.use((client) => client.set("key", "value"))
       // Until it is demoted, it takes what it loses later.
-      yield* Effect.repeat(Effect.zipRight(Effect.ignore(set), Effect.option(connectedTo(redis))), {
-        until: (port) => port._tag === "Some" && port.value === second.port
-      })
+      yield* asked(
+        Effect.zipRight(Effect.ignore(set), Effect.option(connectedTo(redis))),
+        (port) => port._tag === "Some" && port.value === second.port
+      )
       expect(yield* set).toBe("OK")
     })
   )
