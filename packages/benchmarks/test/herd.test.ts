@@ -3,15 +3,16 @@ import { type Contender, ours, unjittered } from "../src/herd/policies.js"
 import { backWithin, peakShare, recover } from "../src/herd/simulation.js"
 import { testTime } from "../src/herd/testTime.js"
 
-const after = (outage: number, { policy }: Contender, clients = 5000) =>
+// `npm run bench:herd` has five times as many.
+const after = (outage: number, { policy }: Contender, clients = 1000) =>
   recover({ policy, clients, outage, seed: "herd" })
 
-describe("5,000 services that lose their server at one instant", () => {
+describe("1,000 services that lose their server at one instant", () => {
   // Failure 28: After an outage all clients come back at the same time, and bring the server down again.
   // Reported: mqttjs/MQTT.js#561, ueberdosis/hocuspocus#175, kubernetes/kubernetes#87794
   it("for 60 s come back as no herd: at most 2 % in any 100 ms, half within 10 s, all within 30 s", async () => {
     const recovery = await after(60_000, ours)
-    expect(recovery.admissions).toHaveLength(5000)
+    expect(recovery.admissions).toHaveLength(1000)
     expect(peakShare(recovery, 100)).toBeLessThanOrEqual(0.02)
     expect(backWithin(recovery, 0.5)).toBeLessThanOrEqual(10_000)
     expect(backWithin(recovery, 1)).toBeLessThanOrEqual(30_000)
@@ -23,7 +24,7 @@ describe("5,000 services that lose their server at one instant", () => {
     const recovery = await after(0, ours)
     expect(recovery.attemptsPerClient).toBe(1)
     // A fifth of the half second, and what chance adds.
-    expect(peakShare(recovery, 100)).toBeLessThanOrEqual(0.22)
+    expect(peakShare(recovery, 100)).toBeLessThanOrEqual(0.24)
     expect(backWithin(recovery, 1)).toBeLessThanOrEqual(500)
   })
 })

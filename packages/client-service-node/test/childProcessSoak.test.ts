@@ -14,8 +14,8 @@ import { nothingUncaught } from "./support/uncaught.js"
 
 /** How often a server is killed and stopped, and what decides when. */
 const { KILLS, SEED, STOPS } = process.env
-const kills = Number(KILLS ?? 20)
-const stops = Number(STOPS ?? 5)
+const kills = Number(KILLS ?? 10)
+const stops = Number(STOPS ?? 3)
 const seed = Number(SEED ?? 1)
 
 /** Makes one file of the MCP server with the SDK, of which it would take most of the time to find all the others. */

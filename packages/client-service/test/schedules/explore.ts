@@ -69,6 +69,8 @@ export interface Played<Event extends string> {
 export interface Limits {
   readonly events: number
   readonly stops: number
+  /** Of those that nothing can be added to, which are most, one in so many is played. By default, all are. */
+  readonly oneIn?: number
 }
 
 /**
@@ -81,14 +83,17 @@ export function* explore<Event extends string>(
   limits: Limits
 ): Generator<{ readonly schedule: Schedule<Event>; readonly problem: string | undefined }> {
   const visited = new Map<string, Array<Limits>>()
+  const { oneIn = 1 } = limits
+  let ends = 0
   const pending = new Pending<Event>(limits)
   pending.add([])
   for (let schedule = pending.next(); schedule !== undefined; schedule = pending.next()) {
+    const current = schedule
+    const { events, stops } = ahead(current, limits)
+    if (events === 0 && stops === 0 && ends++ % oneIn > 0) continue
     const { fingerprint, next, problem, steps } = play(schedule)
     yield { schedule, problem }
     if (problem !== undefined) continue
-    const current = schedule
-    const { events, stops } = ahead(current, limits)
     const before = visited.get(fingerprint) ?? []
     const isNew = !before.some((other) => other.events >= events && other.stops >= stops)
     if (events > 0 && isNew) {

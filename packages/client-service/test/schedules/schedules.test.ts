@@ -2,11 +2,11 @@ import { setImmediate } from "node:timers/promises"
 import { expect, it } from "vitest"
 import { explorations } from "./many.js"
 
-// `npm run test:schedules` plays more.
-const limits = { events: 3, stops: 1 }
+// `npm run test:schedules` plays all of them, and more.
+const limits = { events: 3, stops: 1, oneIn: 4 }
 
 for (const { name, problems } of explorations) {
-  it(`${name}: nothing is wrong in any schedule of three events with a fiber stopped at any step`, {
+  it(`${name}: nothing is wrong in schedules of three events with a fiber stopped at a step`, {
     timeout: 240_000
   }, async () => {
     let played = 0
