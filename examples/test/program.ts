@@ -4,6 +4,6 @@
 import { fileURLToPath } from "node:url"
 import * as Program from "test-servers/program"
 
-/** Runs it compiled (test/build.ts), since a program starts three times as fast then. */
+/** Runs it as it is bundled, since a program takes a third of the processor to start then. */
 export const run = (file: string, args?: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) =>
-  Program.run(fileURLToPath(new URL(`../build/${file.replace(/\.ts$/, ".js")}`, import.meta.url)), args, env)
+  Program.run(fileURLToPath(new URL(`../build/bundled/${file.replace(/\.ts$/, ".js")}`, import.meta.url)), args, env)

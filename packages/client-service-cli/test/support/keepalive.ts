@@ -8,9 +8,9 @@ import * as Program from "test-servers/program"
 import { main } from "../../src/internal/main.js"
 import type { Output } from "../../src/internal/terminal/output.js"
 
-const bin = fileURLToPath(new URL("../../dist/internal/bin.js", import.meta.url))
+const bin = fileURLToPath(new URL("../../build/bundled/bin.js", import.meta.url))
 
-/** As a process of the compiled command, which takes more than a second of processor time. */
+/** As a process of the command, bundled, which takes half a second of processor time. */
 export const run = (args: ReadonlyArray<string>, env?: Readonly<Record<string, string>>) => Program.run(bin, args, env)
 
 export interface Running {
