@@ -61,32 +61,37 @@ const shared: Readonly<Record<string, ReadonlyArray<string>>> = {
 }
 
 // Those of the packages with servers that count what is left in the process.
-const counting: Readonly<Record<string, ReadonlyArray<string>>> = {
-  "client-service-amqp": ["Amqp"],
-  "client-service-pg": ["PgService"],
-  "client-service-redis": ["loss"]
+const counting: Readonly<Record<string, string>> = {
+  "client-service-amqp": "Amqp",
+  "client-service-pg": "PgService",
+  "client-service-redis": "loss"
 }
 
 const project = <Test extends object>(name: string, test: Test | undefined) => ({
   root: `packages/client-service-${name}`,
-  test: { ...test, exclude: testsOf([shared, counting].flatMap((files) => files[`client-service-${name}`] ?? [])) }
+  test: { ...test, exclude: testsOf([...(shared[`client-service-${name}`] ?? []), ...countingOf(name)]) }
 })
 
-const projectAlone = (name: string, test: object | undefined) => ({
-  root: `packages/client-service-${name}`,
-  test: { ...test, name: `client-service-${name}, alone`, include: testsOf(counting[`client-service-${name}`] ?? []) }
+/** A project of one file, which therefore shares its process with no other. */
+const projectAlone = (root: string, test: object | undefined, file: string) => ({
+  root,
+  test: {
+    ...test,
+    name: `${root.replace("packages/", "")}, alone: ${file.replace(/^.*\/|\.test\.ts$/g, "")}`,
+    include: [file]
+  }
 })
+
+const countingOf = (name: string) => [counting[`client-service-${name}`] ?? []].flat()
 
 const testsOf = (names: ReadonlyArray<string>) => names.map((name) => `test/${name}.test.ts`)
 
+// To load Effect and the core takes more of the processor than most files of tests, which therefore share them with the others
+// of their project, in a thread or a process (with `--poolOptions.threads.isolate=false` and the same of `forks`, which Vitest
+// heeds only there). In processes are those that ask something of theirs that a thread does not have.
 export default defineWorkspace([
-  // To load Effect and the core took more of the processor than most files of the core's tests, which therefore share them,
-  // in threads (with --poolOptions.threads.isolate=false, which Vitest heeds only there). Each of the files in processes is one
-  // of its own: they start programs, or look at what is left of them.
   { root, test: { ...core.test, pool: "threads", exclude: alone } },
-  // In processes, which are not shared but with --no-isolate: Vitest does not heed what a project says of that, so
-  // `npm run test:runtimes` runs these by themselves.
-  { root, test: { ...core.test, name: "client-service, alone", include: alone } },
+  ...alone.map((file) => projectAlone(root, core.test, file)),
   {
     root: "packages",
     test: {
@@ -96,12 +101,13 @@ export default defineWorkspace([
       testTimeout: 60_000
     }
   },
-  // They start servers, but ask nothing of their process that a thread does not have, so most share what they load, too.
   ...Object.entries({ amqp, pg, redis, rpc }).map(([name, { test }]) => ({
     ...project(name, test),
     test: { ...project(name, test).test, pool: "threads" as const }
   })),
-  ...Object.entries({ amqp, pg, redis }).map(([name, { test }]) => projectAlone(name, test)),
+  ...Object.entries({ amqp, pg, redis }).flatMap(([name, { test }]) =>
+    testsOf(countingOf(name)).map((file) => projectAlone(`packages/client-service-${name}`, test, file))
+  ),
   ...Object.entries({ cli, devtools, driver, node }).map(([name, { test }]) => project(name, test)),
   "packages/benchmarks",
   "examples"

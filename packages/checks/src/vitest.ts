@@ -49,12 +49,13 @@ export async function runTests(report: Report): Promise<void> {
 }
 
 /**
- * Threads for those that share what they load, which are most, and processes for the others: half as many again as there are
- * processors, since many tests wait for servers and for other programs.
+ * In threads and in processes, which the files of a project share: half as many again as there are processors, since many
+ * tests wait for servers and for other programs.
  */
 const together = [
   // Vitest heeds this only here, not where a project says it.
   "--poolOptions.threads.isolate=false",
+  "--poolOptions.forks.isolate=false",
   `--poolOptions.threads.maxThreads=${availableParallelism()}`,
   "--poolOptions.threads.minThreads=1",
   `--poolOptions.forks.maxForks=${Math.ceil(availableParallelism() / 2)}`,

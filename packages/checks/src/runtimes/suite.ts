@@ -21,8 +21,7 @@ export const runSuite = async (
   // With files of other packages, too.
   const together = await runOf([`--project=${project}`, "--project=sharing", `packages/${project}/`, "--no-isolate"])
   if (!withAlone.has(project)) return together
-  // By itself, since Vitest has no project isolated where it is told not to isolate.
-  const alone = await runOf([`--project=${project}, alone`])
+  const alone = await runOf([`--project=${project}, alone*`])
   return {
     passed: together.passed + alone.passed,
     failed: together.failed + alone.failed,
