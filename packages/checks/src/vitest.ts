@@ -53,6 +53,8 @@ export async function runTests(report: Report): Promise<void> {
  * tests wait for servers and for other programs.
  */
 const together = [
+  "--config=packages/checks/src/vitestConfig.ts",
+  "--workspace=vitest.workspace.ts",
   // Vitest heeds this only here, not where a project says it.
   "--poolOptions.threads.isolate=false",
   "--poolOptions.forks.isolate=false",
