@@ -5,6 +5,7 @@ export default defineConfig({
     name: "examples",
     include: ["test/**/*.test.ts"],
     globalSetup: "../packages/servers/src/compiled.ts",
+    pool: "threads",
     testTimeout: 120_000
   }
 })

@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
-  test: { name: "benchmarks", include: ["test/**/*.test.ts"], testTimeout: 120_000 }
+  test: { name: "benchmarks", include: ["test/**/*.test.ts"], pool: "threads", testTimeout: 120_000 }
 })
