@@ -1,5 +1,6 @@
-import { Effect, Layer, Metric, MetricLabel } from "effect"
+import { Effect, Layer, type Metric, MetricLabel } from "effect"
 import { Telemetry } from "effect-client-service"
+import { openConnections, status, uses, waiters } from "../../src/internal/telemetry/metrics.js"
 import { type StateTag, stateTags } from "../support/fixture.js"
 
 const label = MetricLabel.make("test", "properties")
@@ -11,19 +12,21 @@ const telemetry = Effect.runSync(Effect.scoped(Layer.build(Telemetry.layer)))
 export const measured = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tagMetrics(Effect.provide(effect, telemetry), label.key, label.value)
 
-const reader = (name: string, ...labels: ReadonlyArray<MetricLabel.MetricLabel>): (() => number) => {
-  const counter = Metric.counter(`client_service.${name}`)
+const reader = (
+  counter: Metric.Metric.Counter<number>,
+  ...labels: ReadonlyArray<MetricLabel.MetricLabel>
+): (() => number) => {
   const all = [label, ...labels]
   return () => counter.unsafeValue(all).count
 }
 
 const readers = {
-  open: reader("connections.open"),
-  uses: reader("uses"),
-  waiters: reader("waiters")
+  open: reader(openConnections),
+  uses: reader(uses),
+  waiters: reader(waiters)
 }
 
-const statuses = stateTags.map((tag) => [tag, reader("status", MetricLabel.make("state", tag.toLowerCase()))] as const)
+const statuses = stateTags.map((tag) => [tag, reader(status, MetricLabel.make("state", tag.toLowerCase()))] as const)
 
 /** What the gauges have to say. */
 export type Gauges = Readonly<Record<keyof typeof readers, number>>

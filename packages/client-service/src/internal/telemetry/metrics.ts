@@ -142,13 +142,13 @@ const boundaries = MetricBoundaries.exponential({ start: 0.001, factor: 2, count
 const histogram = (name: string, description: string) =>
   Metric.histogram(`client_service.${name}`, boundaries, description)
 
-const status = upDownCounter("status", "services by the state that they are in, such as connected")
-const openConnections = upDownCounter(
+export const status = upDownCounter("status", "services by the state that they are in, such as connected")
+export const openConnections = upDownCounter(
   "connections.open",
   "connections that are up: two while maxAge replaces one that is still in use"
 )
-const waiters = upDownCounter("waiters", "fibers that wait for a connection, or, as a stream does, for the next")
-const uses = upDownCounter("uses", "uses that are under way, and streams that have a connection")
+export const waiters = upDownCounter("waiters", "fibers that wait for a connection, or, as a stream does, for the next")
+export const uses = upDownCounter("uses", "uses that are under way, and streams that have a connection")
 
 const attempts = counter("attempts", "attempts by outcome: succeeded, failed, timed_out, interrupted")
 const disconnections = counter("disconnections", "ends of connections by reason: lost, heartbeat, replaced, stopped")
