@@ -682,8 +682,9 @@ export function layer<Id, P, E, T, R1, R2, R3, R4, R5>(
  * With `gap`, the consumer is told of each change: what `gap` gives comes before the first element of every connection
  * but the first.
  *
- * The stream of `f` begins on a connection at once, also while the consumer is at something else, and is pulled beyond its first
- * elements as they are asked for: what a consumer that stops has not asked for is left to the next.
+ * The stream of `f` begins on a connection at once, also while the consumer is at something else, unless more than 14 elements
+ * of connections that were lost still wait for it: then it begins once there are fewer. Beyond its first elements it is pulled as
+ * they are asked for: what a consumer that stops has not asked for is left to the next.
  *
  * @example
  * ```ts

@@ -111,11 +111,11 @@ export const make = <K, P, E, R>(options: {
 
     const remove = (key: K, entry: Entry<P, E>): void => {
       if (isCurrent(entries, key, entry)) MutableHashMap.remove(entries, key)
+      cancelExpiry(entry)
     }
 
     const close = (key: K, entry: Entry<P, E>): Closing => {
       remove(key, entry)
-      cancelExpiry(entry)
       if (entry.closing !== undefined) return entry.closing
       const all = Option.getOrElse(MutableHashMap.get(closings, key), () => new Set<Closing>())
       MutableHashMap.set(closings, key, all)
@@ -210,8 +210,10 @@ export const make = <K, P, E, R>(options: {
       Effect.suspend(() => {
         isOpen = false
         // The owner closes what is in use. A lookup that somebody waits for goes on, and gives a service that is stopped.
-        for (const [key, entry] of Array.from(entries)) if (entry.users === 0) close(key, entry)
-        MutableHashMap.clear(entries)
+        for (const [key, entry] of Array.from(entries)) {
+          if (entry.users === 0) close(key, entry)
+          else remove(key, entry)
+        }
         // Whoever has asked for them to be closed.
         return Fiber.awaitAll(Array.from(MutableHashMap.values(closings), (all) => [...all]).flat())
       })

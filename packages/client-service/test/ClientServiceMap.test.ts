@@ -24,6 +24,8 @@ interface Counts {
   closes: number
 }
 
+type Made = Effect.Effect.Success<ReturnType<typeof make<string>>>
+
 /** A map of services that connect at once, in a Scope that a test can close, and counts of what it does by key. */
 const make = <K = string>(
   options: {
@@ -237,6 +239,25 @@ describe("ClientServiceMap", () => {
         })
       )
     )
+
+    for (const [what, leave] of [
+      ["is closed", (made) => Scope.close(made.scope, Exit.void)],
+      ["is to make a new one of the key", (made) => made.map.invalidate("a")]
+    ] satisfies ReadonlyArray<readonly [string, (made: Made) => Effect.Effect<void>]>) {
+      it.scoped(`leaves no timer for a service that is in use when the collection ${what}`, () =>
+        withTimers((timers) =>
+          Effect.gen(function* () {
+            const made = yield* make({ idleTimeToLive: "1 minute" })
+            yield* (yield* borrow(made.map, "a")).giveBack
+            yield* settle
+            yield* borrow(made.map, "a")
+            yield* leave(made)
+            yield* settle
+            expect(timers.pending()).toBe(0)
+          })
+        )
+      )
+    }
 
     it.scoped("has one timer however often a service comes and goes", () =>
       withTimers((timers) =>

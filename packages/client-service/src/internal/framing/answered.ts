@@ -23,8 +23,8 @@ export class Answered {
   readonly #times: Array<number> = []
   #last = -1
   #lastId: FiberId.FiberId | undefined
-  /** Those of the attempt, which is one, whatever it forks. */
-  #fibers: Array<AnyFiber> = []
+  /** Those of the attempt that have not ended. */
+  readonly #fibers = new Set<AnyFiber>()
 
   constructor(attempt: Pick<Status, "isEstablished" | "users">) {
     this.#attempt = attempt
@@ -32,12 +32,11 @@ export class Answered {
 
   add(fiber: AnyFiber, now: number): void {
     if (!this.#attempt.isEstablished) {
-      if (this.#fibers.at(-1) === fiber) return
-      if (this.#fibers.length === most) this.#fibers.shift()
-      this.#fibers.push(fiber)
+      if (this.#fibers.has(fiber)) return
+      this.#fibers.add(fiber)
+      fiber.addObserver(() => this.#fibers.delete(fiber))
       return
     }
-    if (this.#fibers.length > 0) this.#fibers = []
     if (!this.#isLast(fiber)) {
       this.#last = this.#last === most - 1 ? 0 : this.#last + 1
       this.#lines[this.#last] = lineOf(fiber)
@@ -69,10 +68,10 @@ export interface Acting {
 
 class AttemptActing implements Acting {
   readonly #attempt: Pick<Status, "isEstablished">
-  readonly #fibers: ReadonlyArray<AnyFiber>
+  readonly #fibers: ReadonlySet<AnyFiber>
   readonly #asking: Set<AnyFiber>
 
-  constructor(attempt: Pick<Status, "isEstablished">, fibers: ReadonlyArray<AnyFiber>, askers: Iterable<AnyFiber>) {
+  constructor(attempt: Pick<Status, "isEstablished">, fibers: ReadonlySet<AnyFiber>, askers: Iterable<AnyFiber>) {
     this.#attempt = attempt
     this.#fibers = fibers
     this.#asking = new Set(askers)
@@ -85,7 +84,9 @@ class AttemptActing implements Acting {
   isOver(): boolean {
     if (this.#attempt.isEstablished) return true
     // Of those who have ended, there may be others who act for them.
-    return this.#asking.size > 0 && !this.#fibers.some((each) => each.unsafePoll() === null && !this.#asking.has(each))
+    if (this.#asking.size === 0) return false
+    for (const fiber of this.#fibers) if (!this.#asking.has(fiber)) return false
+    return true
   }
 }
 

@@ -92,7 +92,7 @@ export class Link<out In, in Out> {
 
   #follow(isFollowed: boolean): void {
     this.#reader = isFollowed ? "many" : undefined
-    this.#source.follow?.(isFollowed)
+    this.#source.follow(isFollowed)
   }
 
   get frames(): Stream.Stream<In, FrameError | TransportError> {

@@ -5,8 +5,8 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import { wait } from "../time/wait.js"
 
-/** So many elements, of connections that were lost and of this one, wait for a consumer that is slow. */
-const capacity = 16
+/** A connection is not begun on while more elements than this, of those that were lost, wait for a consumer that is slow. */
+const most = 14
 
 type Element<A, E> = Exit.Exit<Chunk.Chunk<A>, E>
 
@@ -21,21 +21,19 @@ export class HandOver<A, E> {
   /** Whether the consumer has asked for more than there is. */
   #isWanted = false
   #isOver = false
-  /** Has the producer look again. */
-  #produce: (() => void) | undefined
-  /** Has the consumer look again. */
-  #consume: (() => void) | undefined
+  #wakeProducer: (() => void) | undefined
+  #wakeConsumer: (() => void) | undefined
 
   readonly stream: Stream.Stream<A, E> = Stream.fromChannel(Channel.suspend(() => this.#read()))
 
-  /** Waits until there is room for a gap and what comes first after it, which would be lost with the connection otherwise. */
-  readonly room: Effect.Effect<void> = this.#until(() => this.#elements.length + 2 <= capacity)
+  /** Waits until there is room for a gap and for what comes first after it, which would be lost with the connection otherwise. */
+  readonly room: Effect.Effect<void> = this.#until(() => this.#elements.length <= most)
 
   add(element: Element<A, E>): void {
     // In this step, since whoever asks in between would be taken to ask for more.
     this.#isWanted = false
     this.#elements.push(element)
-    this.#consume?.()
+    this.#wakeConsumer?.()
   }
 
   /** Adds a chunk, and waits until more is asked for: what a consumer leaves is for the next. */
@@ -49,7 +47,7 @@ export class HandOver<A, E> {
   /** Nobody adds any more. Who waits is interrupted. */
   readonly end: Effect.Effect<void> = Effect.sync(() => {
     this.#isOver = true
-    this.#consume?.()
+    this.#wakeConsumer?.()
   })
 
   readonly #wanted = this.#until(() => this.#isWanted)
@@ -58,7 +56,7 @@ export class HandOver<A, E> {
     return wait((resume) => {
       if (holds()) resume(Effect.void)
       else {
-        this.#produce = () => {
+        this.#wakeProducer = () => {
           if (holds()) resume(Effect.void)
         }
       }
@@ -74,21 +72,21 @@ export class HandOver<A, E> {
         ? Channel.fromEffect(Effect.interrupt)
         : Channel.flatMap(Channel.fromEffect(this.#more), this.#read)
     }
-    this.#produce?.()
+    this.#wakeProducer?.()
     return Exit.isSuccess(element)
       ? Channel.flatMap(Channel.write(element.value), this.#read)
       : Channel.failCause(element.cause)
   }
 
   readonly #more: Effect.Effect<void> = wait((resume) => {
-    this.#consume = () => {
-      this.#consume = undefined
+    this.#wakeConsumer = () => {
+      this.#wakeConsumer = undefined
       resume(Effect.void)
     }
-    if (this.#elements.length > 0 || this.#isOver) this.#consume()
+    if (this.#elements.length > 0 || this.#isOver) this.#wakeConsumer()
     else {
       this.#isWanted = true
-      this.#produce?.()
+      this.#wakeProducer?.()
     }
     return undefined
   })

@@ -25,7 +25,7 @@ export interface ByteSource {
   /** The end, once all is taken. */
   readonly ended: { readonly error: TransportError | undefined } | undefined
   /** Whether somebody reads all from now on, by steps of its own: who is at something else will come back. */
-  readonly follow?: (isFollowed: boolean) => void
+  readonly follow: (isFollowed: boolean) => void
   /** The reader still works on what it has taken. */
   readonly touch: () => void
   /** The reader has come to the end. */
@@ -109,6 +109,7 @@ class StreamSource implements ByteSource {
     )
   }
 
+  readonly follow = (): void => {}
   readonly touch = (): void => {}
   readonly readOut = (): void => {}
 

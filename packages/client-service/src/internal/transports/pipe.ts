@@ -49,6 +49,7 @@ export class Pipe implements ByteSource {
     return this.#buffer.ended
   }
 
+  readonly follow = (): void => {}
   readonly touch = (): void => {}
   readonly readOut = (): void => {}
   readonly halt = Effect.void

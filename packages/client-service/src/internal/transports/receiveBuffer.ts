@@ -119,6 +119,7 @@ export class ReceiveBuffer<E> implements ByteSource {
   end(error?: TransportError, loss?: E, detail = error === undefined ? byPeer : undefined): void {
     if (this.#end !== undefined) return
     this.#end = { error, loss, detail }
+    // Who reads by steps of its own is no reader while it is at something else.
     if (this.#isRead || this.#isFollowed) this.#since = this.#now()
     this.#wake?.()
     this.#awaitReader()
