@@ -1,10 +1,10 @@
-import { describe, expect, layer } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import type { Channel } from "amqplib"
 import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 import { ConnectionError, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { type Amqp, AmqpEndpoint, AmqpError, type AmqpMessage } from "effect-client-service-amqp"
 import { turns } from "test-servers/turns"
-import { connect, isMissing, retryPolicy, Server, until } from "./support/server.js"
+import { connect, isMissing, onServer, retryPolicy, Server, until } from "./support/server.js"
 
 const textOf = ({ content }: AmqpMessage.AmqpMessage): string => content.toString()
 
@@ -39,7 +39,7 @@ const resources = (): number =>
   process.getActiveResourcesInfo().filter((type) => type === "TCPSocketWrap" || type === "Timeout").length
 
 describe.skipIf(isMissing)("a server", () => {
-  layer(Server.Live, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  onServer(Server.Live, (it) => {
     it.scoped("delivers what was published until it is acknowledged, and no more at a time than prefetch", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()

@@ -1,13 +1,13 @@
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { describe, expect, layer } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import type { Channel } from "amqplib"
 import { Duration, Effect, Fiber, Queue, Redacted, Ref, Schedule, Stream } from "effect"
 import { Endpoint } from "effect-client-service"
 import { Amqp, AmqpEndpoint, type AmqpMessage } from "effect-client-service-amqp"
 import * as servers from "test-servers/rabbitmq"
 import * as serverProcess from "test-servers/serverProcess"
-import { connect, connectTo, installedPaths, isMissing, retryPolicy, Server } from "./support/server.js"
+import { connect, connectTo, installedPaths, isMissing, onServer, retryPolicy, Server } from "./support/server.js"
 
 /** Answers what is asked in a queue, but for what is not to be answered yet. */
 const answering = (amqp: Amqp.Service, queue: string) =>
@@ -26,7 +26,7 @@ const answering = (amqp: Amqp.Service, queue: string) =>
   })
 
 describe.skipIf(isMissing)("a server", () => {
-  layer(Server.knowingCertificates, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  onServer(Server.knowingCertificates, (it) => {
     it.scoped("passes on a call and its answer, whichever comes first, and tells if nobody is called", () =>
       Effect.gen(function* () {
         const server = yield* connect()

@@ -1,8 +1,8 @@
-import { describe, expect, layer } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import type { Channel } from "amqplib"
 import { Effect, Fiber, Queue, Schedule, Stream } from "effect"
 import type { Amqp, AmqpMessage } from "effect-client-service-amqp"
-import { connect, isMissing, Server, until } from "./support/server.js"
+import { connect, isMissing, onServer, Server, until } from "./support/server.js"
 
 const textOf = ({ content }: AmqpMessage.AmqpMessage): string => content.toString()
 
@@ -30,7 +30,7 @@ const untilQueue = (
 ) => Effect.repeat(Effect.delay(queueOf(amqp, queue), "10 millis"), { until: is })
 
 describe.skipIf(isMissing)("a server", () => {
-  layer(Server.Live, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  onServer(Server.Live, (it) => {
     // Kind 35: What is under way on a connection is done twice, since the connection is replaced.
     it.scoped("has its connection replaced while jobs are under way: each is done once", () =>
       Effect.gen(function* () {

@@ -1,11 +1,11 @@
-import { describe, expect, it, layer } from "@effect/vitest"
+import { describe, expect, it } from "@effect/vitest"
 import type { Channel } from "amqplib"
 import { Deferred, Effect, Exit, Fiber, Queue, Random, Redacted, Ref, Schedule, Stream } from "effect"
 import { RetryPolicy } from "effect-client-service"
 import { type Amqp, AmqpError, type AmqpMessage } from "effect-client-service-amqp"
 import * as servers from "test-servers/rabbitmq"
 import { isPermanentReply } from "../src/internal/permanent.js"
-import { connect, connectTo, installedPaths, isMissing, Server } from "./support/server.js"
+import { connect, connectTo, installedPaths, isMissing, onServer, Server } from "./support/server.js"
 
 /** Why an attempt has failed. */
 const refusal = (amqp: Amqp.Service) =>
@@ -55,7 +55,7 @@ describe("a reply is final only if it is known to be", () => {
 })
 
 describe.skipIf(isMissing)("a server", () => {
-  layer(Server.Live, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  onServer(Server.Live, (it) => {
     // Kind 31: A server says no for now, and the client takes it for the last word.
     it.scoped("opens no connection for now, which does not end a policy, whatever the code", () =>
       Effect.gen(function* () {

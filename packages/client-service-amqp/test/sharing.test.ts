@@ -1,10 +1,10 @@
-import { describe, expect, layer } from "@effect/vitest"
+import { describe, expect } from "@effect/vitest"
 import type { Channel } from "amqplib"
 import { Effect, Fiber, Metric, Queue, Stream } from "effect"
 import { Telemetry } from "effect-client-service"
 import type { Amqp, AmqpMessage } from "effect-client-service-amqp"
 import { turns } from "test-servers/turns"
-import { connect, isMissing, Server } from "./support/server.js"
+import { connect, isMissing, onServer, Server } from "./support/server.js"
 
 const countOf = (amqp: Amqp.Service, queue: string) =>
   Effect.map(
@@ -20,7 +20,7 @@ const innocents = (amqp: Amqp.Service, queue: string) =>
   )
 
 describe.skipIf(isMissing)("a server", () => {
-  layer(Server.small, { excludeTestServices: true, timeout: "60 seconds" })((it) => {
+  onServer(Server.small, (it) => {
     // Kind 32: What one caller asks for takes the connection, or the channel, from all the others.
     it.scoped("has frames that a header does not fit: its sender is told, and all others go on", () =>
       Effect.gen(function* () {

@@ -1,3 +1,5 @@
+// biome-ignore lint/style/noRestrictedImports: `onServer` puts back what it leaves.
+import { it, layer, type Vitest } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, LogLevel, Redacted, Stream } from "effect"
 import { type ConnectionState, RetryPolicy } from "effect-client-service"
 import { Amqp, AmqpEndpoint } from "effect-client-service-amqp"
@@ -65,6 +67,16 @@ export class Server extends Context.Tag("test/Server")<Server, TlsServer>() {
     Layer.scoped(Server, start({ frame_max: "8192", max_message_size: "65536" })),
     Logger.minimumLogLevel(LogLevel.None)
   )
+}
+
+type ServerTests = (it: Vitest.MethodsNonLive<Server, true>) => void
+
+/** Has the tests of a file share a server. */
+export const onServer = (server: Layer.Layer<Server>, tests: ServerTests): void => {
+  // `layer` writes its own into the `it` of Vitest, which the next file of the process has, too.
+  const { effect, layer: nested, scoped } = it
+  layer(server, { excludeTestServices: true, timeout: "60 seconds" })(tests)
+  Object.assign(it, { effect, layer: nested, scoped })
 }
 
 /** It retries after 10 ms. */
