@@ -677,7 +677,10 @@ describe("a call", () => {
       const boom = (): never => {
         throw new Error("boom")
       }
-      const throwing = Schema.transform(Schema.Number, Schema.Number, { decode: boom, encode: (n) => n })
+      const throwing = Schema.transform(Schema.Number, Schema.Number, {
+        decode: (n) => (n === 1 ? boom() : n),
+        encode: (n) => n
+      })
       const unencodable = Schema.transform(Schema.Number, Schema.Number, { decode: (n) => n, encode: boom })
       const group = RpcGroup.make(
         Rpc.make("Once", { success: throwing }),
@@ -696,12 +699,14 @@ describe("a call", () => {
         : [yield* clientOf(service), yield* make(group)]
       const once = yield* Effect.fork(Effect.exit(odd.Once()))
       const onceRequest = yield* peer.request
-      const ticks = yield* Effect.fork(Effect.exit(Stream.runDrain(odd.Ticks())))
-      const ticksRequest = yield* peer.request
       const taken: Array<number> = []
-      const refused = yield* Effect.fork(
-        Effect.exit(Stream.runForEach(odd.Refused(), (n) => Effect.sync(() => taken.push(n))))
-      )
+      const take = <E>(stream: Stream.Stream<number, E>) =>
+        Effect.fork(Effect.exit(Stream.runForEach(stream, (n) => Effect.sync(() => taken.push(n)))))
+      const ticks = yield* take(odd.Ticks())
+      const ticksRequest = yield* peer.request
+      const ended = yield* take(odd.Ticks())
+      const endedRequest = yield* peer.request
+      const refused = yield* take(odd.Refused())
       const refusedRequest = yield* peer.request
       const call = yield* Effect.fork(client.Double({ n: 1 }))
       const request = yield* peer.request
@@ -709,6 +714,9 @@ describe("a call", () => {
       const messages = [
         ...(isTogether ? [last] : []),
         { _tag: "Chunk", requestId: ticksRequest.id, values: [1] },
+        { _tag: "Chunk", requestId: ticksRequest.id, values: [3] },
+        { _tag: "Chunk", requestId: endedRequest.id, values: [1] },
+        { _tag: "Exit", requestId: endedRequest.id, exit: { _tag: "Success" } },
         { _tag: "Chunk", requestId: refusedRequest.id, values: [1, 2] },
         { _tag: "Exit", requestId: refusedRequest.id, exit: { _tag: "Failure", cause: { _tag: "Fail", error: 1 } } },
         { _tag: "Exit", requestId: request.id, exit: { _tag: "Success", value: 2 } }
@@ -719,6 +727,7 @@ describe("a call", () => {
       const ends: ReadonlyArray<Exit.Exit<unknown, unknown>> = [
         yield* Fiber.join(once),
         yield* Fiber.join(ticks),
+        yield* Fiber.join(ended),
         yield* Fiber.join(refused)
       ]
       for (const end of ends) {

@@ -9,6 +9,8 @@ export interface Recipient {
   readonly respond: (response: Response) => Effect.Effect<void>
   /** What it has not taken yet. */
   delivery: Delivery | undefined
+  /** Whether it has thrown, so that it takes no more. */
+  readonly isBroken: boolean
   /** It could not be handed a response, as a schema of its own throws. */
   readonly threw: (defect: unknown) => void
 }
@@ -67,8 +69,12 @@ export const prepare = (parcel: Parcel): void => {
   if (parcel.call.delivery === undefined) parcel.handingOver = handOver(parcel)
 }
 
-/** Has a caller take a response. A schema of its own may throw, which ends its call alone. */
+/**
+ * Has a caller take a response. A schema of its own may throw, which ends its call alone: with what comes after that, a stream
+ * would have a gap, or end as if it were whole. A defect is one of all calls of its client.
+ */
 const handOver = ({ call, response }: Parcel): Effect.Effect<void> => {
+  if (call.isBroken && response._tag !== "Defect") return Effect.void
   try {
     return call.respond(response)
   } catch (defect) {
