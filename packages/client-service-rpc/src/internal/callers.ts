@@ -5,6 +5,9 @@ import type { TakeCaller } from "./protocol.js"
 
 type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
+/** So many that were never sent are remembered of one fiber: it makes several before they are, as it opens streams. */
+const most = 16
+
 /** So many are remembered before those are looked for who have ended. */
 const many = 1024
 
@@ -16,8 +19,8 @@ let last = 0n
  */
 export const callers = (): { readonly generateRequestId: () => RequestId; readonly take: TakeCaller } => {
   const callers = new Map<string, AnyFiber>()
-  /** A fiber makes one request at a time. */
-  const latest = new WeakMap<AnyFiber, string>()
+  /** The last ones of a fiber. */
+  const latest = new WeakMap<AnyFiber, Array<string>>()
   let limit = many
   return {
     generateRequestId: () => {
@@ -25,8 +28,10 @@ export const callers = (): { readonly generateRequestId: () => RequestId; readon
       const id = String(last)
       const caller = Option.getOrUndefined(Fiber.getCurrentFiber())
       if (caller !== undefined) {
-        callers.delete(latest.get(caller) ?? "")
-        latest.set(caller, id)
+        const ids = latest.get(caller) ?? []
+        latest.set(caller, ids)
+        ids.push(id)
+        if (ids.length > most) callers.delete(ids.shift() ?? "")
         callers.set(id, caller)
       }
       if (callers.size > limit) {
