@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events"
 import { describe, expect, it } from "@effect/vitest"
-import type { ConfirmChannel } from "amqplib"
+import { type ConfirmChannel, IllegalOperationError } from "amqplib"
 import { Cause, Duration, Effect, Fiber, Logger, LogLevel, TestClock } from "effect"
 import { ConnectionError, ConnectionState, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Amqp, type AmqpConnection, AmqpError } from "effect-client-service-amqp"
@@ -19,7 +19,9 @@ const fixtureOf = (maxWaiting = 100_000) =>
     const confirms: Array<() => void> = []
     const makeConnection = () => {
       const publishing = new Publishing(gate, { endpoint: "test", maxWaiting })
+      const isFound = { closed: false }
       const publish = (...args: ReadonlyArray<unknown>) => {
+        if (isFound.closed) throw new IllegalOperationError("Channel closed", "")
         const confirm = args[4]
         if (typeof confirm === "function") confirms.push(() => void confirm(null))
         return true
@@ -36,7 +38,7 @@ const fixtureOf = (maxWaiting = 100_000) =>
         hasEnded: () => false
       } as unknown as AmqpConnection.AmqpConnection
       const open = Effect.sync(() => publishing.opened(new Publisher(channel, "test", 4096, () => {})))
-      return { connection, open }
+      return { connection, isFound, open }
     }
     const amqp = yield* Amqp.make({ endpoint: server.endpoint, retryPolicy, name: "server" })
     const confirm = Effect.sync(() => {
@@ -191,6 +193,27 @@ describe("maxWait", () => {
       expect(confirms).toHaveLength(1)
       yield* confirm
       yield* Fiber.join(waiting)
+    })
+  )
+
+  it.scoped("has what is given up not be sent later, of which the first had found the channel closed", () =>
+    Effect.gen(function* () {
+      const { amqp, confirms, connection, isFound, open, server } = yield* makeFixture
+      yield* open
+      yield* server.accept(connection)
+      yield* amqp.service.whenConnected()
+      isFound.closed = true
+      const late = yield* Effect.flip(amqp.sendToQueue("jobs", "a", { maxWait: 0 }))
+      expect(late).toMatchObject({ _tag: "NotConnected", service: "channel" })
+      isFound.closed = false
+      yield* open
+      isFound.closed = true
+      const leaving = yield* Effect.fork(amqp.sendToQueue("jobs", "b"))
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(leaving)
+      isFound.closed = false
+      yield* open
+      expect(confirms).toHaveLength(0)
     })
   )
 

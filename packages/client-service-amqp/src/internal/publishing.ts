@@ -43,17 +43,19 @@ export class Publishing {
   /** Sends a message, now or later, and gives what takes it back if it is not sent yet. */
   begin(publication: Publication, onSent: () => void, done: Done): () => void {
     const pending = { publication, onSent, done }
+    const takeBack = (): void => void this.#waiting.delete(pending)
     if (this.#publisher !== undefined && this.#gate.isOpen && this.#waiting.size === 0) {
       this.#send(this.#publisher, pending)
-      return nothing
+      // Its channel may turn out to be closed, so that it waits after all.
+      return takeBack
     }
     const { endpoint, maxWaiting } = this.#limits
     if (this.#waiting.size >= maxWaiting) {
       done(new AmqpError({ reason: "Overloaded", endpoint, detail: "maxWaiting calls wait" }))
-      return nothing
+      return takeBack
     }
     this.#waiting.add(pending)
-    return () => void this.#waiting.delete(pending)
+    return takeBack
   }
 
   opened(publisher: Publisher): void {
@@ -94,5 +96,3 @@ export class Publishing {
     this.#waiting.add(pending)
   }
 }
-
-const nothing = (): void => {}
