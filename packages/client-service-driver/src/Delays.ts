@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -26,14 +26,20 @@ export interface Delays {
 }
 
 /**
- * Milliseconds by a clock that nobody sets.
+ * Milliseconds by a clock that nobody sets, as somebody may the wall clock.
  *
  * @since 0.1.0
  * @category getters
  */
-export const monotonicMillis: Effect.Effect<number> = Effect.map(Clock.currentTimeNanos, (nanos) =>
-  Number(nanos / 1_000_000n)
-)
+export const monotonic = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
+
+/**
+ * `monotonic`, by the clock of whoever asks.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const monotonicMillis: Effect.Effect<number> = Effect.map(Effect.clock, monotonic)
 
 /**
  * Makes delays of which each is any up to a most, which is 100 ms at first, and twice as long after each failure, up to 10

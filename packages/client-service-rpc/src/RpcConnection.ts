@@ -25,7 +25,7 @@ import { callers } from "./internal/callers.js"
 import { connectionsOf } from "./internal/connections.js"
 import { Exchange } from "./internal/exchange.js"
 import type { Limits } from "./internal/outbox.js"
-import { defaults, protocolOver, type Use } from "./internal/protocol.js"
+import { type Begin, defaults, protocolOver, type Use } from "./internal/protocol.js"
 import type { RpcConnectionError } from "./RpcConnectionError.js"
 
 /**
@@ -153,7 +153,7 @@ export const client = <Rpcs extends Rpc.Any>(connection: RpcConnection, group: R
     const { generateRequestId, take } = callers()
     const use: Use = (begin) =>
       Effect.suspend(() => {
-        let end: ((isLost: boolean) => void) | undefined
+        let end: ReturnType<Begin>
         const answered = Effect.async<void, CallError>((resume) => {
           end = begin(connection.exchange, resume)
         })

@@ -343,6 +343,28 @@ describe("while there is no connection", () => {
     })
   )
 
+  it.scoped("a call waits no longer if its connection is lost before it is sent", () =>
+    Effect.gen(function* () {
+      const { client, server, service } = yield* makeFixture({ maxWait: "1500 millis" })
+      yield* service.start
+      const peer = yield* makePeer
+      const connection = yield* server.accept({ ...peer.transport, write: () => Effect.never })
+      yield* Effect.fork(Effect.exit(client.Double({ n: 1 })))
+      yield* settle
+      const unsent = yield* Effect.fork(causeOf(client.Double({ n: 2 })))
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* connection.drop()
+      yield* TestClock.adjust("499 millis")
+      expect(unsent.unsafePoll()).toBeNull()
+      yield* TestClock.adjust("1 millis")
+      const maxWait = Duration.millis(1500)
+      expect(unsent.unsafePoll()).toMatchObject({
+        value: { _tag: "NotConnected", state: { _tag: "Waiting" }, maxWait }
+      })
+    })
+  )
+
   it.scoped("a stream waits", () =>
     Effect.gen(function* () {
       const { client, connect } = yield* makeFixture()

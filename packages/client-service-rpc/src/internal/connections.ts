@@ -2,16 +2,17 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Delays from "effect-client-service-driver/Delays"
 import type { CallError } from "./call.js"
 import type { Exchange } from "./exchange.js"
-import type { Begin, Use } from "./protocol.js"
+import type { Use } from "./protocol.js"
 
 /** The connection sends nothing any more, and has not begun with the call. */
 class Broken {
   constructor(readonly ended: Exchange["ended"]) {}
 }
 
-/** Begins calls on the connections of a service, for which each waits so long. */
+/** Begins calls on the connections of a service, for which each waits so long, however many are lost before it is sent. */
 export const connectionsOf = <E>(
   service: ClientService.ClientService<{ readonly exchange: Exchange }, E>,
   maxWait: Duration.Duration | undefined
@@ -20,37 +21,42 @@ export const connectionsOf = <E>(
     service.state.get,
     (state) => new ClientService.NotConnected({ service: service.name, state, maxWait: maxWait ?? Duration.infinity })
   )
-  const use = (begin: Begin, left: Duration.Duration | undefined): ReturnType<Use> =>
-    Effect.catchIf(
-      service.useAsync<void, CallError | Broken>(
-        ({ exchange }, resume) => {
-          if (!exchange.isBroken) return begin(exchange, resume)
+  const within =
+    (left: Left | undefined): Use =>
+    (begin) => {
+      let isUnsent = false
+      const begun = service.useAsync<void, CallError | Broken>(({ exchange }, resume) => {
+        if (exchange.isBroken) {
           resume(Effect.fail(new Broken(exchange.ended)))
           return undefined
-        },
-        left === undefined ? undefined : { maxWait: left }
-      ),
-      (error) => error instanceof Broken,
-      ({ ended }) =>
-        leftAfter(ended, left).pipe(
-          Effect.flatMap(Option.match({ onNone: () => notConnected, onSome: (left) => use(begin, left) })),
-          Effect.catchIf(
-            (error) => error instanceof ClientService.NotConnected,
-            () => notConnected
-          )
+        }
+        const end = begin(exchange, resume)
+        return (
+          end &&
+          ((isLost) => {
+            isUnsent = end(isLost)
+          })
         )
-    )
-  return (begin) => use(begin, maxWait)
+      }, left && { maxWait: left() })
+      return Effect.catchAll(begun, (error) => {
+        // What was left of the time is not what the caller has given.
+        if (error instanceof ClientService.NotConnected) return new ClientService.NotConnected({ ...error, maxWait })
+        // No server knows of it, so the next one gets it.
+        if (isUnsent) return within(left)(begin)
+        if (!(error instanceof Broken)) return Effect.fail(error)
+        return Effect.flatMap(
+          left === undefined ? Effect.asSome(error.ended) : Effect.timeoutOption(error.ended, left()),
+          Option.match({ onNone: () => notConnected, onSome: () => within(left)(begin) })
+        )
+      })
+    }
+  if (maxWait === undefined) return within(undefined)
+  return (begin) =>
+    Effect.flatMap(Effect.clock, (clock) => {
+      const until = Delays.monotonic(clock) + Duration.toMillis(maxWait)
+      return within(() => Math.max(0, until - Delays.monotonic(clock)))(begin)
+    })
 }
 
-/** Waits for something, and gives how much of the time is left by then, if there is. */
-const leftAfter = (
-  self: Effect.Effect<void>,
-  time: Duration.Duration | undefined
-): Effect.Effect<Option.Option<Duration.Duration | undefined>> =>
-  time === undefined
-    ? Effect.as(self, Option.some(undefined))
-    : Effect.timeoutOption(
-        Effect.map(Effect.timed(self), ([taken]) => Duration.subtract(time, taken)),
-        time
-      )
+/** How many milliseconds a call may still wait. */
+type Left = () => number

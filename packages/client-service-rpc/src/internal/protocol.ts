@@ -9,11 +9,14 @@ import { Call, type CallError, NotEncodable, type Respond, type Resume } from ".
 import type { Exchange } from "./exchange.js"
 import type { Limits } from "./outbox.js"
 
-/** Begins a call on a connection, once, which resumes its caller, and fails if that connection is lost. */
+/** Begins a call on a connection, which resumes its caller, and fails if that connection is lost once it is sent. */
 export type Use = (begin: Begin) => Effect.Effect<void, CallError | Error>
 
-/** Gives what ends a call that is begun, and is told whether the connection was lost, or else the caller interrupted. */
-export type Begin = (connection: Exchange, resume: Resume) => ((isLost: boolean) => void) | undefined
+/**
+ * Gives what ends a call that is begun, and is told whether the connection was lost, or else the caller interrupted. It tells
+ * whether the connection was lost before anything was sent.
+ */
+export type Begin = (connection: Exchange, resume: Resume) => ((isLost: boolean) => boolean) | undefined
 
 export const defaults: Limits = { maxWaiting: 100_000, maxWaitingBytes: 64 * 1024 * 1024 }
 
@@ -62,7 +65,6 @@ export const protocolOver = (
       const { id } = message
       const caller = takeCaller?.(id) ?? sender
       let call: Call | undefined
-      let isUnsent = false
       const answered = use((connection, resume) => {
         if (calls.has(id) || connection.isFull(limits)) {
           // Two of the same id would have the answers of each other.
@@ -81,13 +83,12 @@ export const protocolOver = (
         begun.begin()
         return (isLost) => {
           calls.delete(id)
-          if (isLost) isUnsent = begun.lost()
-          else begun.cancel()
+          if (isLost) return begun.lost()
+          begun.cancel()
+          return false
         }
       })
       return Effect.catchAllCause(answered, (errors) => {
-        // No server knows of it, so the next one gets it.
-        if (isUnsent) return request(message)
         const cause = causeOf(errors)
         const failed = Effect.suspend(() =>
           call?.isAnswered === true || calls.has(id)
