@@ -3,8 +3,8 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Delays from "effect-client-service-driver/Delays"
 import { AmqpError, fromChannelError } from "../AmqpError.js"
-import { monotonic } from "./monotonic.js"
 
 /**
  * How many channels a server was found to grant a user, by closing a connection for one more. It may grant more later.
@@ -15,11 +15,11 @@ export class ChannelLimit {
 
   learn(most: number, clock: Clock.Clock): void {
     this.#most = most
-    this.#until = monotonic(clock) + 60_000
+    this.#until = Delays.monotonic(clock) + 60_000
   }
 
   allows(count: number, clock: Clock.Clock): boolean {
-    return count <= this.#most || monotonic(clock) > this.#until
+    return count <= this.#most || Delays.monotonic(clock) > this.#until
   }
 }
 
@@ -94,7 +94,7 @@ export class Channels {
    * the others, and half of it is left for the connection.
    */
   leave(): void {
-    this.#leavingSince = monotonic(this.#clock)
+    this.#leavingSince = Delays.monotonic(this.#clock)
     for (const channel of this.#open) this.#close(channel)
   }
 
@@ -115,7 +115,7 @@ export class Channels {
   #leftUntil(share: number): Duration.Duration {
     if (this.#leavingSince === undefined) return this.#linger
     const until = this.#leavingSince + share * Duration.toMillis(this.#linger)
-    return Duration.millis(Math.max(0, until - monotonic(this.#clock)))
+    return Duration.millis(Math.max(0, until - Delays.monotonic(this.#clock)))
   }
 
   /** The connection was closed for that there was one more than the server grants. */

@@ -4,12 +4,12 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Delays from "effect-client-service-driver/Delays"
 import type { AmqpConnection } from "../AmqpConnection.js"
 import { AmqpError, type ConnectFailure, type Reason } from "../AmqpError.js"
 import type { AmqpReply } from "../AmqpMessage.js"
 import { forever } from "./forever.js"
 import type { Kept } from "./kept.js"
-import { monotonic } from "./monotonic.js"
 import { isRefusalOfMessage, type Publication } from "./publisher.js"
 import type { Publishing } from "./publishing.js"
 
@@ -91,8 +91,8 @@ const send = <A>(sending: Sending<A>, publication: Publication): Effect.Effect<A
   const { maxWait } = sending
   if (!Duration.isFinite(maxWait)) return Effect.suspend(() => new Message(sending, publication, undefined).send)
   return Effect.zipWith(Effect.clock, Effect.runtime<never>(), (clock, runtime) => {
-    const until = monotonic(clock) + Duration.toMillis(maxWait)
-    const patience = { left: () => Math.max(0, until - monotonic(clock)), fork: Runtime.runFork(runtime) }
+    const until = Delays.monotonic(clock) + Duration.toMillis(maxWait)
+    const patience = { left: () => Math.max(0, until - Delays.monotonic(clock)), fork: Runtime.runFork(runtime) }
     return new Message(sending, publication, patience)
   }).pipe(Effect.flatMap((message) => message.send))
 }

@@ -1,7 +1,7 @@
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scheduler from "effect/Scheduler"
 import type { Transport, TransportError, Write } from "effect-client-service/Transport"
+import * as Delays from "effect-client-service-driver/Delays"
 
 /** A message that waits to be sent. */
 export interface Outgoing {
@@ -83,9 +83,9 @@ export class Outbox {
 
   #write(chunk: Uint8Array | string): Effect.Effect<void, TransportError> {
     return Effect.clockWith((clock) => {
-      const since = monotonic(clock)
+      const since = Delays.monotonic(clock)
       return Effect.map(this.#transport.write(chunk), () => {
-        const now = monotonic(clock)
+        const now = Delays.monotonic(clock)
         if (now - since >= slow) this.lastTaken = now
       })
     })
@@ -153,8 +153,6 @@ const isWritten = (write: Write, chunk: Uint8Array | string): boolean => {
     return false
   }
 }
-
-const monotonic = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
 
 const joined = (chunks: ReadonlyArray<Uint8Array | string>): Uint8Array | string => {
   const [first = ""] = chunks
