@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Subscribable from "effect/Subscribable"
@@ -474,9 +475,10 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
 
 // A server takes any other for an error of its own, and closes the connection for it, again and again.
 const checkOffset = (offset: unknown): void => {
-  if (offset === undefined || (typeof offset === "object" && offset !== null) || Number.isInteger(offset)) return
+  if (offset === undefined || (Number.isSafeInteger(offset) && Number(offset) >= 0)) return
+  if (Predicate.hasProperty(offset, "!") && offset["!"] === "timestamp") return
   if (typeof offset === "string" && /^(first|last|next|\d+[YMDhms])$/.test(offset)) return
-  const expected = "first, last, next, an integer, a timestamp, or an interval such as 12h"
+  const expected = "first, last, next, an integer from 0 on, a timestamp, or an interval such as 12h"
   Validate.refuse("Amqp.consume", "arguments.x-stream-offset", offset, expected)
 }
 

@@ -89,11 +89,11 @@ describe("an option that makes no sense", () => {
       const amqp = yield* Amqp.make({ endpoint })
       for (const prefetch of [0, 65_536])
         expect(() => amqp.consume("jobs", { prefetch })).toThrow(expect.objectContaining({ option: "prefetch" }))
-      for (const offset of ["yesterday", "", 1.5, Number.NaN, true])
+      for (const offset of ["yesterday", "", 1.5, Number.NaN, true, null, -1, 1e300, [], {}])
         expect(() => amqp.consume("jobs", { arguments: { "x-stream-offset": offset } })).toThrow(
           expect.objectContaining({ option: "arguments.x-stream-offset" })
         )
-      for (const offset of ["first", "12h", 0, { "!": "timestamp", value: 5 }])
+      for (const offset of ["first", "12h", 0, 2 ** 40, { "!": "timestamp", value: 5 }])
         amqp.consume("jobs", { arguments: { "x-stream-offset": offset } })
     })
   )
