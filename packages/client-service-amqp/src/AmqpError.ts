@@ -214,8 +214,7 @@ const encoderErrors = [
   /^The value of "(value|size)" is out of range/,
   /^content is not a buffer/,
   /^The number .+ (can't be encoded|cannot be converted to a BigInt)/,
-  // Of a table that has itself in it.
-  /^Maximum call stack size exceeded/
+  /^A table that has itself in it can't be encoded/
 ]
 
 const detailOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -64,3 +64,19 @@ it("a publisher whose channel is closed for an exchange tells those who have sen
     expect(ends).toEqual(["ChannelClosed", "Rejected", "ChannelClosed", "Rejected"])
   }
 })
+
+it("a publisher is told of headers that have themselves in them, and of no other that take all of the stack", () => {
+  const publisher = new Publisher(openChannel().channel, "amqp://a", 4096, () => {})
+  const send = (headers: object) => publisher.send({ ...publication, properties: { headers } }, () => {})
+  const circular: Record<string, unknown> = {}
+  for (const itself of [circular, [circular], { "!": "object", value: circular }]) {
+    circular["itself"] = itself
+    const detail = "A table that has itself in it can't be encoded"
+    expect(send(circular)).toMatchObject({ reason: "Invalid", detail })
+    expect(AmqpError.fromChannelError(new RangeError(detail), "amqp://a")).toMatchObject({ reason: "Invalid" })
+  }
+  const shared = { a: 1 }
+  expect(send({ shared, again: [shared, shared] })).toBeTypeOf("number")
+  const overflow = new RangeError("Maximum call stack size exceeded")
+  expect(AmqpError.fromChannelError(overflow, "amqp://a")).toMatchObject({ reason: "Other" })
+})

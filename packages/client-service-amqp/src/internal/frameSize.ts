@@ -24,28 +24,32 @@ const texts = [
 ] as const
 
 const sizeOfCopies = (name: string, copies: unknown): number =>
-  copies === undefined ? 0 : 1 + name.length + sizeOfValue((Array.isArray(copies) ? copies : [copies]).map(String))
+  copies === undefined
+    ? 0
+    : 1 + name.length + sizeOfValue((Array.isArray(copies) ? copies : [copies]).map(String), new Set())
 
-/** How many bytes a table takes, without those of its own size. Throws for what no server can read. */
-export const sizeOfTable = (table: unknown): number => {
+/** How many bytes a table takes, without those of its own size. Throws for what no server can read, and what has no end. */
+export const sizeOfTable = (table: unknown): number => sizeOfFields(table, new Set([table]))
+
+const sizeOfFields = (table: unknown, ancestors: Set<unknown>): number => {
   let size = 4
   if (typeof table !== "object" || table === null) return size
   // As the client does, with what is inherited.
   for (const key in table) {
     const value: unknown = Reflect.get(table, key)
-    if (value !== undefined) size += 1 + Buffer.byteLength(key) + sizeOfValue(value)
+    if (value !== undefined) size += 1 + Buffer.byteLength(key) + sizeOfValue(value, ancestors)
   }
   return size
 }
 
-const sizeOfValue = (value: unknown): number => {
+const sizeOfValue = (value: unknown, ancestors: Set<unknown>): number => {
   // The client takes this for a value of the type that it names.
   if (typeof value === "object" && value !== null && "!" in value)
-    return sizeOfType(String(value["!"]), "value" in value ? value.value : undefined)
-  return sizeOfType(typeof value, value)
+    return sizeOfType(String(value["!"]), "value" in value ? value.value : undefined, ancestors)
+  return sizeOfType(typeof value, value, ancestors)
 }
 
-const sizeOfType = (type: string, value: unknown): number => {
+const sizeOfType = (type: string, value: unknown, ancestors: Set<unknown>): number => {
   // A server takes such a number for an error of its own, and closes the connection for it.
   if (typeof value === "number" && !Number.isFinite(type === "float" ? Math.fround(value) : value))
     throw new RangeError(`The number ${value} can't be encoded as ${type}`)
@@ -54,8 +58,14 @@ const sizeOfType = (type: string, value: unknown): number => {
   const size = sizes.get(type)
   if (size !== undefined) return 1 + size
   if (value === null) return 1
-  if (Array.isArray(value)) return value.reduce<number>((size, item) => size + sizeOfValue(item), 5)
-  return Buffer.isBuffer(value) ? 5 + value.length : 1 + sizeOfTable(value)
+  if (Buffer.isBuffer(value)) return 5 + value.length
+  if (ancestors.has(value)) throw new RangeError("A table that has itself in it can't be encoded")
+  ancestors.add(value)
+  const sum = Array.isArray(value)
+    ? value.reduce<number>((size, item) => size + sizeOfValue(item, ancestors), 5)
+    : 1 + sizeOfFields(value, ancestors)
+  ancestors.delete(value)
+  return sum
 }
 
 const sizeOfNumber = (value: number): number => {
