@@ -198,7 +198,7 @@ const settingsOf = <R>(
   const url = options.url === undefined ? undefined : parsed(options.url)
   const query = url?.query
   const tls = options.tls ?? url?.isTls ?? false
-  // Not `null`, which is what a configuration has that was to tell where.
+  // A default for `undefined` alone: `null` is a mistake of the configuration.
   const { host: givenHost = url?.host ?? "localhost", port: givenPort = url?.port ?? (tls === false ? 5672 : 5671) } =
     options
   const port = Validate.integer(where, "port", givenPort, 1, 65_535)

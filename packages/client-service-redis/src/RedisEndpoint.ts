@@ -236,7 +236,7 @@ const settingsOf = <R>(
 } => {
   const where = "RedisEndpoint.make"
   const url = options.url === undefined ? undefined : parsed(where, options.url)
-  // Not `null`, which is what a configuration has that was to tell where.
+  // A default for `undefined` alone: `null` is a mistake of the configuration.
   const { host: givenHost = url?.host ?? "localhost", port: givenPort = url?.port ?? 6379 } = options
   const port = Validate.integer(where, "port", givenPort, 1, 65_535)
   const host = Address.host(where, "host", givenHost)

@@ -92,13 +92,13 @@ const send = <A>(sending: Sending<A>, publication: Publication): Effect.Effect<A
   if (!Duration.isFinite(maxWait)) return Effect.suspend(() => new Message(sending, publication, undefined).send)
   return Effect.zipWith(Effect.clock, Effect.runtime<never>(), (clock, runtime) => {
     const until = Delays.monotonic(clock) + Duration.toMillis(maxWait)
-    const patience = { left: () => Math.max(0, until - Delays.monotonic(clock)), fork: Runtime.runFork(runtime) }
-    return new Message(sending, publication, patience)
+    const deadline = { left: () => Math.max(0, until - Delays.monotonic(clock)), fork: Runtime.runFork(runtime) }
+    return new Message(sending, publication, deadline)
   }).pipe(Effect.flatMap((message) => message.send))
 }
 
 /** How long a message may wait until it is sent. */
-interface Patience {
+interface Deadline {
   readonly left: () => number
   readonly fork: <A>(effect: Effect.Effect<A>) => Fiber.RuntimeFiber<A>
 }
@@ -107,19 +107,19 @@ interface Patience {
 class Message<A> {
   readonly #sending: Sending<A>
   readonly #publication: Publication
-  readonly #patience: Patience | undefined
+  readonly #deadline: Deadline | undefined
   #isSent = false
 
-  constructor(sending: Sending<A>, publication: Publication, patience: Patience | undefined) {
+  constructor(sending: Sending<A>, publication: Publication, deadline: Deadline | undefined) {
     this.#sending = sending
     this.#publication = publication
-    this.#patience = patience
+    this.#deadline = deadline
   }
 
   /** Sends it as soon as there is a connection that takes it, and waits for what comes of it. */
   get send(): Effect.Effect<A, AmqpError | NotConnected | End> {
     const { maxWait, service } = this.#sending
-    const options = this.#patience && { maxWait: this.#patience.left() }
+    const options = this.#deadline && { maxWait: this.#deadline.left() }
     return service.useAsync<A, AmqpError | NotConnected>(this.#begin, options).pipe(
       Effect.catchAll((error) => {
         // What was left of the time is not what the caller has given.
@@ -153,10 +153,10 @@ class Message<A> {
       takeBack()
       resume(this.#notSent(connection))
     }
-    if (!isSettled && this.#patience !== undefined) {
-      const left = this.#patience.left()
+    if (!isSettled && this.#deadline !== undefined) {
+      const left = this.#deadline.left()
       if (left === 0) late()
-      else waiting = this.#patience.fork(Effect.zipRight(Effect.interruptible(Effect.sleep(left)), Effect.sync(late)))
+      else waiting = this.#deadline.fork(Effect.zipRight(Effect.interruptible(Effect.sleep(left)), Effect.sync(late)))
     }
     return () => {
       settled()

@@ -65,7 +65,7 @@ export const deliver = (parcels: ReadonlyArray<Parcel>, fork: Fork): void => {
 }
 
 /** Finds out whether a response can be handed over, before its caller is told that it has come, if it is the next for that one. */
-export const prepare = (parcel: Parcel): void => {
+export const lookAhead = (parcel: Parcel): void => {
   if (parcel.call.delivery === undefined) parcel.handingOver = handOver(parcel)
 }
 

@@ -15,7 +15,7 @@ import * as Incoming from "effect-client-service/Incoming"
 import { type Transport, TransportError } from "effect-client-service/Transport"
 import { CallInterrupted, MalformedResponse, type RpcConnectionError, TooLarge } from "../RpcConnectionError.js"
 import type { Call } from "./call.js"
-import { deliver, type Fork, type Parcel, prepare } from "./deliveries.js"
+import { deliver, type Fork, lookAhead, type Parcel } from "./deliveries.js"
 import { type Limits, Outbox, type Outgoing } from "./outbox.js"
 import { Room } from "./room.js"
 
@@ -248,7 +248,7 @@ export class Exchange {
     // The client interrupts what still sends a call that it has the answer of, which costs more than to let that end first. A
     // stream may take its time, and goes on to be watched over.
     if (parcels.length > 0 && parcels.every(({ response }) => response._tag === "Exit")) {
-      for (const parcel of parcels) prepare(parcel)
+      for (const parcel of parcels) lookAhead(parcel)
       this.#scheduler.scheduleTask(handOut, 0)
     } else handOut()
     return undefined
