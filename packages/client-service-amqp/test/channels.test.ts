@@ -21,57 +21,60 @@ class FakeChannel extends EventEmitter {
 
 describe("a connection that is closed", () => {
   for (const isSilent of [false, true]) {
-    it.scoped(`has a channel that gets no answer, as ${isSilent ? "nothing else does" : "all others do"}`, () =>
-      Effect.gen(function* () {
-        const opened: Array<FakeChannel> = []
-        const createConfirmChannel = async () => {
-          const channel = new FakeChannel(opened.length !== 1 && !isSilent)
-          opened.push(channel)
-          return channel
-        }
-        const channels = new Channels(
-          { connection: {}, createConfirmChannel } as unknown as ChannelModel,
-          { name: "test", linger: Duration.seconds(1), isAskedAgain: false, channelLimit: new ChannelLimit() },
-          yield* Effect.clock
-        )
-        let isClosed = false
-        const told: Array<unknown> = []
-        const scope = yield* Scope.make()
-        const close = Effect.suspend(() =>
-          channels.close(() => {
-            isClosed = true
-            return isSilent ? new Promise(() => {}) : Promise.resolve()
-          })
-        )
-        yield* Scope.addFinalizer(scope, close)
-        for (let i = 0; i < 3; i++)
-          yield* Scope.extend(
-            channels.open((error) => told.push(error)),
-            scope
+    const rest = isSilent ? "which gets none either" : "which gets one"
+    it.scoped(
+      `waits half of linger for a channel that gets no answer, and keeps the rest for the connection, ${rest}`,
+      () =>
+        Effect.gen(function* () {
+          const opened: Array<FakeChannel> = []
+          const createConfirmChannel = async () => {
+            const channel = new FakeChannel(opened.length !== 1 && !isSilent)
+            opened.push(channel)
+            return channel
+          }
+          const channels = new Channels(
+            { connection: {}, createConfirmChannel } as unknown as ChannelModel,
+            { name: "test", linger: Duration.seconds(1), isAskedAgain: false, channelLimit: new ChannelLimit() },
+            yield* Effect.clock
           )
-        yield* Scope.addFinalizer(
-          scope,
-          Effect.sync(() => channels.leave())
-        )
-        const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
-        yield* turns(3)
-        // None waits for another.
-        expect(opened.map(({ isAsked }) => isAsked)).toEqual([true, true, true])
-        yield* TestClock.adjust("499 millis")
-        yield* turns(3)
-        expect(isClosed).toBe(false)
-        yield* TestClock.adjust("1 millis")
-        yield* turns(3)
-        expect(isClosed).toBe(true)
-        if (isSilent) {
-          expect(closing.unsafePoll()).toBe(null)
-          yield* TestClock.adjust("500 millis")
+          let isClosed = false
+          const told: Array<unknown> = []
+          const scope = yield* Scope.make()
+          const close = Effect.suspend(() =>
+            channels.close(() => {
+              isClosed = true
+              return isSilent ? new Promise(() => {}) : Promise.resolve()
+            })
+          )
+          yield* Scope.addFinalizer(scope, close)
+          for (let i = 0; i < 3; i++)
+            yield* Scope.extend(
+              channels.open((error) => told.push(error)),
+              scope
+            )
+          yield* Scope.addFinalizer(
+            scope,
+            Effect.sync(() => channels.leave())
+          )
+          const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
           yield* turns(3)
-        }
-        expect(closing.unsafePoll()).toEqual(Exit.void)
-        // Nobody is to open another one meanwhile.
-        expect(told).toEqual([])
-      })
+          // None waits for another.
+          expect(opened.map(({ isAsked }) => isAsked)).toEqual([true, true, true])
+          yield* TestClock.adjust("499 millis")
+          yield* turns(3)
+          expect(isClosed).toBe(false)
+          yield* TestClock.adjust("1 millis")
+          yield* turns(3)
+          expect(isClosed).toBe(true)
+          if (isSilent) {
+            expect(closing.unsafePoll()).toBe(null)
+            yield* TestClock.adjust("500 millis")
+            yield* turns(3)
+          }
+          expect(closing.unsafePoll()).toEqual(Exit.void)
+          // Nobody is to open another one meanwhile.
+          expect(told).toEqual([])
+        })
     )
   }
 })
