@@ -360,8 +360,8 @@ interface Service {
 }
 
 const limitsOf = (where: string, options: ProtocolOptions | undefined): Limits => ({
-  maxWaiting: Validate.integer(where, "maxWaiting", options?.maxWaiting ?? defaults.maxWaiting, 1),
-  maxWaitingBytes: Validate.integer(where, "maxWaitingBytes", options?.maxWaitingBytes ?? defaults.maxWaitingBytes, 1)
+  maxWaiting: Validate.integer(where, "maxWaiting", options?.maxWaiting ?? defaults.maxWaiting, 0),
+  maxWaitingBytes: Validate.integer(where, "maxWaitingBytes", options?.maxWaitingBytes ?? defaults.maxWaitingBytes, 0)
 })
 
 const maxWaitOf = (where: string, options: ProtocolOptions | undefined): Duration.Duration | undefined =>

@@ -1010,6 +1010,25 @@ describe("a server that does not read", () => {
       return { client: yield* Effect.provide(RpcClient.make(Rpcs), context), server }
     })
 
+  it.scoped.each([{ maxWaiting: 0 }, { maxWaitingBytes: 0 }])("has no call wait behind another with %o", (options) =>
+    Effect.gen(function* () {
+      const { client, server } = yield* bounded(options)
+      const peer = yield* makePeer
+      const reads = yield* Queue.unbounded<void>()
+      const write: Transport.Transport["write"] = (chunk) =>
+        Effect.zipRight(Queue.take(reads), peer.transport.write(chunk))
+      yield* server.accept({ ...peer.transport, write })
+      yield* settle
+      for (const n of [1, 2]) {
+        yield* Effect.zipLeft(Effect.fork(Effect.exit(client.Double({ n }))), settle)
+        expect(yield* causeOf(client.Double({ n: 3 }))).toMatchObject({ _tag: "Overloaded" })
+        yield* Queue.offer(reads, undefined)
+        expect(yield* peer.request).toMatchObject({ payload: { n } })
+        yield* settle
+      }
+    })
+  )
+
   for (const [name, options] of [
     ["messages than maxWaiting", { maxWaiting: 2 }],
     ["bytes than maxWaitingBytes", { maxWaitingBytes: 200 }]
