@@ -20,7 +20,10 @@ export interface Limits {
  */
 const most = 256 * 1024
 
-/** For so many milliseconds, nothing but a peer that reads has a write wait and go on. */
+/**
+ * For so many milliseconds, nothing but a peer that reads has a write wait and go on: or an event loop that is held up for as
+ * long meanwhile, but no more often than the buffers of the system have room for.
+ */
 const slow = 50
 
 /**
