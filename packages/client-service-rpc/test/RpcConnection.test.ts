@@ -763,6 +763,37 @@ describe("a call", () => {
     })
   )
 
+  it.scoped("dies of a defect of the server, though the schema of the last one has thrown for what came with it", () =>
+    Effect.gen(function* () {
+      const { connect, service } = yield* makeFixture()
+      const peer = yield* connect
+      const boom = (): never => {
+        throw new Error("boom")
+      }
+      const throwing = Schema.transform(Schema.Number, Schema.Number, { decode: boom, encode: (n) => n })
+      const group = RpcGroup.make(Rpc.make("Once"), Rpc.make("Ticks", { success: throwing, stream: true }))
+      const protocol = RpcConnection.makeProtocol(service)
+      const odd = yield* Effect.provideService(RpcClient.make(group), RpcClient.Protocol, protocol)
+      const calls = [
+        yield* Effect.forkScoped(Effect.sandbox(odd.Once())),
+        yield* Effect.forkScoped(Effect.sandbox(Stream.runDrain(odd.Ticks())))
+      ]
+      yield* peer.request
+      const { id: requestId } = yield* peer.request
+      const messages = [
+        { _tag: "Chunk", requestId, values: [1] },
+        { _tag: "Defect", defect: "broken" }
+      ]
+      yield* peer.sendText(messages.map((message) => `${JSON.stringify(message)}\n`).join(""))
+      yield* settle
+      const defects = calls.map((call) => {
+        const exit = call.unsafePoll()
+        return exit !== null && Exit.isFailure(exit) ? Cause.squash(exit.cause) : exit
+      })
+      expect(defects).toEqual([Cause.die("broken"), Cause.die("broken")])
+    })
+  )
+
   it.scoped("dies of a defect of the server, as every other one in flight", () =>
     Effect.gen(function* () {
       const { client, connect, service } = yield* makeFixture()
