@@ -45,7 +45,7 @@ interface Line {
 export class Call implements Recipient {
   /** What it is known by on its connection. */
   id = ""
-  /** Whether the server has answered, and the client is handed that. */
+  /** Whether the server has answered, and sends no more. */
   isAnswered = false
   /** Whether elements of its stream have come. */
   hasElements = false
@@ -118,7 +118,6 @@ export class Call implements Recipient {
   /** The client has thrown as it took a response, so that it takes no more. */
   threw(defect: unknown): void {
     this.#defect = { value: defect }
-    this.isAnswered = false
     if (this.exchange.remove(this)) {
       this.retract()
       this.resume(this.#taken)
