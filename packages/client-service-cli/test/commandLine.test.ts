@@ -26,6 +26,18 @@ describe("the command line", () => {
     [["--password=secret", there], "there is no option --password"],
     [[there, "--password=secret"], "there is no option --password"],
     [[there, "-p"], "there is no option -p"],
+    [["-psecret"], "there is no such option, or an argument with spaces lacks its quotes"],
+    [["-psecret", there], "there is no such option, or an argument with spaces lacks its quotes"],
+    [
+      [socket, "--header", "authorization:", "-3secret"],
+      "there is no such option, or an argument with spaces lacks its quotes"
+    ],
+    [
+      ["--header", "authorization:", "-secret", socket],
+      "there is no such option, or an argument with spaces lacks its quotes"
+    ],
+    [["--header", "authorization:", "-secret"], "there is no such option, or an argument with spaces lacks its quotes"],
+    [["--js0", there], "there is no such option, or an argument with spaces lacks its quotes"],
     [["--jsn", there], "The flag '--jsn' is not recognized. Did you mean '--json'?"],
     [["--max-age", "1h", "--max-age", "2h", there], "--max-age is given twice, or lacks a value that it takes"],
     [["--name", "a", "--name", "b", there], "--name is given twice, or lacks a value that it takes"],

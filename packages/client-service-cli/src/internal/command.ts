@@ -78,8 +78,7 @@ const hostAndPort = (text: string) =>
 const headerOrFile = (text: string): Option.Option<Header | { readonly file: string }> =>
   text.startsWith("@") && text.length > 1 ? Option.some({ file: text.slice(1) }) : parseHeader(text)
 
-const flags = {
-  address,
+const options = {
   listen: port(
     "listen",
     "instead of standard input and output: listens there, on 127.0.0.1 if there is no host, and gives each client a " +
@@ -189,6 +188,8 @@ const flags = {
   )
 }
 
+const flags = { address, ...options }
+
 export type Flags = Command.Command.ParseConfig<typeof flags>
 
 /** What it does is the caller's. */
@@ -214,15 +215,29 @@ export const command = Command.make("keepalive", flags).pipe(
   )
 )
 
-/** What is wrong with an option that the parser has not taken: of the value, which may be a secret, nothing is told. */
+/**
+ * What is wrong with an argument that begins as an option does and that the parser has not taken. Of its value nothing is told,
+ * nor of what only looks like an option: either may be a secret, such as a part of a header without its quotes.
+ */
 export const unusable = (argument: string): string => {
   const [option = ""] = argument.split(/[=\s]/, 1)
-  return isOption(option) ? `${option} is given twice, or lacks a value that it takes` : `there is no option ${option}`
+  if (isOption(option)) return `${option} is given twice, or lacks a value that it takes`
+  return looksLikeOption(option)
+    ? `there is no option ${option}`
+    : "there is no such option, or an argument with spaces lacks its quotes"
 }
 
-export const isOption = (option: string): boolean =>
-  ["-n", "--completions", "--log-level"].includes(option) ||
-  Object.keys(flags).some((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}` === option)
+export const isOption = (option: string): boolean => names.has(option)
+
+export const looksLikeOption = (text: string): boolean => /^(--[a-z][a-z-]*|-[a-z])$/.test(text)
+
+const names = new Set([
+  ...Object.values(options).flatMap((option) => Option.toArray(Options.getIdentifier<unknown>(option))),
+  // The alias, and what the parser has by itself, which it tells nobody.
+  "-n",
+  "--completions",
+  "--log-level"
+])
 
 export const usageError = (message: string): Effect.Effect<never, ValidationError.ValidationError> =>
   Effect.fail(ValidationError.invalidValue(HelpDoc.p(message)))

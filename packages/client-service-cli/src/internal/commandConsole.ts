@@ -3,7 +3,7 @@
  */
 import { stripVTControlCharacters } from "node:util"
 import type * as Console from "effect/Console"
-import { isOption, unusable } from "./command.js"
+import { isOption, looksLikeOption, unusable } from "./command.js"
 import type { Output } from "./terminal/output.js"
 
 export interface CommandConsoleOptions {
@@ -57,8 +57,10 @@ const wrap = (block: string, width: number): string => {
 // The parser's errors quote arguments, which may hold a password, or be a part of a header without its quotes.
 const errorLine = (text: string): string => {
   const line = stripVTControlCharacters(text).replace(/\s+/g, " ").trim()
-  const [, doubled] = /^The flag '(.*)' is not recognized/.exec(line) ?? []
-  if (doubled !== undefined && isOption(doubled)) return unusable(doubled)
+  // What it says of letters behind one dash, of which not all are options.
+  if (line === "") return unusable(line)
+  const [, flag] = /^The flag '(.*)' is not recognized/.exec(line) ?? []
+  if (flag !== undefined && (isOption(flag) || !looksLikeOption(flag))) return unusable(flag)
   const [, unknown] = /^Received unknown argument: (.*)$/.exec(line) ?? []
   if (unknown === undefined) return line.replace(/\S+:\/\/\S*@\S*/g, "(a URL with credentials)")
   const argument = unknown.replace(/^'|'$/g, "")
