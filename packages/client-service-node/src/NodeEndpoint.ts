@@ -319,7 +319,7 @@ export interface WebSocketOptions<
  * @category options
  */
 export interface PerMessageDeflate {
-  /** How many bytes a message has at least to be compressed. Default 1024. */
+  /** How many bytes a message has at least to be compressed: with `Infinity`, none that is sent is. Default 1024. */
   readonly threshold?: number | undefined
   /** Keeps nothing in memory between messages that are sent, which are compressed less. Default false. */
   readonly clientNoContextTakeover?: boolean | undefined

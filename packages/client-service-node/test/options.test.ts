@@ -95,6 +95,7 @@ describe("options", () => {
       const { cert, key } = yield* Effect.flatMap(makeAuthority(), (authority) => authority.issue("a"))
       for (const pair of [
         { cert, key: "" },
+        { cert, key: "\n" },
         { cert: "", key },
         { cert: "", key: "" },
         { cert: "\n", key: Buffer.of() }

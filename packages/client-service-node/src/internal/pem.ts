@@ -4,14 +4,14 @@ import { createPrivateKey, X509Certificate } from "node:crypto"
 export const problemOfCertificates = (text: string): string | undefined => {
   const begun = text.match(/-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/g)?.length ?? 0
   const whole = certificatesOf(text)
-  if (begun === 0) return text.trim() === "" ? "it is empty" : "it has no certificate in PEM"
+  if (begun === 0) return isEmpty(text) ? empty : "it has no certificate in PEM"
   if (begun !== whole.length) return "a certificate is cut off"
   return whole.map(problemOf).find((problem) => problem !== undefined)
 }
 
 /** What is wrong with a text that should have a private key, if anything is. */
 export const problemOfKey = (text: string, passphrase: string | undefined): string | undefined => {
-  if (text.trim() === "") return "it is empty"
+  if (isEmpty(text)) return empty
   try {
     keyOf(text, passphrase)
     return undefined
@@ -25,6 +25,11 @@ export const isPair = (certificates: string, key: string, passphrase: string | u
   const [first] = certificatesOf(certificates)
   return first !== undefined && new X509Certificate(first).checkPrivateKey(keyOf(key, passphrase))
 }
+
+/** Such as a file that is being written. */
+export const isEmpty = (text: string): boolean => text.trim() === ""
+
+export const empty = "it is empty"
 
 const certificatesOf = (text: string): ReadonlyArray<string> =>
   text.match(/-----BEGIN ([A-Z0-9 ]*CERTIFICATE)-----[^-]*-----END \1-----/g) ?? []

@@ -8,7 +8,7 @@ import { watchEnd } from "./cutOff.js"
 import { asEffect, type Fresh, isFresh } from "./fresh.js"
 import { refuseItself } from "./openSocket.js"
 import type { Kind } from "./overIp.js"
-import { problemOfCertificates } from "./pem.js"
+import { empty, isEmpty, problemOfCertificates } from "./pem.js"
 
 type Pem = string | Uint8Array
 
@@ -119,7 +119,7 @@ const secureContext = (
   // Node.js is silent about all of it, such as a file that is being written: it would trust nobody, show no certificate, and
   // offer its own ciphers.
   if ((cert === undefined) !== (key === undefined)) throw new Error("of cert and key, one is missing")
-  if (key?.length === 0) throw new Error("of key, it is empty")
+  if (key !== undefined && isEmpty(pem(key).toString())) throw new Error(`of key, ${empty}`)
   if (ciphers === "") throw new Error("of ciphers, there are none")
   const options: Tls.SecureContextOptions = {}
   if (ca !== undefined && !isSingle(ca) && ca.length === 0) throw new Error("ca has no certificate")

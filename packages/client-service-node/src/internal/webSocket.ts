@@ -74,8 +74,11 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
   const secure = Secure.secureOptions(where, options.tls ?? {}, endpoint)
   const ping = pingOf(where, options.ping)
   const perMessageDeflate = options.perMessageDeflate ?? true
-  if (typeof perMessageDeflate === "object")
-    Validate.integer(where, "perMessageDeflate.threshold", perMessageDeflate.threshold ?? 0, 0)
+  if (typeof perMessageDeflate === "object") {
+    const { threshold = 0 } = perMessageDeflate
+    // By an infinite one, nothing that is sent is compressed.
+    if (threshold !== Number.POSITIVE_INFINITY) Validate.integer(where, "perMessageDeflate.threshold", threshold, 0)
+  }
   const clientOptions: ClientOptions = {
     // `ws` keeps 32 bits of it, and takes what is left for another bound, or for none.
     maxPayload: Math.min(Validate.integer(where, "maxPayload", options.maxPayload ?? receiveBuffer, 1), 2 ** 31 - 1),

@@ -48,6 +48,8 @@ describe("the handles of a WebSocket", () => {
     expect(make({ maxPayload: 0 })).toThrow(refusal("maxPayload"))
     for (const threshold of [-1, Number.NaN])
       expect(make({ perMessageDeflate: { threshold } })).toThrow(refusal("perMessageDeflate.threshold"))
+    for (const threshold of [0, Number.POSITIVE_INFINITY])
+      expect(make({ perMessageDeflate: { threshold } })).not.toThrow()
     expect(make({ ping: { interval: 0 } })).toThrow(refusal("ping.interval"))
     expect(make({ ping: { timeout: -1 } })).toThrow(refusal("ping.timeout"))
     expect(make({ keepAliveInitialDelay: -1 })).toThrow(refusal("keepAliveInitialDelay"))
