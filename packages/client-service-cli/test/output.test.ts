@@ -36,3 +36,15 @@ it.scopedLive.each([
     expect(String(told.read()).split(/Stopped\n/)[1]).toBe(says)
   })
 )
+
+it.live.each(["--help", "--version", "--completions bash", "--tour"])(
+  "%s ends with 1, and says why, when it cannot be written",
+  (line) =>
+    Effect.gen(function* () {
+      const told = new PassThrough()
+      const [stdout, stderr] = yield* Effect.all([Output.make(failing("ENOSPC")), Output.make(told)])
+      const stdin = () => new PassThrough()
+      expect(yield* main(line.split(" "), { stdin, stdout, stderr }, () => undefined)).toBe(1)
+      expect(String(told.read())).toBe("keepalive: the standard output cannot be written (ENOSPC)\n")
+    })
+)

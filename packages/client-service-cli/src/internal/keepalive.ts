@@ -91,6 +91,8 @@ const outcome = (exit: Exit.Exit<void, LastError>, signalled: () => number | und
 export const codeOf = (error: unknown): number =>
   error instanceof ListenError || isValidationError(error) ? exitCodes.couldNotBegin : exitCodes.gaveUp
 
+export const tell = ({ message }: OutputError) => Effect.flatMap(Effect.console, (console) => console.error(message))
+
 export const refuse = (message: string) =>
   Effect.zipRight(
     Effect.flatMap(Effect.console, (console) => console.error(message)),
@@ -107,7 +109,8 @@ const showTour = ({ speed }: Flags, { stdout }: Streams) =>
           Screen.make(stdout),
           Option.getOrElse(speed, () => 1)
         ),
-        stdout.closed
+        // The report, which tells of it otherwise, is not there yet.
+        Effect.tapError(stdout.closed, tell)
       )
   )
 

@@ -12,7 +12,7 @@ import * as LogLevel from "effect/LogLevel"
 import { command, unusable } from "./command.js"
 import { commandConsole } from "./commandConsole.js"
 import { exitCodes } from "./exitCodes.js"
-import { codeOf, keepalive, refuse, type Streams } from "./keepalive.js"
+import { codeOf, keepalive, refuse, type Streams, tell } from "./keepalive.js"
 
 /** `signalled` gives the exit code of the signal that interrupts this. */
 export const main = (
@@ -28,9 +28,12 @@ export const main = (
         : // What the log would tell is told by the report.
           Logger.withMinimumLogLevel(keepalive(flags, streams, signalled), LogLevel.None)
     )
-    return yield* Command.run(run, { name: "keepalive", version })([process.execPath, "keepalive", ...args]).pipe(
-      Effect.as(exitCodes.done),
+    const parse = Command.run(run, { name: "keepalive", version })
+    return yield* parse([process.execPath, "keepalive", ...args]).pipe(
       Effect.scoped,
+      // Help, the version and completions are written by the parser, which does not look whether they could be.
+      Effect.zipRight(failureSoFar(streams.stdout)),
+      Effect.as(exitCodes.done),
       Effect.catchAll((error) => Effect.succeed(codeOf(error))),
       Effect.withConsole(
         commandConsole(yield* Effect.console, {
@@ -43,6 +46,13 @@ export const main = (
       Effect.provide(Layer.merge(NodeContext.layer, CliConfig.layer({ showBuiltIns: false })))
     )
   })
+
+/** Fails if the output has failed. Node.js tells of that after the write. */
+const failureSoFar = ({ closed }: Streams["stdout"]) =>
+  Effect.raceFirst(
+    Effect.tapError(closed, tell),
+    Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
+  )
 
 const manifest: { readonly version: string } = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8")
