@@ -1,24 +1,28 @@
-import type { Client, ClientConfig } from "pg"
+import type { Client } from "pg"
 
-/** The config of a client, which may be one that logs in with channel binding or not at all. */
-export interface Config extends ClientConfig {
-  readonly isBindingRequired?: boolean
-}
-
-/** Has a client send nothing of a password where the server does not take one that is bound to the TLS of the connection. */
-export const requireBinding = ({ connection }: Client, refused: (error: Error) => void): void => {
+/** Has a client log in with channel binding or not at all, so that whoever is in between learns no password and is nobody's server. */
+export const requireBinding = ({ connection }: Client): void => {
   let isBound = false
-  const check = () => {
-    if (isBound) return
-    refused(new Error("SASL: channel_binding=require, and the server does not offer it"))
+  const refuse = (what: string) => {
+    connection.emit("error", new Error(`SASL: channel_binding=require, and the server ${what}`))
     connection.stream.destroy()
+  }
+  const refuseUnbound = () => {
+    if (!isBound) refuse("has not proved that it knows the password")
   }
   // Before `pg` looks at them, which attaches its own listeners when it connects.
   connection.on("authenticationSASL", ({ mechanisms }: { readonly mechanisms: ReadonlyArray<string> }) => {
-    isBound = mechanisms.includes("SCRAM-SHA-256-PLUS") && "getPeerCertificate" in connection.stream
-    check()
+    const isOffered = mechanisms.includes("SCRAM-SHA-256-PLUS") && "getPeerCertificate" in connection.stream
+    if (!isOffered) refuse("does not offer it")
   })
-  for (const other of ["authenticationOk", "authenticationCleartextPassword", "authenticationMD5Password"]) {
-    connection.on(other, check)
-  }
+  // Whatever it has offered before, a password would have it know that.
+  connection.on("authenticationCleartextPassword", () => refuse("asks for the password"))
+  connection.on("authenticationMD5Password", () => refuse("asks for the password"))
+  // A proof that `pg` does not take is an error of it.
+  connection.on("authenticationSASLFinal", () => {
+    isBound = true
+  })
+  connection.on("authenticationOk", refuseUnbound)
+  // It may leave that out.
+  connection.once("readyForQuery", refuseUnbound)
 }

@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import {
-  Client,
+  type Client,
   DatabaseError,
   escapeIdentifier,
   type Notification,
@@ -17,12 +17,11 @@ import {
 import type { PgConnection } from "../PgConnection.js"
 import { PgError } from "../PgError.js"
 import { type Cancel, cancel } from "./cancel.js"
-import { type Config, requireBinding } from "./channelBinding.js"
 import { type LentClient, lend, ownOf, safe, statementError } from "./lentClient.js"
+import { type Config, newClient } from "./newClient.js"
 import { OwnSettings } from "./ownSettings.js"
 import { pgFailure } from "./pgFailure.js"
 import { ask, forget, look, Observer, read, restore, type SessionState } from "./sessionState.js"
-import { guardWire } from "./wire.js"
 
 /** What gives the config of a connection that is made now. */
 export interface Configs {
@@ -114,9 +113,10 @@ export class ClientConnection implements PgConnection {
     signal: ConnectionSignal<PgError>,
     isOwn: boolean
   ) {
-    // What gives the password takes the place of the one of the URL, or of none in it.
-    const { password } = config
-    const client = Object.assign(new Client(config), { host }, typeof password === "function" ? { password } : {})
+    // Listeners are those of whoever has the client.
+    const client = newClient(config, host, (error) =>
+      this.#blame === undefined ? this.#lost(error) : this.#blame(error)
+    )
     this.#client = client
     this.#own = new OwnSettings(client)
     this.#config = config
@@ -126,12 +126,9 @@ export class ClientConnection implements PgConnection {
     this.#maxWaiting = maxWaiting
     this.#isOwn = isOwn
     this.#signal = signal
-    // Listeners are those of whoever has the client.
-    guardWire(client, (error) => (this.#blame === undefined ? this.#lost(error) : this.#blame(error)))
     client.connection.on("errorMessage", (error: unknown) => {
       if (error instanceof DatabaseError && /^(FATAL|PANIC)$/.test(error.severity ?? "")) this.#fatal = error
     })
-    if (config.isBindingRequired) requireBinding(client, (error) => this.#lost(error))
     client.on("error", (error) => this.#lost(error))
     client.on("end", () => this.#lost(new Error("Connection terminated")))
   }
@@ -237,8 +234,7 @@ export class ClientConnection implements PgConnection {
     if (process === Reflect.get(client, "processID")) return true
     // One that lends its connections for a transaction at a time lends another the one that was free.
     const config = await this.#configNow()
-    const other = new Client(config)
-    if (config.isBindingRequired) requireBinding(other, () => {})
+    const other = newClient(config, this.#client.host, () => other.connection.stream.destroy())
     other.on("error", () => {})
     try {
       const isElsewhere = await this.#isElsewhere(other, process)

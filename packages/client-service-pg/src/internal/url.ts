@@ -1,6 +1,6 @@
 import * as Validate from "effect-client-service-driver/Validate"
 import type { ClientConfig } from "pg"
-import type { Config } from "./channelBinding.js"
+import type { Config } from "./newClient.js"
 import { type SessionAttributes, sessionAttributes } from "./sessionAttributes.js"
 
 interface OfUrl {
