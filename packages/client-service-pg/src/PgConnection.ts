@@ -56,7 +56,7 @@ export interface PgConnection {
   /** Has a function called with each notification, from now on and for as long as the connection lives. */
   readonly onNotification: (f: (notification: Notification) => void) => void
   /** @internal */
-  readonly asOwner: <A>(f: (client: Client) => PromiseLike<A>) => Effect.Effect<A, PgError>
+  readonly asOwner: <A>(f: (client: Client) => PromiseLike<A>, isBounded?: boolean) => Effect.Effect<A, PgError>
   /**
    * From now on, the session is given back as it is.
    *

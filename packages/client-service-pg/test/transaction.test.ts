@@ -1,5 +1,6 @@
 import { describe, expect } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue } from "effect"
+import { turns } from "test-servers/turns"
 import { start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -98,6 +99,24 @@ describeWithServer("a transaction", (test) => {
         return Effect.all([Effect.ignore(fails), savepoint(insert(1)), savepoint(within)], { concurrency: "unbounded" })
       })
       expect((yield* pg.query("SELECT n FROM beside ORDER BY n")).rows).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+    }))
+
+  test("ends, as its savepoints do, however many of its statements wait", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { connection: { maxWaiting: 1 } })
+      yield* pg.query("CREATE TABLE crowded (n int)")
+      yield* pg.transaction(({ query, savepoint }) => {
+        const crowd = Effect.gen(function* () {
+          for (const n of [1, 2]) yield* Effect.forkDaemon(Effect.exit(query(`SELECT ${n}`)))
+          yield* turns(2)
+          expect(yield* Effect.flip(query("SELECT 3"))).toMatchObject({ reason: "Overloaded" })
+        })
+        const fails = savepoint(
+          Effect.zipRight(query("INSERT INTO crowded VALUES (1)"), Effect.zipRight(crowd, Effect.fail("undone")))
+        )
+        return Effect.zipRight(Effect.flip(fails), crowd)
+      })
+      expect((yield* pg.query("SELECT FROM crowded")).rowCount).toBe(0)
     }))
 
   test("undoes a savepoint that goes on after a statement that has failed, and says so", (server) =>

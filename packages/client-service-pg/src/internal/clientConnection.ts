@@ -213,7 +213,7 @@ export class ClientConnection implements PgConnection {
       return Effect.ensuring(this.#inTurn(turn, lent.revoke), Effect.sync(lent.revoke))
     })
 
-  readonly asOwner = <A>(f: (client: Client) => PromiseLike<A>): Effect.Effect<A, PgError> =>
+  readonly asOwner = <A>(f: (client: Client) => PromiseLike<A>, isBounded = false): Effect.Effect<A, PgError> =>
     this.#inTurn(
       async (client) => {
         try {
@@ -224,7 +224,7 @@ export class ClientConnection implements PgConnection {
         }
       },
       () => {},
-      this.#isOwn
+      isBounded
     )
 
   /** Whether all statements are run by one process of the server, as they are not behind a pooler of transactions. */

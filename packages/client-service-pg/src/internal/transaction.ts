@@ -58,6 +58,8 @@ export const inTransaction = <A, E, R>(
 
 const linger = Duration.seconds(1)
 
+const isEnded = ({ hasCome }: TransactionEnd): boolean => hasCome
+
 const rolledBack = ({ endpoint }: PgConnection) => new PgError({ reason: "RolledBack", endpoint })
 
 const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<QueryResult, PgError> } => {
@@ -69,7 +71,8 @@ const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<Q
   const inside = <Row extends QueryResultRow>(
     query: string | QueryConfig<Array<unknown>>,
     values: ReadonlyArray<unknown> | undefined,
-    isOver: (end: TransactionEnd) => boolean
+    isOver: (end: TransactionEnd) => boolean,
+    isBounded: boolean
   ): Effect.Effect<QueryResult<Row>, PgError> =>
     own.asOwner(async (client) => {
       end ??= new TransactionEnd(client)
@@ -79,26 +82,28 @@ const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<Q
       const result = await queryOf<Row>(query, values)(client)
       if (isOver(end)) throw ended
       return result
-    })
+    }, isBounded)
   const query: Transaction["query"] = <Row extends QueryResultRow>(
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
-  ) => inside<Row>(query, values, ({ hasCome }) => hasCome)
+  ) => inside<Row>(query, values, isEnded, true)
+  // However many wait, since what is not ended would be committed.
+  const mark = (text: string) => inside(text, undefined, isEnded, false)
   const part: Transaction["savepoint"] = (effect) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         count += 1
         const name = `savepoint_${count}`
-        yield* restore(query(`SAVEPOINT ${name}`))
+        yield* restore(mark(`SAVEPOINT ${name}`))
         const exit = yield* Effect.exit(restore(effect))
         const isDone = Exit.isSuccess(exit) && own.transactionStatus() !== "E"
-        yield* query(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
+        yield* mark(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
         return yield* isDone || Exit.isFailure(exit) ? exit : rolledBack(own)
       })
     )
   return {
     query,
-    commit: inside("COMMIT", undefined, () => false),
+    commit: inside("COMMIT", undefined, () => false, false),
     savepoint: (effect) =>
       Effect.flatMap(FiberRef.get(turn), (mine) =>
         mine.withPermits(1)(part(Effect.locally(effect, turn, Effect.unsafeMakeSemaphore(1))))
