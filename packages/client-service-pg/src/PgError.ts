@@ -120,7 +120,7 @@ const meanings: Record<Reason, string> = {
   Terminated: "the server ended the connection",
   Query: "the server refused the statement",
   NotHeard: "a pooler of transactions is in between, through which nothing is heard of what is listened to",
-  Overloaded: "too many are under way, or wait",
+  Overloaded: "too many transactions are under way, or callers wait",
   RolledBack: "a statement of it had failed, so it is rolled back",
   EndedTransaction: "a statement has ended the transaction that it is in",
   OpenTransaction: "a transaction was left open, and is rolled back",

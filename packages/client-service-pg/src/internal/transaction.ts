@@ -26,8 +26,9 @@ export interface Transaction {
   ) => Effect.Effect<QueryResult<Row>, PgError>
   /**
    * Runs a part of the transaction that is undone alone if it fails or is interrupted. There may be parts within it, and those
-   * beside one another take turns; a statement that is asked for beside it while it runs is undone with it. If a statement of it has failed and the Effect succeeds all the same, it is undone, and fails with a `PgError` of
-   * reason `RolledBack`.
+   * beside one another take turns, so a part must not wait for one beside it, nor for one that it runs by `Effect.runPromise`; a
+   * statement that is asked for beside it while it runs is undone with it. If a statement of it has failed and the Effect
+   * succeeds all the same, it is undone, and fails with a `PgError` of reason `RolledBack`.
    */
   readonly savepoint: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | PgError, R>
 }
