@@ -9,20 +9,38 @@ import pg from "./packages/client-service-pg/vitest.config.js"
 import redis from "./packages/client-service-redis/vitest.config.js"
 import rpc from "./packages/client-service-rpc/vitest.config.js"
 
-const root = "packages/client-service"
+const configs = {
+  "client-service": core,
+  "client-service-amqp": amqp,
+  "client-service-cli": cli,
+  "client-service-devtools": devtools,
+  "client-service-driver": driver,
+  "client-service-node": node,
+  "client-service-pg": pg,
+  "client-service-redis": redis,
+  "client-service-rpc": rpc
+}
 
-// The files of the core's tests that need a process of their own.
-const alone = [
-  // Uses up all names of services that the metrics of a process tell apart.
-  "test/metrics.test.ts",
-  // Collect the garbage hundreds of times, which takes the longer the more a process has loaded.
-  "test/current.test.ts",
-  "test/failures/leaks.test.ts"
-]
+type Files = Readonly<Record<string, ReadonlyArray<string>>>
 
-// The files of the other packages' tests that can share what they load, too: they start no server, change nothing of the
+// The files of tests that need a process of their own. Where nothing else is said, they count what is left in it.
+const alone: Files = {
+  "client-service": [
+    // Uses up all names of services that the metrics of a process tell apart.
+    "metrics",
+    // Collect the garbage hundreds of times, which takes the longer the more a process has loaded.
+    "current",
+    "failures/leaks"
+  ],
+  "client-service-amqp": ["Amqp"],
+  "client-service-node": ["leaks"],
+  "client-service-pg": ["PgService"],
+  "client-service-redis": ["loss"]
+}
+
+// The files of the other packages that can share what they load with each other: they start no server, change nothing of the
 // process, and count nothing that is left in it.
-const shared: Readonly<Record<string, ReadonlyArray<string>>> = {
+const shared: Files = {
   "client-service-amqp": ["maxWait", "options", "publisher"],
   "client-service-cli": ["address", "messages", "send", "wholeLines"],
   "client-service-devtools": ["Devtools", "axis", "bars", "events", "history", "style"],
@@ -60,38 +78,38 @@ const shared: Readonly<Record<string, ReadonlyArray<string>>> = {
   "client-service-rpc": ["RpcConnection", "endToEnd", "types"]
 }
 
-// Those of the packages with servers that count what is left in the process.
-const counting: Readonly<Record<string, string>> = {
-  "client-service-amqp": "Amqp",
-  "client-service-pg": "PgService",
-  "client-service-redis": "loss"
-}
+// All others share a process where they ask something of it that a thread does not have.
+const inThreads: ReadonlySet<string> = new Set([
+  "client-service",
+  "client-service-amqp",
+  "client-service-pg",
+  "client-service-redis",
+  "client-service-rpc"
+])
 
-const project = <Test extends object>(name: string, test: Test | undefined) => ({
-  root: `packages/client-service-${name}`,
-  test: { ...test, exclude: testsOf([...(shared[`client-service-${name}`] ?? []), ...countingOf(name)]) }
-})
-
-/** A project of one file, which therefore shares its process with no other. */
-const projectAlone = (root: string, test: object | undefined, file: string) => ({
-  root,
-  test: {
-    ...test,
-    name: `${root.replace("packages/", "")}, alone: ${file.replace(/^.*\/|\.test\.ts$/g, "")}`,
-    include: [file]
-  }
-})
-
-const countingOf = (name: string) => [counting[`client-service-${name}`] ?? []].flat()
-
-const testsOf = (names: ReadonlyArray<string>) => names.map((name) => `test/${name}.test.ts`)
+const testsOf = (names: ReadonlyArray<string> = []) => names.map((name) => `test/${name}.test.ts`)
 
 // To load Effect and the core takes more of the processor than most files of tests, which therefore share them with the others
-// of their project, in a thread or a process (with `--poolOptions.threads.isolate=false` and the same of `forks`, which Vitest
-// heeds only there). In processes are those that ask something of theirs that a thread does not have.
+// of their project (with `--poolOptions.threads.isolate=false` and the same of `forks`, which Vitest heeds only there).
 export default defineWorkspace([
-  { root, test: { ...core.test, pool: "threads", exclude: alone } },
-  ...alone.map((file) => projectAlone(root, core.test, file)),
+  ...Object.entries(configs).flatMap(([name, { test }]) => {
+    const root = `packages/${name}`
+    const pool = inThreads.has(name) ? ("threads" as const) : ("forks" as const)
+    const own = testsOf(alone[name])
+    return [
+      { root, test: { ...test, pool, exclude: [...own, ...testsOf(shared[name])] } },
+      ...own.map((file) => ({
+        root,
+        // None of them starts a program.
+        test: {
+          ...test,
+          globalSetup: [],
+          name: `${name}, alone: ${file.replace(/^.*\/|\.test\.ts$/g, "")}`,
+          include: [file]
+        }
+      }))
+    ]
+  }),
   {
     root: "packages",
     test: {
@@ -101,14 +119,6 @@ export default defineWorkspace([
       testTimeout: 60_000
     }
   },
-  ...Object.entries({ amqp, pg, redis, rpc }).map(([name, { test }]) => ({
-    ...project(name, test),
-    test: { ...project(name, test).test, pool: "threads" as const }
-  })),
-  ...Object.entries({ amqp, pg, redis }).flatMap(([name, { test }]) =>
-    testsOf(countingOf(name)).map((file) => projectAlone(`packages/client-service-${name}`, test, file))
-  ),
-  ...Object.entries({ cli, devtools, driver, node }).map(([name, { test }]) => project(name, test)),
   "packages/benchmarks",
   "examples"
 ])

@@ -9,8 +9,8 @@ import { none, root, temporaryDirectory } from "./workspace.js"
 
 /**
  * Runs all tests, and once more, by themselves, the files of those that failed. A test that passes then counts as passed,
- * and is named as unsteady with what it failed with: it is worth a look, and was told by a machine that had other things
- * to do.
+ * and is named as unsteady with what it failed with: it is worth a look. The machine had other things to do, or a file before
+ * it has left something in the process that they shared.
  */
 export async function runTests(report: Report): Promise<void> {
   const first = vitest("results", together)

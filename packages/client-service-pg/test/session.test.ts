@@ -235,7 +235,10 @@ describeWithServer("the session", (test) => {
           const pg = yield* start(server, { prepare: (connection) => connection.query(make) })
           yield* withClient(pg, (client) => client.query("SELECT 1"))
           const first = yield* generation(pg)
-          yield* Effect.exit(withClient(pg, (client) => client.query(`SET DateStyle = German; ${end}; ${make}`)))
+          const replacing = withClient(pg, (client) => client.query(`SET DateStyle = German; ${end}; ${make}`))
+          expect(yield* Effect.flip(replacing)).toMatchObject({
+            cause: { detail: expect.stringContaining("is another one now") }
+          })
           yield* pg.query("SELECT 1")
           expect([make, first, yield* generation(pg)]).toEqual([make, 1, 2])
         }

@@ -87,7 +87,8 @@ const makeData = (
     const options = ["-U", user, "--auth=scram-sha-256", "--no-sync", "--locale=C"]
     const version = execFileSync(paths.postgres, ["--version"], { encoding: "utf8" })
     const key = createHash("sha256")
-      .update(JSON.stringify([version, options, password]))
+      // It belongs to whoever has made it, and others can't read it.
+      .update(JSON.stringify([version, options, password, process.getuid?.()]))
       .digest("hex")
       .slice(0, 16)
     const first = join(templates, key)

@@ -117,7 +117,7 @@ const restoreNow = async (client: Client, before: SessionState, own: OwnSettings
     const now = after.get(kind)
     for (const [name, value] of old ?? []) {
       if (now?.get(name) === value) continue
-      if (kind !== "setting") throw goneOf(kind, name)
+      if (kind !== "setting") throw now?.has(name) ? replacedOf(kind, name) : goneOf(kind, name)
       statements.push(setting(name, value))
     }
     for (const name of now?.keys() ?? []) if (old?.has(name) !== true) statements.push(remove(kind, name))
@@ -165,6 +165,9 @@ const parsedBy = ({ connection }: Client): object => {
 }
 
 const goneOf = (kind: Kind, name: string) => new Error(`The ${kind} ${name} is gone, which others rely on`)
+
+const replacedOf = (kind: Kind, name: string) =>
+  new Error(`The ${kind} ${name}, which others rely on, is another one now`)
 
 const setting = (name: string, value: string) =>
   `SELECT pg_catalog.set_config(${escapeLiteral(name)}, ${escapeLiteral(value)}, false)`

@@ -37,13 +37,17 @@ export const guardWire = (client: Client, thrown: (error: unknown) => void, most
         return emit.call(connection, name, first, second)
       } catch (error) {
         thrown(error)
-        // Of a request that throws at its end: the next would not be sent.
-        const goOn: unknown = name === "readyForQuery" && Reflect.get(client, "_pulseQueryQueue")
-        if (typeof goOn === "function") goOn.call(client)
+        if (name === "readyForQuery") goOn(client)
         return true
       }
     }
   })
+}
+
+// Of a request that throws at its end, the next would not be sent. Without one, its listeners would be told of the end again.
+const goOn = (client: Client): void => {
+  const [queue, pulse] = ["_queryQueue", "_pulseQueryQueue"].map((name): unknown => Reflect.get(client, name))
+  if (typeof pulse === "function" && Array.isArray(queue) && queue.length > 0) pulse.call(client)
 }
 
 interface Stream {
