@@ -1041,15 +1041,21 @@ describe("a server that does not read", () => {
       return { client: yield* Effect.provide(RpcClient.make(Rpcs), context), server }
     })
 
+  /** Has a connection accepted by a peer that takes what is written each time that this has come about. */
+  const acceptReading = <E>(server: TestEndpoint.TestEndpoint<Transport.Transport, E>, reads: Effect.Effect<void>) =>
+    Effect.gen(function* () {
+      const peer = yield* makePeer
+      const write: Transport.Transport["write"] = (chunk) => Effect.zipRight(reads, peer.transport.write(chunk))
+      yield* server.accept({ ...peer.transport, write })
+      yield* settle
+      return peer
+    })
+
   it.scoped.each([{ maxWaiting: 0 }, { maxWaitingBytes: 0 }])("has no call wait behind another with %o", (options) =>
     Effect.gen(function* () {
       const { client, server } = yield* bounded(options)
-      const peer = yield* makePeer
       const reads = yield* Queue.unbounded<void>()
-      const write: Transport.Transport["write"] = (chunk) =>
-        Effect.zipRight(Queue.take(reads), peer.transport.write(chunk))
-      yield* server.accept({ ...peer.transport, write })
-      yield* settle
+      const peer = yield* acceptReading(server, Queue.take(reads))
       for (const n of [1, 2]) {
         yield* Effect.zipLeft(Effect.fork(Effect.exit(client.Double({ n }))), settle)
         expect(yield* causeOf(client.Double({ n: 3 }))).toMatchObject({ _tag: "Overloaded" })
@@ -1067,12 +1073,8 @@ describe("a server that does not read", () => {
     it.scoped(`has no more ${name} wait: other calls fail at once, and one that leaves makes room`, () =>
       Effect.gen(function* () {
         const { client, server } = yield* bounded(options)
-        const peer = yield* makePeer
         const reads = yield* Deferred.make<void>()
-        const write: Transport.Transport["write"] = (chunk) =>
-          Effect.zipRight(Deferred.await(reads), peer.transport.write(chunk))
-        yield* server.accept({ ...peer.transport, write })
-        yield* settle
+        const peer = yield* acceptReading(server, Deferred.await(reads))
         const call = (n: number) => Effect.zipLeft(Effect.fork(Effect.exit(client.Double({ n }))), settle)
         yield* call(1)
         yield* call(2)
@@ -1098,12 +1100,8 @@ describe("a server that does not read", () => {
         const { client, server } = yield* bounded(
           "maxWaiting" in options ? options : { maxWaitingBytes: 2 * value.length }
         )
-        const peer = yield* makePeer
         const reads = yield* Queue.unbounded<void>()
-        const write: Transport.Transport["write"] = (chunk) =>
-          Effect.zipRight(Queue.take(reads), peer.transport.write(chunk))
-        yield* server.accept({ ...peer.transport, write })
-        yield* settle
+        yield* acceptReading(server, Queue.take(reads))
         for (let n = 1; n <= 3; n++) yield* Effect.zipLeft(Effect.fork(Effect.exit(client.Keep({ value }))), settle)
         expect(yield* causeOf(client.Keep({ value }))).toMatchObject({ _tag: "Overloaded" })
         yield* Queue.offer(reads, undefined)
