@@ -18,7 +18,7 @@ let last = 0n
  * request that its middleware fails, nobody asks.
  */
 export const callers = (): { readonly generateRequestId: () => RequestId; readonly take: TakeCaller } => {
-  const callers = new Map<string, AnyFiber>()
+  const byId = new Map<string, AnyFiber>()
   /** The last ones of a fiber. */
   const latest = new WeakMap<AnyFiber, Array<string>>()
   let limit = many
@@ -31,18 +31,18 @@ export const callers = (): { readonly generateRequestId: () => RequestId; readon
         const ids = latest.get(caller) ?? []
         latest.set(caller, ids)
         ids.push(id)
-        if (ids.length > most) callers.delete(ids.shift() ?? "")
-        callers.set(id, caller)
+        if (ids.length > most) byId.delete(ids.shift() ?? "")
+        byId.set(id, caller)
       }
-      if (callers.size > limit) {
-        for (const [id, caller] of callers) if (caller.unsafePoll() !== null) callers.delete(id)
-        limit = Math.max(many, 2 * callers.size)
+      if (byId.size > limit) {
+        for (const [id, each] of byId) if (each.unsafePoll() !== null) byId.delete(id)
+        limit = Math.max(many, 2 * byId.size)
       }
       return RequestId(last)
     },
     take: (requestId) => {
-      const caller = callers.get(requestId)
-      callers.delete(requestId)
+      const caller = byId.get(requestId)
+      byId.delete(requestId)
       return caller
     }
   }
