@@ -65,6 +65,13 @@ export class Current<P, E> {
   /** Asked for all the time, by fibers that mostly find a connection. */
   readonly whenConnected: Effect.Effect<P, EndError<E>>
   readonly #settings: Settings<P, E>
+  readonly #endless: Limit<EndError<E>> = {
+    reached: () => undefined,
+    enlist: (waiter) => {
+      this.#patient ??= new Set()
+      return this.#enlist(this.#patient, waiter)
+    }
+  }
   #established: Established<P> | undefined
   #published: Established<P> | undefined
   /** What those failed with who were turned away last. */
@@ -86,9 +93,8 @@ export class Current<P, E> {
   constructor(settings: Settings<P, E>, ref: Current<P, E>["ref"]) {
     this.#settings = settings
     this.ref = ref
-    this.whenConnected = Effect.suspend(
-      () => this.#established?.succeed ?? this.#demand<P, never, never>({ ...protocolOf(), limit: () => this.#endless })
-    )
+    const demand: Demand<P, P, EndError<E>, never> = { ...protocolOf(), limit: () => this.#endless }
+    this.whenConnected = Effect.suspend(() => this.#established?.succeed ?? this.#demand(demand))
   }
 
   get protocol(): Option.Option<P> {
@@ -213,35 +219,36 @@ export class Current<P, E> {
       }
       const last = this.#end
       if (last !== undefined && (this.#isAtEnd || (limit !== undefined && last !== end))) return this.#refuse(last)
-      if (limit === undefined) {
-        const again = this.#demand(demand, demand.limit(), last, this.#settings.metrics?.now())
-        const before = this.#settings.beforeWait()
-        return restore(before === undefined ? again : Effect.zipRight(before, again))
-      }
-      const failure = limit.reached()
-      if (failure !== undefined) return this.#refuse(failure)
-      const waiting = new Suspension<A, E2 | EndError<E>, R>()
-      const delist = limit.enlist((failure) =>
-        waiting.resume(failure === undefined ? this.#demand(demand, limit, end, since) : this.#refuse(failure))
-      )
-      waiting.pending = { cancel: Effect.sync(delist) }
-      return waiting.outcome(restore)
+      if (limit !== undefined) return this.#wait(demand, limit, end, since, restore)
+      const begun = demand.limit()
+      const now = this.#settings.metrics?.now()
+      const before = this.#settings.beforeWait()
+      return before === undefined
+        ? this.#wait(demand, begun, last, now, restore)
+        : restore(Effect.zipRight(before, this.#demand(demand, begun, last, now)))
     })
+  }
+
+  #wait<A, E2, R>(
+    demand: Demand<P, A, E2 | EndError<E>, R>,
+    limit: Limit<E2 | EndError<E>>,
+    end: Exit.Exit<never, EndError<E>> | undefined,
+    since: number | undefined,
+    restore: Restore
+  ): Effect.Effect<A, E2 | EndError<E>, R> {
+    const failure = limit.reached()
+    if (failure !== undefined) return this.#refuse(failure)
+    const waiting = new Suspension<A, E2 | EndError<E>, R>()
+    const delist = limit.enlist((failure) =>
+      waiting.resume(failure === undefined ? this.#demand(demand, limit, end, since) : this.#refuse(failure))
+    )
+    waiting.pending = { cancel: Effect.sync(delist) }
+    return waiting.outcome(restore)
   }
 
   #refuse<E2>(failure: Effect.Effect<never, E2 | EndError<E>>): Effect.Effect<never, E2 | EndError<E>> {
     this.#settings.metrics?.waitFailed(failure, failure === this.#end)
     return failure
-  }
-
-  get #endless(): Limit<EndError<E>> {
-    return {
-      reached: () => undefined,
-      enlist: (waiter) => {
-        this.#patient ??= new Set()
-        return this.#enlist(this.#patient, waiter)
-      }
-    }
   }
 
   #untilFailed(failures: number): Limit<AttemptError<E> | EndError<E>> {
