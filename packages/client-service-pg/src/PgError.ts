@@ -22,7 +22,8 @@ import type * as ConnectError from "effect-client-service-node/ConnectError"
  *   session was over (`57P01`, `57P02`, `57P04`, `57P05`, `25P03`, `25P04`).
  * - `Query`: the server refused a statement, with any other SQLSTATE.
  * - `OpenTransaction`: whoever had the connection for a turn has left a transaction open at its end, which was rolled back.
- * - `EndedTransaction`: a statement of a transaction has ended that, such as `COMMIT`, and what comes after it would be in none.
+ * - `EndedTransaction`: a statement of a transaction has ended that, such as `COMMIT`, and what comes after it would be in none; or
+ *   the savepoint has ended that the fiber was in.
  * - `NotHeard`: what is listened to is not heard, since a pooler lends another session of the server for each transaction.
  * - `Overloaded`: as many transactions as there may be are under way, and none ended in time; or as many callers as may wait for
  *   their turn do. This one was not begun.
@@ -122,7 +123,7 @@ const meanings: Record<Reason, string> = {
   NotHeard: "a pooler of transactions is in between, through which nothing is heard of what is listened to",
   Overloaded: "too many transactions are under way, or callers wait",
   RolledBack: "a statement of it had failed, so it is rolled back",
-  EndedTransaction: "a statement has ended the transaction that it is in",
+  EndedTransaction: "the transaction, or the savepoint, that it is in has ended",
   OpenTransaction: "a transaction was left open, and is rolled back",
   Refused: "nothing accepts connections there; is the server running, and is this its address?",
   Dns: "the name of the host could not be looked up",

@@ -1,5 +1,5 @@
 import { describe, expect } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Queue } from "effect"
+import { Deferred, Effect, Exit, Fiber, Queue, Runtime } from "effect"
 import { start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
 
@@ -98,6 +98,83 @@ describeWithServer("a transaction", (test) => {
         return Effect.all([Effect.ignore(fails), savepoint(insert(1)), savepoint(within)], { concurrency: "unbounded" })
       })
       expect((yield* pg.query("SELECT n FROM beside ORDER BY n")).rows).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+    }))
+
+  for (const [how, end] of [
+    ["was released", Effect.void],
+    ["was undone", Effect.fail("undone")]
+  ] as const) {
+    test(`has nothing run in another part of it by who has outlived a savepoint that ${how}`, (server) =>
+      Effect.gen(function* () {
+        const pg = yield* start(server)
+        yield* pg.query("DROP TABLE IF EXISTS outlived; CREATE TABLE outlived (n int)")
+        yield* pg.transaction(({ query, savepoint }) =>
+          Effect.gen(function* () {
+            const insert = (n: number) => query("INSERT INTO outlived VALUES ($1)", [n])
+            const hasEnded = yield* Effect.makeLatch()
+            const isInside = yield* Effect.makeLatch()
+            const outlives = (effect: Effect.Effect<unknown, unknown>) =>
+              Effect.flip(Effect.asVoid(hasEnded.whenOpen(effect)))
+            const all = yield* Deferred.make<ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>>>()
+            const first = savepoint(
+              Effect.gen(function* () {
+                const inner = savepoint(Effect.zipRight(isInside.open, outlives(insert(1))))
+                const fibers = [
+                  yield* Effect.forkDaemon(outlives(insert(2))),
+                  yield* Effect.forkScoped(outlives(savepoint(insert(3)))),
+                  Runtime.runFork(yield* Effect.runtime())(outlives(insert(4))),
+                  // Its own part is open still, though what that is within has ended.
+                  yield* Effect.forkDaemon(Effect.flip(inner))
+                ]
+                yield* isInside.await
+                yield* insert(5)
+                return yield* Effect.zipRight(Deferred.succeed(all, fibers), end)
+              })
+            )
+            yield* Effect.ignore(first)
+            yield* savepoint(
+              Effect.gen(function* () {
+                yield* hasEnded.open
+                // Who joins them is in the part that it was in.
+                const refusals = yield* Fiber.joinAll(yield* Deferred.await(all))
+                expect(refusals).toEqual(refusals.map(() => expect.objectContaining({ reason: "EndedTransaction" })))
+                yield* insert(6)
+              })
+            )
+            yield* insert(7)
+          })
+        )
+        const { rows } = yield* pg.query<{ readonly n: number }>("SELECT n FROM outlived ORDER BY n")
+        expect(rows.map(({ n }) => n)).toEqual(how === "was released" ? [5, 6, 7] : [6, 7])
+      }))
+  }
+
+  test("has what is run by itself within a savepoint beside that, and by the runtime of it in it", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE apart (n int)")
+      yield* pg.transaction(({ query, savepoint }) =>
+        Effect.gen(function* () {
+          const insert = (n: number) => query("INSERT INTO apart VALUES ($1)", [n])
+          const fiber = yield* savepoint(
+            Effect.gen(function* () {
+              const runtime = yield* Effect.runtime()
+              yield* Effect.promise(() => Runtime.runPromise(runtime)(savepoint(insert(1))))
+              yield* Effect.promise(() => Effect.runPromise(insert(2)))
+              // It waits for the end of what it is run in.
+              return Effect.runFork(savepoint(insert(3)))
+            })
+          )
+          yield* Fiber.join(fiber)
+          const undone = Effect.zipRight(
+            Effect.promise(() => Effect.runPromise(insert(4))),
+            Effect.fail("undone")
+          )
+          yield* Effect.ignore(savepoint(undone))
+        })
+      )
+      const { rows } = yield* pg.query<{ readonly n: number }>("SELECT n FROM apart ORDER BY n")
+      expect(rows.map(({ n }) => n)).toEqual([1, 2, 3])
     }))
 
   test("ends, as its savepoints do, however many of its statements wait", (server) =>

@@ -18,7 +18,7 @@ export interface Transaction {
   /**
    * Runs a statement in the transaction, after those that were asked for before. Fails with a `PgError` of reason
    * `EndedTransaction` if it has ended that, such as `COMMIT`, and so does all whose turn comes after it: it would be in no
-   * transaction.
+   * transaction. So does what a fiber that has outlived its `savepoint` asks: it would be in what comes next.
    */
   readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
     query: string | QueryConfig<Array<unknown>>,
@@ -26,8 +26,9 @@ export interface Transaction {
   ) => Effect.Effect<QueryResult<Row>, PgError>
   /**
    * Runs a part of the transaction that is undone alone if it fails or is interrupted. There may be parts within it, and those
-   * beside one another take turns, so a part must not wait for one beside it, nor for one that it runs by `Effect.runPromise`; a
-   * statement that is asked for beside it while it runs is undone with it. If a statement of it has failed and the Effect
+   * beside one another take turns, so a part must not wait for one beside it; a statement that is asked for beside it while it
+   * runs is undone with it. What `Effect.runPromise` and `Effect.runFork` run is beside it, and what those of
+   * `Runtime` run with an `Effect.runtime` of the part is in it. If a statement of it has failed and the Effect
    * succeeds all the same, it is undone, and fails with a `PgError` of reason `RolledBack`.
    */
   readonly savepoint: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | PgError, R>
@@ -59,55 +60,66 @@ export const inTransaction = <A, E, R>(
 
 const linger = Duration.seconds(1)
 
-const isEnded = ({ hasCome }: TransactionEnd): boolean => hasCome
-
 const rolledBack = ({ endpoint }: PgConnection) => new PgError({ reason: "RolledBack", endpoint })
+
+/** The transaction, or a savepoint of it, as fibers are in it. */
+interface Part {
+  /** What is within it begins when what had begun has ended, which would undo it otherwise. */
+  readonly turn: Effect.Semaphore
+  readonly within?: Part | undefined
+  hasEnded: boolean
+}
+
+const partOf = (within?: Part): Part => ({ turn: Effect.unsafeMakeSemaphore(1), within, hasEnded: false })
+
+const hasEnded = (part: Part | undefined): boolean => part !== undefined && (part.hasEnded || hasEnded(part.within))
 
 const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<QueryResult, PgError> } => {
   let count = 0
-  // Of the part that a fiber is in: what is within it begins when what had begun has ended, which would undo it otherwise.
-  const turn = FiberRef.unsafeMake(Effect.unsafeMakeSemaphore(1))
+  const whole = partOf()
+  // Whoever joins a fiber of a part stays in its own.
+  const current = FiberRef.unsafeMake(whole, { join: (mine) => mine })
   let end: TransactionEnd | undefined
-  // When its turn comes, since a statement that was asked for before may end the transaction.
+  // When its turn comes, since a statement that was asked for before may end the transaction, or the part.
   const inside = <Row extends QueryResultRow>(
+    part: Part,
     query: string | QueryConfig<Array<unknown>>,
     values: ReadonlyArray<unknown> | undefined,
-    isOver: (end: TransactionEnd) => boolean,
-    isBounded: boolean
+    { ends = false, isBounded = false }: { readonly ends?: boolean; readonly isBounded?: boolean } = {}
   ): Effect.Effect<QueryResult<Row>, PgError> =>
     own.asOwner(async (client) => {
       end ??= new TransactionEnd(client)
       const ended = new PgError({ reason: "EndedTransaction", endpoint: own.endpoint })
-      if (end.hasCome) throw ended
+      if (end.hasCome || hasEnded(part)) throw ended
+      part.hasEnded = ends
       end.begin(Predicate.hasProperty(query, "text") ? query.text : query)
       const result = await queryOf<Row>(query, values)(client)
-      if (isOver(end)) throw ended
+      if (end.hasCome && !(ends && part === whole)) throw ended
       return result
     }, isBounded)
   const query: Transaction["query"] = <Row extends QueryResultRow>(
     query: string | QueryConfig<Array<unknown>>,
     values?: ReadonlyArray<unknown>
-  ) => inside<Row>(query, values, isEnded, true)
-  // However many wait, since what is not ended would be committed.
-  const mark = (text: string) => inside(text, undefined, isEnded, false)
-  const part: Transaction["savepoint"] = (effect) =>
+  ) => Effect.flatMap(FiberRef.get(current), (part) => inside<Row>(part, query, values, { isBounded: true }))
+  const savepoint = <A, E, R>(within: Part, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | PgError, R> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         count += 1
         const name = `savepoint_${count}`
-        yield* restore(mark(`SAVEPOINT ${name}`))
-        const exit = yield* Effect.exit(restore(effect))
+        const part = partOf(within)
+        // However many wait, since what is not ended would be committed.
+        yield* restore(inside(within, `SAVEPOINT ${name}`, undefined))
+        const exit = yield* Effect.exit(restore(Effect.locally(effect, current, part)))
         const isDone = Exit.isSuccess(exit) && own.transactionStatus() !== "E"
-        yield* mark(`${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`)
+        const release = `${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`
+        yield* inside(part, release, undefined, { ends: true })
         return yield* isDone || Exit.isFailure(exit) ? exit : rolledBack(own)
       })
     )
   return {
     query,
-    commit: inside("COMMIT", undefined, () => false, false),
+    commit: inside(whole, "COMMIT", undefined, { ends: true }),
     savepoint: (effect) =>
-      Effect.flatMap(FiberRef.get(turn), (mine) =>
-        mine.withPermits(1)(part(Effect.locally(effect, turn, Effect.unsafeMakeSemaphore(1))))
-      )
+      Effect.flatMap(FiberRef.get(current), (within) => within.turn.withPermits(1)(savepoint(within, effect)))
   }
 }
