@@ -1,5 +1,6 @@
 import { describe, expect } from "@effect/vitest"
 import { Effect, Stream } from "effect"
+import { PgEndpoint } from "effect-client-service-pg"
 import * as pgbouncer from "test-servers/pgbouncer"
 import { hear, isPayload, start } from "./support/pg.js"
 import { describeWithServer } from "./support/server.js"
@@ -36,6 +37,14 @@ describeWithServer("through a pooler", (test) => {
         const other = yield* start(server)
         yield* other.query("NOTIFY jobs, 'hello'")
         yield* heard.until(isPayload("hello"))
+      }))
+
+    test("logs in with the password that an Effect gives, in the place of the one of the URL", (server) =>
+      Effect.gen(function* () {
+        const pooler = yield* poolerOf(server, "session")
+        const url = pooler.url.replace(encodeURIComponent(pooler.password), "outdated")
+        const endpoint = PgEndpoint.make({ url, password: Effect.succeed(pooler.password) })
+        yield* hear(yield* start(pooler, { endpoint }), "jobs")
       }))
   })
 })

@@ -16,7 +16,7 @@ export const install = (): Promise<debian.Installed<Executable>> => debian.insta
 
 /**
  * Starts a pooler that lends its connections for a session, or for a transaction at a time, and gives the server as it is
- * through it. When the Scope closes, it is killed.
+ * through it, which demands its password. When the Scope closes, it is killed.
  */
 export const make = (
   paths: Readonly<Record<Executable, string>>,
@@ -27,16 +27,19 @@ export const make = (
     const directory = yield* serverProcess.temporaryDirectory
     const port = yield* serverProcess.freePort
     const file = join(directory, "pgbouncer.ini")
+    const users = join(directory, "users.txt")
     const lines = [
       "[databases]",
       `* = host=${server.host} port=${server.port} user=${server.user} password='${server.password}'`,
       "[pgbouncer]",
-      "auth_type = any",
+      "auth_type = scram-sha-256",
+      `auth_file = ${users}`,
       "listen_addr = 127.0.0.1",
       `listen_port = ${port}`,
       "unix_socket_dir =",
       `pool_mode = ${mode}`
     ]
+    yield* Effect.promise(() => writeFile(users, `"${server.user}" "${server.password}"\n`))
     yield* Effect.promise(() => writeFile(file, `${lines.join("\n")}\n`))
     const pooler = yield* serverProcess.make({
       command: paths.pgbouncer,
