@@ -30,7 +30,8 @@ export interface Places<out Protocol, out E> {
   /**
    * Uses the service (`ClientService.use`) once there is a place, and gives that back in the end. If there is none within
    * `maxWait`, fails with what `overloaded` gives, or with `NotConnected` where those who have a place wait for a connection
-   * too. Who waits for a place hears at once that the service stops, or has given up.
+   * too. Where as many wait as may on the connection that there is, fails with `overloaded` at once. Who waits for a place hears
+   * at once that the service stops, or has given up.
    */
   readonly use: <A, E2, R, E3>(
     f: (protocol: Protocol) => Effect.Effect<A, E2, R>,
@@ -40,7 +41,7 @@ export interface Places<out Protocol, out E> {
 }
 
 /**
- * Makes so many places, which are all free.
+ * Makes so many places, which are all free. `maxWaiting` tells of a connection how many may wait for one.
  *
  * @example
  * ```ts
@@ -50,7 +51,7 @@ export interface Places<out Protocol, out E> {
  *
  * declare const service: ClientService.ClientService<{ readonly session: Effect.Effect<string> }>
  *
- * const places = Places.make(10, service)
+ * const places = Places.make(10, service, () => 100_000)
  *
  * const session = places.use((connection) => connection.session, Duration.seconds(2), () => "all are taken")
  * ```
@@ -58,7 +59,11 @@ export interface Places<out Protocol, out E> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <Protocol, E>(count: number, service: ClientService<Protocol, E>): Places<Protocol, E> => {
+export const make = <Protocol, E>(
+  count: number,
+  service: ClientService<Protocol, E>,
+  maxWaiting: (protocol: Protocol) => number
+): Places<Protocol, E> => {
   const waiting = new Set<() => void>()
   let free = count
   const giveBack = (): void => {
@@ -124,19 +129,24 @@ export const make = <Protocol, E>(count: number, service: ClientService<Protocol
       // Where there is no connection, the others wait for one too, which is what to tell.
       const late = service.use((protocol) => Effect.fail(overloaded(protocol)), { maxWait: 0 })
       return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(now, (since) => {
-          const { isGiven, leave, place } = queued(maxWait)
-          const all: UseOptions = isBounded ? { maxWait } : {}
-          const left =
-            isGiven || !isBounded
-              ? Effect.succeed(all)
-              : Effect.map(now, (now) => ({ maxWait: Math.max(0, Duration.toMillis(maxWait) - (now - since)) }))
-          const inPlace = Effect.flatMap(place, (why): Effect.Effect<A, E2 | E3 | UseError<E>, R> => {
-            if (why === undefined) return Effect.flatMap(left, (left) => service.use(f, left))
-            return why === "late" ? late : Effect.fail(why)
-          })
-          return Effect.ensuring(restore(inPlace), Effect.sync(leave))
-        })
+        Effect.flatMap(
+          Effect.zip(now, service.state.get),
+          ([since, state]): Effect.Effect<A, E2 | E3 | UseError<E>, R> => {
+            const isFull = state._tag === "Connected" && free === 0 && waiting.size >= maxWaiting(state.protocol)
+            if (isFull) return Effect.fail(overloaded(state.protocol))
+            const { isGiven, leave, place } = queued(maxWait)
+            const all: UseOptions = isBounded ? { maxWait } : {}
+            const left =
+              isGiven || !isBounded
+                ? Effect.succeed(all)
+                : Effect.map(now, (now) => ({ maxWait: Math.max(0, Duration.toMillis(maxWait) - (now - since)) }))
+            const inPlace = Effect.flatMap(place, (why): Effect.Effect<A, E2 | E3 | UseError<E>, R> => {
+              if (why === undefined) return Effect.flatMap(left, (left) => service.use(f, left))
+              return why === "late" ? late : Effect.fail(why)
+            })
+            return Effect.ensuring(restore(inPlace), Effect.sync(leave))
+          }
+        )
       )
     }
   }

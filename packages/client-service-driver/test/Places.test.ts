@@ -6,12 +6,13 @@ import { Places } from "effect-client-service-driver"
 const late = () => "late" as const
 
 interface Options {
+  readonly maxWaiting?: number
   readonly drainTimeout?: Duration.DurationInput
   readonly retryPolicy?: RetryPolicy.RetryPolicy<unknown>
 }
 
 /** A service that is connected, and places with it. */
-const connected = (count: number, options: Options = {}) =>
+const connected = (count: number, { maxWaiting = 100, ...options }: Options = {}) =>
   Effect.gen(function* () {
     const server = yield* TestEndpoint.make<string, string>()
     yield* server.up("connection")
@@ -25,7 +26,7 @@ const connected = (count: number, options: Options = {}) =>
     })
     yield* service.start
     yield* service.whenConnected()
-    return { places: Places.make(count, service), server, service }
+    return { places: Places.make(count, service, () => maxWaiting), server, service }
   })
 
 /** Takes a place until it is told to give it back. */
@@ -71,6 +72,25 @@ describe("places", () => {
       yield* second.end
       expect(yield* Fiber.await(second.fiber)).toEqual(Exit.void)
       expect(yield* server.opens).toBe(1)
+    })
+  )
+
+  it.scoped("are waited for by no more than maxWaiting", () =>
+    Effect.gen(function* () {
+      const { places } = yield* connected(1, { maxWaiting: 1 })
+      const first = yield* held(places)
+      const second = yield* held(places)
+      for (const maxWait of [Duration.infinity, Duration.minutes(1)]) {
+        const refused = yield* Effect.fork(Effect.flip(places.use(() => Effect.void, maxWait, late)))
+        yield* Effect.repeatN(Effect.yieldNow(), 20)
+        expect(yield* Fiber.poll(refused)).toEqual(Option.some(Exit.succeed("late")))
+      }
+      yield* first.end
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
+      const third = yield* held(places)
+      yield* second.end
+      yield* third.end
+      expect(yield* Effect.forEach([second, third], ({ fiber }) => Fiber.await(fiber))).toEqual([Exit.void, Exit.void])
     })
   )
 

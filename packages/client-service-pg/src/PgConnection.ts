@@ -22,6 +22,8 @@ export interface PgConnection {
   readonly address: string
   /** @internal The name of the endpoint. */
   readonly endpoint: string
+  /** @internal How many callers may wait for something on it. */
+  readonly maxWaiting: number
   /**
    * Runs a statement. Interrupting it before its turn has come takes it back; after that it is cancelled on the server, by a
    * request on a connection of its own, and the next turn begins when the server has ended it. What was done by then stays

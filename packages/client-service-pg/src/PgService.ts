@@ -58,7 +58,8 @@ export interface Service {
    * end. Whoever is interrupted during the commit does not learn whether it was.
    *
    * No more than `maxSessions` are under way at a time; the others wait, no longer than `maxWait`, and fail then with a `PgError`
-   * of reason `Overloaded`, or with `ServiceStopped` as soon as a stop begins. Nothing of them was begun.
+   * of reason `Overloaded`, as they do at once where `maxWaiting` of the endpoint wait, or with `ServiceStopped` as soon as a stop
+   * begins. Nothing of them was begun.
    *
    * Fails with `ConnectionLost` if the connection is lost: it was not committed, unless the commit was under way. Fails with a
    * `PgError` of reason `RolledBack` if the Effect succeeds though a statement has failed, outside of a `savepoint`.
@@ -280,10 +281,15 @@ export const make = <R1 = never, R3 = never, R4 = never>(
     (context, service): Service => ({
       service,
       query: queryOn(service),
-      transaction: transactionOn(service, Places.make(maxSessions, service), (own) =>
-        prepare === undefined
-          ? Effect.void
-          : Effect.mapInputContext(prepare(own), (scope: Context.Context<Scope.Scope>) => Context.merge(context, scope))
+      transaction: transactionOn(
+        service,
+        Places.make(maxSessions, service, ({ maxWaiting }) => maxWaiting),
+        (own) =>
+          prepare === undefined
+            ? Effect.void
+            : Effect.mapInputContext(prepare(own), (scope: Context.Context<Scope.Scope>) =>
+                Context.merge(context, scope)
+              )
       ),
       listen: (channel, options) => listen(service, channels, channel, options)
     })

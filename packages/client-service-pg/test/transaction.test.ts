@@ -352,6 +352,19 @@ describeWithServer("a transaction", (test) => {
       expect(free.rows).toEqual([{ one: 1 }])
     }))
 
+  test("waits for another to end with no more than maxWaiting", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { maxSessions: 1, connection: { maxWaiting: 1 } })
+      const isInside = yield* Effect.makeLatch()
+      const running = yield* Effect.fork(pg.transaction(() => Effect.zipRight(isInside.open, Effect.never)))
+      yield* isInside.await
+      const waiting = yield* Effect.fork(pg.transaction(({ query }) => query("SELECT 1")))
+      yield* Effect.repeatN(Effect.yieldNow(), 20)
+      expect(yield* Effect.flip(pg.transaction(() => Effect.void))).toMatchObject({ reason: "Overloaded" })
+      yield* Fiber.interrupt(running)
+      yield* Fiber.join(waiting)
+    }))
+
   test("that waits for another to end hears of a stop when it begins, though the other one goes on", (server) =>
     Effect.gen(function* () {
       const pg = yield* start(server, { maxSessions: 1, drainTimeout: "1 minute" })

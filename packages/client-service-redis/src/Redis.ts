@@ -131,7 +131,8 @@ export interface Service {
    * `ConnectionLost`, when it is lost.
    *
    * There are no more than `maxSessions` at a time; other callers wait, no longer than `maxWait`, and fail then with a `RedisError`
-   * of reason `Overloaded`, or with `ServiceStopped` as soon as a stop begins.
+   * of reason `Overloaded`, as they do at once where `maxWaiting` of the endpoint wait, or with `ServiceStopped` as soon as a stop
+   * begins.
    *
    * @throws InvalidOption if `maxWait` is no duration of zero or more
    */
@@ -432,7 +433,11 @@ export const fromService = (
   service: ClientService.ClientService<RedisConnection, ConnectFailure>,
   { maxSessions = 10 }: Pick<Options<never, never, never>, "maxSessions"> = {}
 ): Service => {
-  const places = Places.make(Validate.integer("Redis.fromService", "maxSessions", maxSessions, 1), service)
+  const places = Places.make(
+    Validate.integer("Redis.fromService", "maxSessions", maxSessions, 1),
+    service,
+    ({ calls }) => calls.maxWaiting
+  )
   function use<A>(f: (client: Client) => Promise<A>, options?: Unbounded): Effect.Effect<A, CommandError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError>
   function use<A>(f: (client: Client) => Promise<A>, options: MaybeBounded): Effect.Effect<A, BoundedError> {

@@ -76,7 +76,7 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
   readonly maxInFlightBytes?: number | undefined
   /**
    * How many callers may wait for `maxInFlight` or `maxInFlightBytes`. Beyond that, a call fails at once by a `RedisError` of
-   * reason `Overloaded`. Default 100,000.
+   * reason `Overloaded`. As many callers of `session` may wait for one of `maxSessions` besides. Default 100,000.
    */
   readonly maxWaiting?: number | undefined
 }

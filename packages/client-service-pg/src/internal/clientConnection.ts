@@ -60,7 +60,7 @@ export class ClientConnection implements PgConnection {
   readonly endpoint: string
   readonly #signal: ConnectionSignal<PgError>
   readonly #turns = new Set<() => void>()
-  readonly #maxWaiting: number
+  readonly maxWaiting: number
   readonly #isOwn: boolean
   readonly #owned = new Set<ClientConnection>()
   #isOpen = false
@@ -123,7 +123,7 @@ export class ClientConnection implements PgConnection {
     this.#configs = configs
     this.address = address
     this.endpoint = endpoint
-    this.#maxWaiting = maxWaiting
+    this.maxWaiting = maxWaiting
     this.#isOwn = isOwn
     this.#signal = signal
     client.connection.on("errorMessage", (error: unknown) => {
@@ -167,7 +167,7 @@ export class ClientConnection implements PgConnection {
       Effect.acquireRelease(
         Effect.suspend(() => {
           const { address, endpoint } = this
-          const place = { address, endpoint, host: this.#client.host, maxWaiting: this.#maxWaiting }
+          const place = { address, endpoint, host: this.#client.host, maxWaiting: this.maxWaiting }
           return Effect.tap(ClientConnection.make(config, this.#configs, place, signal, true), (own) => {
             own.onReadOnly(() => this.#onReadOnly?.())
             this.#owned.add(own)
@@ -274,7 +274,7 @@ export class ClientConnection implements PgConnection {
 
   /** Has a function called when its turn has come, at once if it has, and gives what takes that back. */
   readonly begin = <A>(f: Turn<A>, resume: Resume<A>, isBounded = true): (() => void) => {
-    if (isBounded && this.#isBusy && this.#turns.size >= this.#maxWaiting) {
+    if (isBounded && this.#isBusy && this.#turns.size >= this.maxWaiting) {
       const detail = "maxWaiting wait for their turn"
       resume(Exit.fail(new PgError({ reason: "Overloaded", endpoint: this.endpoint, detail })))
       return () => {}

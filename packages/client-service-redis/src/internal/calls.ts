@@ -47,6 +47,11 @@ export class Calls {
     this.#errorOf = errorOf
   }
 
+  /** How many callers may wait. */
+  get maxWaiting(): number {
+    return this.#limits.maxWaiting
+  }
+
   /** Begins a call, and gives what takes back as much of it as was not sent yet. */
   begin<A>(f: Ask<A>, resume: Resume<A>): () => void {
     if (this.#hasRoom()) {
