@@ -383,7 +383,7 @@ describe.skipIf(isMissing)("a session", () => {
     Effect.gen(function* () {
       const server = yield* startServer()
       const control = yield* connectTo(server.port)
-      const endpoint = RedisEndpoint.make({ host: "127.0.0.1", port: server.port, clientName: "worker" })
+      const endpoint = RedisEndpoint.make({ host: "127.0.0.1", port: server.port, clientName: "worker", maxWaiting: 4 })
       const redis = yield* Redis.make({ endpoint, name: "of another name", maxSessions: 2 })
       const address = `redis://127.0.0.1:${server.port}`
       const count = clientsOf(control, "worker")
@@ -397,6 +397,11 @@ describe.skipIf(isMissing)("a session", () => {
         const late = yield* Effect.flip(redis.session(() => Effect.void, { maxWait }))
         expect(late).toMatchObject({ _tag: "RedisError", reason: "Overloaded", endpoint: address })
       }
+      const last = yield* Effect.fork(redis.session(() => Effect.void))
+      yield* turns(3)
+      const one = yield* Effect.flip(redis.session(() => Effect.void))
+      expect(one).toMatchObject({ _tag: "RedisError", reason: "Overloaded", endpoint: address })
+      yield* Fiber.interrupt(last)
       expect(yield* count).toBe(3)
       // One that waits leaves nothing behind.
       if (third !== undefined) yield* Fiber.interrupt(third)
