@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Queue, Stream, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Queue, Scope, Stream, TestClock } from "effect"
 import { TestEndpoint } from "effect-client-service"
 import { type PgConnection, PgError, PgService } from "effect-client-service-pg"
 import type { Client } from "pg"
@@ -48,6 +48,36 @@ describeWithServer("a turn", (test) => {
       expect((yield* Fiber.joinAll(waiting)).map(({ rows }) => rows)).toEqual([[{ n: 1 }], [{ n: 2 }]])
       expect(yield* Fiber.join(listening)).toMatchObject({ value: "listening" })
       expect(yield* generation(pg)).toMatchObject({ generation: 1 })
+    }))
+
+  test("is taken by who listens no more only if nobody else listens to that", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { connection: { maxWaiting: 1 } })
+      yield* hear(pg, "shared")
+      const first = yield* Scope.make()
+      yield* Scope.extend(hear(pg, "shared"), first)
+      const running = yield* Effect.fork(pg.query("SELECT pg_sleep(600)"))
+      yield* turns(3)
+      yield* Scope.close(first, Exit.void)
+      const next = yield* Effect.fork(pg.query("SELECT 1 AS one"))
+      yield* turns(3)
+      yield* Fiber.interrupt(running)
+      expect((yield* Fiber.join(next)).rows).toEqual([{ one: 1 }])
+    }))
+
+  test("ends what is listened to, at whichever time who listens leaves", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* hear(pg, "kept")
+      for (let count = 0; count < 12; count++) {
+        const listening = yield* Effect.fork(Stream.runDrain(pg.listen(`left_${count}`)))
+        yield* turns(count)
+        yield* Fiber.interrupt(listening)
+        // What is left to end comes in the turn after that which began.
+        yield* pg.query("SELECT 1")
+        const { rows } = yield* pg.query("SELECT pg_listening_channels() AS channel")
+        expect(rows).toEqual([{ channel: "kept" }])
+      }
     }))
 
   describe("that leaves a transaction open", () => {

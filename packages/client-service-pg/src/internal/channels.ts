@@ -121,7 +121,7 @@ class Subscriptions {
     if (inboxes?.delete(listener) !== true) return
     if (inboxes.size === 0) this.#inboxes.delete(channel)
     this.#compare(channel)
-    this.#next()
+    if (this.#changed.size > 0) this.#next()
   }
 
   events(listener: Listener, beginning: Stream.Stream<PgEvent>): Stream.Stream<PgEvent, PgError> {
@@ -189,8 +189,9 @@ class Subscriptions {
     if (added.length > 0 && !this.#isHeard) throw this.#notHeard()
     for (const channel of added) this.#connection.listening.add(channel)
     for (const channel of removed) this.#connection.listening.delete(channel)
-    // It may have changed again meanwhile.
+    // It may have changed again meanwhile, which whoever left has seen nothing of.
     for (const channel of changed) this.#compare(channel)
+    if (this.#changed.size > 0) this.#next()
   }
 }
 
