@@ -110,6 +110,28 @@ export const positiveDuration = (
 export const callback = <F>(where: string, option: string, value: F): F =>
   typeof value === "function" ? value : refuse(where, option, value, "a function")
 
+/**
+ * Returns `value` if it is true or false.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const boolean = (where: string, option: string, value: boolean): boolean =>
+  typeof value === "boolean" ? value : refuse(where, option, value, "true or false")
+
+/**
+ * Returns `value` if it is an object, such as one of options, and no array.
+ *
+ * @since 0.1.0
+ * @category validation
+ * @throws InvalidOption
+ */
+export const object = <A>(where: string, option: string, value: A, shown: unknown = value): A =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? value
+    : refuse(where, option, shown, "an object")
+
 const isNonNegative = (value: Duration.DurationInput | string): boolean => {
   if (typeof value === "number" || typeof value === "bigint") return value >= 0
   if (typeof value === "string") return !value.startsWith("-")

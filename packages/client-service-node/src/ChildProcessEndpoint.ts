@@ -127,7 +127,9 @@ export function make<E, R>(
   options: Options<E, R> = {}
 ): Endpoint.Endpoint<ChildProcessTransport, ChildProcessError | E, Exclude<R, Scope.Scope>> {
   const where = "ChildProcessEndpoint.make"
-  const { allowHalfOpen = false, env = {}, extendEnv = true, receiveBuffer: capacity = 512 * 1024 } = options
+  const { env = {}, receiveBuffer: capacity = 512 * 1024 } = Validate.object(where, "options", options)
+  const allowHalfOpen = Validate.boolean(where, "allowHalfOpen", options.allowHalfOpen ?? false)
+  const extendEnv = Validate.boolean(where, "extendEnv", options.extendEnv ?? true)
   const settings = settingsOf(where, command, args, options)
   Validate.integer(where, "receiveBuffer", capacity, 1)
   if (!isFresh(env) && !isEnvironment(env)) refuseUnseen(where, "env", "variables of an environment")

@@ -221,13 +221,13 @@ export const tcp = (options: TcpOptions): Endpoint.Endpoint<Transport.Transport,
  */
 export const unix = (options: UnixOptions): Endpoint.Endpoint<Transport.Transport, ConnectError> => {
   const where = "NodeEndpoint.unix"
-  const path = Address.path(where, "path", options.path)
+  const path = Address.path(where, "path", Validate.object(where, "options", options).path)
   // As Linux shows an abstract socket: its NUL would be in logs and errors.
   const address = path.replace(/^\0/, "@")
   // In a URL, the first part of a relative path would be a host.
   const name = nameOf(where, options, address.startsWith("/") ? `unix://${address}` : `unix:${address}`)
   const linger = lingerOf(where, options)
-  const { allowHalfOpen = false } = options
+  const allowHalfOpen = Validate.boolean(where, "allowHalfOpen", options.allowHalfOpen ?? false)
   const connect = () => Net.connect({ path, allowHalfOpen })
   return Endpoint.make({
     name,
@@ -262,6 +262,7 @@ export function tls<E, R>(
   options: TlsOptions<E, R>
 ): Endpoint.Endpoint<TlsTransport, ConnectError | E, Exclude<R, Scope.Scope>> {
   const where = "NodeEndpoint.tls"
+  Validate.object(where, "options", options)
   const ALPNProtocols =
     options.ALPNProtocols === undefined ? {} : { ALPNProtocols: alpnProtocols(where, options.ALPNProtocols) }
   return overIp(where, "tls", options, (target) =>
@@ -391,6 +392,7 @@ export function webSocket<E, R, EH, RH, EP, RP, ET, RT>(
   Exclude<R | RH | RP | RT, Scope.Scope>
 > {
   const where = "NodeEndpoint.webSocket"
+  Validate.object(where, "options", options)
   return webSocketEndpoint(where, url, options, {
     ip: ipSettings(where, options),
     connection: connectionOptions(where, options),
@@ -434,7 +436,7 @@ const overIp = <E, R>(
   options: TcpOptions,
   kindOf: (target: OverIp.Target) => Effect.Effect<OverIp.Kind, ConnectError | E, R>
 ): Endpoint.Endpoint<SocketTransport, ConnectError | E, Exclude<R, Scope.Scope>> => {
-  const host = Address.host(where, "host", options.host)
+  const host = Address.host(where, "host", Validate.object(where, "options", options).host)
   const port = Validate.integer(where, "port", options.port, 1, 65535)
   const target = OverIp.targetOf(options.host, host, port)
   const name = nameOf(where, options, `${scheme}://${OverIp.addressOf(target)}`)
@@ -443,7 +445,7 @@ const overIp = <E, R>(
   if (problem !== undefined) Validate.refuse(where, "host", options.host, problem)
   const connection = connectionOptions(where, options)
   const linger = lingerOf(where, options)
-  const { allowHalfOpen = false } = options
+  const allowHalfOpen = Validate.boolean(where, "allowHalfOpen", options.allowHalfOpen ?? false)
   const tune = tuning(where, options)
   const kind = kindOf(target)
   return Endpoint.make({
@@ -503,8 +505,10 @@ const familyOf = (where: string, { family, localAddress }: DialOptions): number 
 
 const tuning = (
   where: string,
-  { keepAlive = true, keepAliveInitialDelay = "30 seconds", noDelay = true }: DialOptions & Pick<TcpOptions, "noDelay">
+  { keepAliveInitialDelay = "30 seconds", ...options }: DialOptions & Pick<TcpOptions, "noDelay">
 ): Settings["tune"] => {
+  const keepAlive = Validate.boolean(where, "keepAlive", options.keepAlive ?? true)
+  const noDelay = Validate.boolean(where, "noDelay", options.noDelay ?? true)
   const delay = Validate.finiteDuration(where, "keepAliveInitialDelay", keepAliveInitialDelay)
   // Node.js takes less than a second for the system's default, two hours, and so does the system what is too long.
   const seconds = Math.min(Math.max(1, Math.ceil(Duration.toSeconds(delay))), 32767)

@@ -17,6 +17,11 @@ const refusal = (make: () => unknown): InvalidOption.InvalidOption => {
   throw new Error("it was not refused")
 }
 
+// What a program without types may pass.
+const untyped = (value: unknown): never => value as never
+
+const webSocket = (options: Record<string, unknown> | null) => NodeEndpoint.webSocket("wss://h", untyped(options))
+
 describe("options", () => {
   it.each([
     ["host", () => NodeEndpoint.tcp({ host: "", port })],
@@ -64,9 +69,37 @@ describe("options", () => {
     ["stderrTail", () => ChildProcessEndpoint.make("node", [], { stderrTail: -1 })],
     // @ts-expect-error: it is no function
     ["onStderr", () => ChildProcessEndpoint.make("node", [], { onStderr: "inherit" })],
-    ["name", () => ChildProcessEndpoint.make("node", [], { name: " " })]
+    ["name", () => ChildProcessEndpoint.make("node", [], { name: " " })],
+    ["options", () => NodeEndpoint.tcp(untyped(null))],
+    ["options", () => NodeEndpoint.tls(untyped(null))],
+    ["options", () => NodeEndpoint.unix(untyped(null))],
+    ["options", () => webSocket(null)],
+    ["options", () => ChildProcessEndpoint.make("node", [], untyped(null))],
+    ["keepAlive", () => NodeEndpoint.tcp({ host, port, keepAlive: untyped("false") })],
+    ["noDelay", () => NodeEndpoint.tcp({ host, port, noDelay: untyped(0) })],
+    ["allowHalfOpen", () => NodeEndpoint.tcp({ host, port, allowHalfOpen: untyped("no") })],
+    ["allowHalfOpen", () => NodeEndpoint.unix({ path: "/x", allowHalfOpen: untyped(1) })],
+    ["allowHalfOpen", () => ChildProcessEndpoint.make("node", [], { allowHalfOpen: untyped("false") })],
+    ["extendEnv", () => ChildProcessEndpoint.make("node", [], { extendEnv: untyped("false") })],
+    ["rejectUnauthorized", () => NodeEndpoint.tls({ host, port, rejectUnauthorized: untyped("false") })],
+    ["credentials", () => NodeEndpoint.tls({ host, port, credentials: untyped({ ca: "x" }) })],
+    ["tls", () => webSocket({ tls: true })],
+    ["headers", () => webSocket({ headers: "a: b" })],
+    ["headers", () => webSocket({ headers: { a: null } })],
+    ["closeCodes", () => webSocket({ closeCodes: 3000 })],
+    ["protocols", () => webSocket({ protocols: 5 })],
+    ["ping", () => webSocket({ ping: true })],
+    ["ping", () => webSocket({ ping: 0 })],
+    ["perMessageDeflate", () => webSocket({ perMessageDeflate: "yes" })]
   ])("refuses a bad %s", (option, make) => {
     expect(refusal(make).option).toBe(option)
+  })
+
+  it("take null for what is not given", () => {
+    const none = { closeCodes: null, headers: null, keepAlive: null, maxPayload: null, noDelay: null, ping: null }
+    webSocket({ ...none, perMessageDeflate: null, protocols: null, receiveBuffer: null, tls: null })
+    NodeEndpoint.tls(untyped({ host, port, allowHalfOpen: null, credentials: null, rejectUnauthorized: null }))
+    ChildProcessEndpoint.make("node", [], untyped({ allowHalfOpen: null, extendEnv: null, onStderr: null }))
   })
 
   it("does not show the arguments and the environment of a process that it refuses", () => {

@@ -662,11 +662,11 @@ export function layer<Id, P, E, T, R1, R2, R3, R4, R5>(
   AttemptError<E> | ServiceStopped | RetriesExhausted<E>,
   R1 | Exclude<R2 | R3 | R4 | R5, Scope.Scope>
 > {
-  const { waitForConnection } = options
+  const service = Effect.tap(makeAny("ClientService.layer", options), (service) => service.start)
+  const waitForConnection = options.waitForConnection ?? undefined
   const failures = waitForConnection?.failAfterFailures
   if (failures !== undefined)
     Validate.integer("ClientService.layer", "waitForConnection.failAfterFailures", failures, 1)
-  const service = Effect.tap(makeAny("ClientService.layer", options), (service) => service.start)
   if (waitForConnection === undefined) return Layer.scoped(tag, service)
   return Layer.scoped(
     tag,
@@ -1035,6 +1035,7 @@ const makeAny = <T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>(
   where: string,
   options: AnyOptions<T, E1, R1, P, E2, R2, ES, E3, R3, R4, E4, R5>
 ) => {
+  Validate.object(where, "options", options)
   const { endpoint, prepare, protocol } = options
   Validate.callback(where, "endpoint.connect", endpoint?.connect)
   if (prepare !== undefined) Validate.callback(where, "prepare", prepare)
@@ -1068,7 +1069,9 @@ const makeOf = <P, E, E3, R3, R4, E4 extends E, R5, RA>(
   const maxAge = Validate.positiveDuration(where, "maxAge", options.maxAge ?? Duration.infinity)
   const retryPolicy = retryPolicyOf(where, options.retryPolicy)
   const { heartbeat } = options
-  if (heartbeat !== undefined) Validate.callback(where, "heartbeat.probe", heartbeat.probe)
+  if (heartbeat !== undefined) {
+    Validate.callback(where, "heartbeat.probe", Validate.object(where, "heartbeat", heartbeat).probe)
+  }
   const lastReceived = heartbeat?.lastReceived
 
   return makeService<P, E, R>({

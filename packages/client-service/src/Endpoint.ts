@@ -153,8 +153,10 @@ export function make<A, E = never, ES = never>(options: MakeOptions<A, E, never,
 // Not one signature with an `Exclude`: around an endpoint that is generic itself, it would become one of another.
 export function make<A, E = never, R = never, ES = never>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R>
 export function make<A, E, R, ES>(options: MakeOptions<A, E, R, ES>): Endpoint<A, E | ES, R> {
-  const { connect, server } = options
-  return inScope({ name: Validate.text("Endpoint.make", "name", options.name), server }, connect)
+  const where = "Endpoint.make"
+  const { connect, name, server } = Validate.object(where, "options", options)
+  const about = { name: Validate.text(where, "name", name), server }
+  return inScope(about, Validate.callback(where, "connect", connect))
 }
 
 /**
@@ -199,14 +201,14 @@ export const fromConnection = <A, E, R, E2, R2>(
   /** For logs, spans and messages, so it must not hold a secret. */
   name: string,
   connect: Effect.Effect<Connection<A, E2, R2>, E, R>
-): Endpoint<A, E | E2, Exclude<R, Scope.Scope> | Exclude<R2, Scope.Scope>> =>
-  fromConnect(
-    { name: Validate.text("Endpoint.fromConnection", "name", name) },
-    (_: ConnectionSignal<never>) => connect
-  ).pipe(
+): Endpoint<A, E | E2, Exclude<R, Scope.Scope> | Exclude<R2, Scope.Scope>> => {
+  const where = "Endpoint.fromConnection"
+  effect(where, "connect", connect)
+  return fromConnect({ name: Validate.text(where, "name", name) }, (_: ConnectionSignal<never>) => connect).pipe(
     lostWhen(({ lost }) => lost),
     map(({ value }) => value)
   )
+}
 
 /**
  * Changes what the endpoint connects to, at every connection.
@@ -353,6 +355,7 @@ export const fromSocket = <E, R>(
 ): Endpoint<Transport, E | Socket.SocketError | TransportError, Exclude<R, Scope.Scope>> => {
   const where = "Endpoint.fromSocket"
   const receiveBuffer = receiveBufferOf(where, options)
+  effect(where, "socket", socket)
   return fromConnect(
     { name: Validate.text(where, "name", name), server: options?.server },
     (signal: ConnectionSignal<Socket.SocketError | TransportError>) =>
@@ -482,19 +485,21 @@ export function webSocket<E, R, EP, RP>(
   Exclude<R | RP, Scope.Scope> | Socket.WebSocketConstructor
 > {
   const where = "Endpoint.webSocket"
+  if (typeof url !== "string" && !Effect.isEffect(url)) refuseUnseen(where, "url", "text, or an Effect of it")
   const known =
     typeof url === "string"
       ? (webSocketUrl(url) ??
         refuseUnseen(where, "url", "a URL of ws: or wss: with the name of a host, and without a fragment"))
       : undefined
   const endpoint = Validate.text(where, "name", options?.name ?? known?.origin ?? "websocket")
-  const { closeCodes = {}, protocols = [] } = options ?? {}
+  const closeCodes = Validate.object(where, "closeCodes", options?.closeCodes ?? {})
+  const protocols = options?.protocols ?? []
   for (const code of Object.values(closeCodes)) {
     if (code !== undefined && code !== 1000) Validate.integer(where, "closeCodes", code, 3000, 4999)
   }
-  const offered = isProtocols(protocols)
-    ? Effect.succeed(protocolsOf(protocols) ?? refuseUnseen(where, "protocols", "tokens of HTTP, each but once"))
-    : Effect.map(protocols, protocolsOf)
+  const offered = Effect.isEffect(protocols)
+    ? Effect.map(protocols, protocolsOf)
+    : Effect.succeed(protocolsOf(protocols) ?? refuseUnseen(where, "protocols", "tokens of HTTP, each but once"))
   const receiveBuffer = receiveBufferOf(where, options)
   const resolve = typeof url === "string" ? Effect.succeed(known) : Effect.map(url, webSocketUrl)
   const about = { name: endpoint, server: known?.server }
@@ -595,15 +600,16 @@ const webSocketUrl = (text: string): WebSocketUrl | undefined => {
 // A URL takes more for a host than there can be in the DNS, such as an empty label.
 const host = /^(\[.*\]|(?=.{1,253}\.?$)[\w-]{1,63}(\.[\w-]{1,63})*\.?)$/
 
-const isProtocols = (option: unknown): option is Protocols => typeof option === "string" || Array.isArray(option)
-
 const protocolsOf = (option: Protocols): ReadonlyArray<string> | undefined => {
   const protocols = typeof option === "string" ? [option] : option
-  const isValid = new Set(protocols).size === protocols.length && protocols.every((protocol) => token.test(protocol))
-  return isValid ? protocols : undefined
+  if (!Array.isArray(protocols) || new Set(protocols).size !== protocols.length) return undefined
+  return protocols.every((protocol) => typeof protocol === "string" && token.test(protocol)) ? protocols : undefined
 }
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/
+
+const effect = <A, E, R>(where: string, option: string, value: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.isEffect(value) ? value : Validate.refuse(where, option, value, "an Effect")
 
 // What holds credentials is not shown.
 const refuseUnseen = (where: string, option: string, expected: string): never =>
@@ -611,7 +617,11 @@ const refuseUnseen = (where: string, option: string, expected: string): never =>
 
 /** What is known of several endpoints as of one: of their server, what they have in common. */
 const aboutAll = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): About => {
-  if (endpoints.length === 0) return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
+  if (!Array.isArray(endpoints) || endpoints.length === 0)
+    return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
+  for (const [place, endpoint] of endpoints.entries()) {
+    Validate.callback(where, `endpoints[${place}].connect`, endpoint?.connect)
+  }
   const name = endpoints.map(({ name }) => name).join(", ")
   const common = <A>(of: (server: ServerAddress | undefined) => A): A | undefined => {
     const [first, ...others] = endpoints.map(({ server }) => of(server))

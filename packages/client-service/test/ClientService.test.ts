@@ -1246,6 +1246,7 @@ describe("options", () => {
       { heartbeat: { interval: 1, timeout: 1 } },
       "heartbeat.probe must be a function, got undefined"
     ],
+    ["heartbeat", { heartbeat: null }, "heartbeat must be an object, got null"],
     ["retryPolicy.while", { retryPolicy: { while: true } }, "retryPolicy.while must be a function, got true"],
     ["retryPolicy", { retryPolicy: 5 }, "retryPolicy must be a Schedule, or { schedule?, while?, times? }, got 5"],
     [
@@ -1260,6 +1261,10 @@ describe("options", () => {
     expect(make).toThrow(`ClientService.make: ${message}`)
   })
 
+  it("no options at all are refused", () => {
+    expect(() => ClientService.make(untyped(null))).toThrow("ClientService.make: options must be an object, got null")
+  })
+
   it("a blank name is refused", () => {
     expect(() => ClientService.make({ endpoint, name: " " })).toThrow("name must be a text that is not empty")
   })
@@ -1270,6 +1275,7 @@ describe("options", () => {
     expect(() => Greeter.layer({ endpoint, waitForConnection: { failAfterFailures: 0 } })).toThrow(
       "waitForConnection.failAfterFailures must be an integer of at least 1, got 0"
     )
+    expect(() => Greeter.layer(untyped(null))).toThrow("ClientService.layer: options must be an object, got null")
   })
 })
 

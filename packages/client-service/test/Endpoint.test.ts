@@ -353,6 +353,25 @@ const makeTransport = (options?: {
 const collect = (transport: Transport.Transport) =>
   Effect.map(Stream.runCollect(transport.incoming), Chunk.toReadonlyArray)
 
+// What a program without types may pass.
+const untyped = (value: unknown): never => value as never
+
+describe("what is no option", () => {
+  it.each<[string, () => unknown]>([
+    ["make: options", () => Endpoint.make(untyped(null))],
+    ["make: connect", () => Endpoint.make({ name: "a", connect: untyped(Effect.never) })],
+    ["fromConnection: connect", () => Endpoint.fromConnection("a", untyped(null))],
+    ["fromSocket: socket", () => Endpoint.fromSocket("a", untyped({}))],
+    ["failover: endpoints", () => Endpoint.failover(untyped(null))],
+    ["failover: endpoints[0].connect", () => Endpoint.failover([untyped(null)])],
+    ["happyEyeballs: endpoints", () => Endpoint.happyEyeballs(untyped("tcp://a"))],
+    ["happyEyeballs: endpoints[0].connect", () => Endpoint.happyEyeballs([untyped({ name: "a" })])]
+  ])("is refused by %s", (message, make) => {
+    expect(make).toThrow(InvalidOption.InvalidOption)
+    expect(make).toThrow(`Endpoint.${message} must be `)
+  })
+})
+
 describe("fromSocket", () => {
   it("refuses a blank name", () => {
     expect(() => Endpoint.fromSocket(" ", Effect.never)).toThrow(

@@ -67,6 +67,33 @@ describe("integer", () => {
   })
 })
 
+describe("boolean", () => {
+  it.each([true, false])("takes %s", (value) => {
+    expect(Validate.boolean("f", "b", value)).toBe(value)
+  })
+
+  it.each([undefined, null, 0, "false", {}])("refuses %j", (value) => {
+    expect(refusalOf(() => Validate.boolean("f", "b", untyped(value))).message).toMatch(
+      /^f: b must be true or false, got /
+    )
+  })
+})
+
+describe("object", () => {
+  it("takes one", () => {
+    const value = { a: 1 }
+    expect(Validate.object("f", "o", value)).toBe(value)
+  })
+
+  it.each([undefined, null, 0, "x", true, []])("refuses %j", (value) => {
+    expect(refusalOf(() => Validate.object("f", "o", value)).message).toMatch(/^f: o must be an object, got /)
+  })
+
+  it("shows what it is told to", () => {
+    expect(refusalOf(() => Validate.object("f", "o", "secret", "(not shown)")).value).toBe("(not shown)")
+  })
+})
+
 describe("text", () => {
   it.each(["redis", " redis ", "0"])("takes %j as it is", (value) => {
     expect(Validate.text("f", "name", value)).toBe(value)

@@ -98,8 +98,10 @@ describe("webSocket", () => {
     )
   }
 
-  for (const protocols of ["", "two words", ["a", "a"], ["a", "b,c"]]) {
+  // The last are of a program without types.
+  for (const protocols of ["", "two words", ["a", "a"], ["a", "b,c"], 5, {}, [5]]) {
     it(`refuses the protocols ${JSON.stringify(protocols)}`, () => {
+      // @ts-expect-error
       expect(caught(() => Endpoint.webSocket(url, { protocols }))).toMatchObject({
         _tag: "InvalidOption",
         where: "Endpoint.webSocket",
@@ -107,6 +109,32 @@ describe("webSocket", () => {
       })
     })
   }
+
+  it.scoped("an attempt without the protocols of its Effect fails", () =>
+    Effect.gen(function* () {
+      // @ts-expect-error: what a program without types may give.
+      const { connect } = Endpoint.webSocket(url, { protocols: Effect.succeed(null) })
+      const error = yield* Effect.flip(connect({ lost: () => {} })).pipe(
+        Effect.provide(Socket.layerWebSocketConstructorGlobal)
+      )
+      expect(error).toMatchObject({ _tag: "WebSocketOpenError", reason: "InvalidOption" })
+    })
+  )
+
+  it("takes null for an option that is not given", () => {
+    // @ts-expect-error: what a program without types may pass.
+    Endpoint.webSocket(url, { closeCodes: null, name: null, protocols: null, receiveBuffer: null })
+  })
+
+  it.each([5, [], "x"])("refuses closeCodes: %j", (closeCodes) => {
+    // @ts-expect-error
+    expect(caught(() => Endpoint.webSocket(url, { closeCodes }))).toMatchObject({ option: "closeCodes" })
+  })
+
+  it.each([null, 5, {}])("refuses the URL %j", (url) => {
+    // @ts-expect-error
+    expect(caught(() => Endpoint.webSocket(url))).toMatchObject({ _tag: "InvalidOption", option: "url" })
+  })
 
   it("refuses a blank name and a receiveBuffer of nothing", () => {
     expect(caught(() => Endpoint.webSocket(url, { name: " " }))).toMatchObject({ option: "name" })

@@ -32,8 +32,13 @@ export const secureOptions = <E, R>(
   settings: Options<E, R>,
   address: string
 ): Effect.Effect<Tls.ConnectionOptions, ConnectError | E, R> => {
-  const { ca, cert, checkServerIdentity, credentials, key, passphrase, servername } = settings
-  const options: Tls.ConnectionOptions = { rejectUnauthorized: settings.rejectUnauthorized ?? true }
+  const { ca, cert, checkServerIdentity, key, passphrase, servername } = settings
+  const credentials = settings.credentials ?? undefined
+  const options: Tls.ConnectionOptions = {
+    rejectUnauthorized: Validate.boolean(where, "rejectUnauthorized", settings.rejectUnauthorized ?? true)
+  }
+  if (credentials !== undefined && !Effect.isEffect(credentials))
+    return Validate.refuse(where, "credentials", "(not shown)", "an Effect")
   if (servername !== undefined) options.servername = serverName(where, servername)
   if (checkServerIdentity !== undefined)
     options.checkServerIdentity = checked(Validate.callback(where, "checkServerIdentity", checkServerIdentity))

@@ -48,7 +48,10 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
   options: Options<EH, RH, EP, RP, ET, RT>,
   { connection, ip, tune }: Network
 ): Endpoint.Endpoint<WebSocketTransport, E | EH | EP | ET | Failure, Exclude<R | RH | RP | RT, Scope.Scope>> => {
-  const { closeCodes, headers = {}, protocols = [], receiveBuffer = 16 * 1024 * 1024 } = options
+  const { closeCodes } = options
+  const headers = options.headers ?? {}
+  const protocols = options.protocols ?? []
+  const receiveBuffer = options.receiveBuffer ?? 16 * 1024 * 1024
   // Refuses what makes no sense at once.
   const { name: endpoint, server } = Endpoint.webSocket(isFresh(url) ? Effect.succeed("") : url, {
     ...options,
@@ -61,6 +64,7 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
     if (problem !== undefined) return refuseUnseen(where, "url", `one with ${problem}`)
   }
   if (!isFresh(headers)) {
+    Validate.object(where, "headers", headers, "(not shown)")
     const name = invalidHeader(headers)
     if (name !== undefined)
       Validate.refuse(
@@ -71,11 +75,11 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
       )
   }
   const fresh = Effect.all([asEffect(headers), asEffect(url), asEffect(protocols)])
-  const secure = Secure.secureOptions(where, options.tls ?? {}, endpoint)
+  const secure = Secure.secureOptions(where, Validate.object(where, "tls", options.tls ?? {}, "(not shown)"), endpoint)
   const ping = pingOf(where, options.ping)
   const perMessageDeflate = options.perMessageDeflate ?? true
-  if (typeof perMessageDeflate === "object") {
-    const { threshold = 0 } = perMessageDeflate
+  if (typeof perMessageDeflate !== "boolean") {
+    const { threshold = 0 } = Validate.object(where, "perMessageDeflate", perMessageDeflate)
     // By an infinite one, nothing that is sent is compressed.
     if (threshold !== Number.POSITIVE_INFINITY) Validate.integer(where, "perMessageDeflate.threshold", threshold, 0)
   }
@@ -193,8 +197,8 @@ const targetOf = (url: string): Target | undefined => {
 
 /** The name of a header that HTTP does not allow, or the handshake. */
 const invalidHeader = (headers: Headers): string | undefined =>
-  Object.entries(headers).find(([name, value]) => {
-    if (ofHandshake.test(name)) return true
+  Object.entries(headers ?? {}).find(([name, value]) => {
+    if (ofHandshake.test(name) || typeof value !== "string") return true
     try {
       Http.validateHeaderName(name)
       Http.validateHeaderValue(name, value)
@@ -223,11 +227,14 @@ interface Ping {
   readonly timeout: Duration.Duration
 }
 
-const pingOf = (where: string, ping: PingOptions | undefined): Ping | undefined =>
-  ping && {
-    interval: Validate.positiveDuration(where, "ping.interval", ping.interval ?? "30 seconds"),
-    timeout: Validate.positiveDuration(where, "ping.timeout", ping.timeout ?? "10 seconds")
+const pingOf = (where: string, option: PingOptions | undefined): Ping | undefined => {
+  if (option === undefined || option === null) return undefined
+  const { interval, timeout } = Validate.object(where, "ping", option)
+  return {
+    interval: Validate.positiveDuration(where, "ping.interval", interval ?? "30 seconds"),
+    timeout: Validate.positiveDuration(where, "ping.timeout", timeout ?? "10 seconds")
   }
+}
 
 const silence = (endpoint: string, { timeout }: Ping): WebSocketClosed =>
   new WebSocketClosed({ endpoint, code: 1006, reason: "", detail: `no pong within ${Duration.format(timeout)}` })
