@@ -42,7 +42,7 @@ export interface Exchange<in Request, out Response, out Event = never, in Messag
    *
    * As much as `eventBuffer` is kept for it. When that is full, the peer is pushed back, as long as no call waits for its
    * answer; if one does, the connection is lost with a `FrameError` of reason `Unread`. Leave `events` unread only where none
-   * come.
+   * come. When the peer ends the connection, those that a consumer has not come back for within a second are lost.
    */
   readonly events: Stream.Stream<Event, FrameError | TransportError>
 }
