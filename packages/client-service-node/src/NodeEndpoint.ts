@@ -303,7 +303,7 @@ export interface WebSocketOptions<
   /**
    * A heartbeat by the control frames of the protocol: a ping every `interval`, by default 30 seconds, and the connection
    * is lost if there is no pong, and nothing else comes for as long as `timeout`, by default 10 seconds. A server that is
-   * held back, since what it has sent is not read, is not judged. Default: none.
+   * held back, since what it has sent is not read, is not judged. What came before is the reader's, as at any end. Default: none.
    */
   readonly ping?:
     | {

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
 import type { TransportError, WebSocketTransport } from "effect-client-service/Transport"
-import { WebSocketClosed, type WebSocketError, WebSocketOpenError } from "effect-client-service/WebSocketError"
+import { type WebSocketError, WebSocketOpenError } from "effect-client-service/WebSocketError"
 import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import { type ClientOptions, WebSocket } from "ws"
@@ -154,7 +154,7 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
         Effect.tap(() =>
           ping === undefined || webSocket === undefined
             ? Effect.void
-            : Effect.forkScoped(heartbeat(webSocket, socket, ping, () => signal.lost(silence(endpoint, ping))))
+            : Effect.forkScoped(heartbeat(webSocket, socket, ping))
         )
       )
   }
@@ -236,10 +236,8 @@ const pingOf = (where: string, option: PingOptions | undefined): Ping | undefine
   }
 }
 
-const silence = (endpoint: string, { timeout }: Ping): WebSocketClosed =>
-  new WebSocketClosed({ endpoint, code: 1006, reason: "", detail: `no pong within ${Duration.format(timeout)}` })
-
-const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping, lost: () => void): Effect.Effect<void> =>
+// The transport is told, not the service, which would close the connection before what came is read.
+const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping): Effect.Effect<void> =>
   Effect.sleep(ping.interval).pipe(
     Effect.zipRight(
       Effect.raceFirst(
@@ -250,7 +248,11 @@ const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping, lost: (
         )
       )
     ),
-    Effect.flatMap((isAlive) => (isAlive ? heartbeat(webSocket, socket, ping, lost) : Effect.sync(lost)))
+    Effect.flatMap((isAlive) =>
+      isAlive
+        ? heartbeat(webSocket, socket, ping)
+        : Effect.sync(() => webSocket.emit("silent", `no pong within ${Duration.format(ping.timeout)}`))
+    )
   )
 
 /** Waits until nothing has come for as long as the timeout. A pong comes after what the server has begun to send. */

@@ -1,6 +1,6 @@
 import type * as Tls from "node:tls"
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Effect, Queue, Stream, TestClock } from "effect"
+import { Cause, Deferred, Effect, Fiber, Queue, Stream, TestClock } from "effect"
 import { NodeEndpoint } from "effect-client-service-node"
 import { makeAuthority } from "../support/certificates.js"
 import { closedPort, echo, listen } from "../support/server.js"
@@ -159,6 +159,37 @@ describe("the handles of a WebSocket", () => {
       expect(yield* Queue.take(losses)).toMatchObject({ code: 1006, detail: "no pong within 10s" })
       // For the close, which waits for its answer.
       webSocket.resume()
+    })
+  )
+
+  // Kind 1
+  it.scoped("ping: what came before a server fell silent is the slow reader's, and the loss is known after it", () =>
+    Effect.gen(function* () {
+      const server = yield* WebSocketServer.listen({ options: { autoPong: false } })
+      const { losses, transport, webSocket } = yield* connected(server, { ping: {} })
+      const [begun, slow] = yield* Effect.all([Deferred.make<void>(), Deferred.make<void>()])
+      const read: Array<string> = []
+      const reader = yield* transport.messages.pipe(
+        Stream.runForEach((message) => {
+          read.push(String(message))
+          return Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(slow))
+        }),
+        Effect.flip,
+        Effect.fork
+      )
+      webSocket.send("a")
+      webSocket.send("b")
+      yield* Deferred.await(begun)
+      yield* turns(20)
+      yield* TestClock.adjust("30 seconds")
+      yield* turns(20)
+      yield* TestClock.adjust("10 seconds")
+      yield* turns(20)
+      expect(yield* Queue.size(losses)).toBe(0)
+      yield* Deferred.succeed(slow, undefined)
+      expect(yield* Fiber.join(reader)).toMatchObject({ _tag: "TransportError", reason: "Read" })
+      expect(read).toEqual(["a", "b"])
+      expect(yield* Queue.take(losses)).toMatchObject({ code: 1006, detail: "no pong within 10s" })
     })
   )
 

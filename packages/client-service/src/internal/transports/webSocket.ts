@@ -103,6 +103,8 @@ class LiveWebSocket implements WebSocketTransport, Watched {
       incoming.from(ws)
       // It would copy each message into an ArrayBuffer, which takes longer than all else that is done with a small one.
       ws.binaryType = "nodebuffer"
+      // Of `effect-client-service-node`, whose heartbeat has found the peer silent.
+      ws.once("silent", (detail) => this.#silent(detail))
       ws.once("upgrade", ({ socket }) => {
         this.#socket = socket
         // Both have said goodbye, after which `ws` waits for the peer to close for half a minute.
@@ -215,6 +217,12 @@ class LiveWebSocket implements WebSocketTransport, Watched {
     if (overflow !== undefined) this.#settings.signal.lost(overflow)
   }
 
+  // It is closed with the connection, once what came before has been read.
+  #silent(detail: string): void {
+    const closed = new WebSocketClosed({ endpoint: this.#settings.endpoint, code: abnormal, reason: "", detail })
+    this.#buffer.end(new TransportError({ reason: "Read", cause: closed }), closed)
+  }
+
   // Mostly there is a close in the same turn, which tells more. Some platforms have none at all, and `ws` waits for the peer.
   #failed(event: unknown): void {
     this.#told = toldBy(event)
@@ -317,7 +325,10 @@ const sendBuffer = 1024 * 1024
 /** A WebSocket of `ws`, as far as it is more than one of browsers. */
 interface Ws {
   binaryType: "arraybuffer" | "nodebuffer"
-  readonly once: (event: "upgrade", listener: (response: { readonly socket: Corkable }) => void) => unknown
+  readonly once: {
+    (event: "upgrade", listener: (response: { readonly socket: Corkable }) => void): unknown
+    (event: "silent", listener: (detail: string) => void): unknown
+  }
   readonly terminate: () => void
   readonly pause: () => void
   readonly resume: () => void
