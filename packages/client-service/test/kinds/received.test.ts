@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
-import { ClientService, RetryPolicy, TestEndpoint, type Transport } from "effect-client-service"
+import { ClientService, RetryPolicy, TestEndpoint, TestTransport, type Transport } from "effect-client-service"
 import { awaitState, settle } from "../support/fixture.js"
 import { memoryPeers } from "../support/memoryPeers.js"
 import { withTimers } from "../support/timers.js"
@@ -177,3 +177,45 @@ describe("a stream that fails because of the loss ends nothing", () => {
     )
   }
 })
+
+describe("what a service ends a connection for by itself", () => {
+  const messages = ["0", "1", "2", "3"]
+  const heartbeat = { probe: () => Effect.never, interval: 150, timeout: 100 }
+  for (const { how, options, act, seenOf } of [
+    { how: "a heartbeat", options: { heartbeat }, act: Effect.void, seenOf: 2 },
+    {
+      how: "a check",
+      options: { heartbeat: { ...heartbeat, interval: Number.POSITIVE_INFINITY } },
+      act: (service: Service) => Effect.fork(Effect.delay(service.check(), 150)),
+      seenOf: 2
+    },
+    {
+      how: "reconnect",
+      options: {},
+      act: (service: Service) => Effect.fork(Effect.delay(service.reconnect, 250)),
+      seenOf: 2
+    },
+    { how: "maxAge", options: { maxAge: 250 }, act: Effect.void, seenOf: 4 }
+  ]) {
+    it.scoped(`a slow reader in a use has ${seenOf} of 4 messages with ${how}`, () =>
+      Effect.gen(function* () {
+        const server = yield* TestEndpoint.make<Transport.Transport, string>()
+        const service = yield* ClientService.make({ endpoint: server.endpoint, ...options })
+        const seen: Array<string> = []
+        yield* service.start
+        const { peer, transport } = yield* TestTransport.make()
+        yield* server.accept(transport)
+        yield* Effect.fork(service.use((transport) => readSlowly(transport, seen)))
+        yield* settle
+        for (const message of messages) yield* peer.write(message)
+        yield* typeof act === "function" ? act(service) : act
+        yield* settle
+        yield* Effect.fork(server.accept((yield* TestTransport.make()).transport))
+        yield* Effect.repeatN(Effect.zipRight(TestClock.adjust(50), settle), 9)
+        expect(seen).toEqual(messages.slice(0, seenOf))
+      })
+    )
+  }
+})
+
+type Service = ClientService.ClientService<Transport.Transport, string>
