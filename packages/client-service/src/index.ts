@@ -66,6 +66,11 @@ export * as InvalidOption from "./InvalidOption.js"
 /**
  * @since 0.1.0
  */
+export * as Race from "./Race.js"
+
+/**
+ * @since 0.1.0
+ */
 export * as RetryPolicy from "./RetryPolicy.js"
 
 /**

@@ -11,6 +11,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
+import * as Race from "effect-client-service/Race"
 import { type AmqpConnection, TypeId } from "../AmqpConnection.js"
 import { AmqpError, fromChannelError, fromConnectError } from "../AmqpError.js"
 import type { AmqpReply } from "../AmqpMessage.js"
@@ -373,5 +374,5 @@ const useChannel = <A>(
       )
     )
     // Interruptible, as a finalizer is not, or the race would wait for the one that loses.
-    return yield* Effect.raceFirst(Effect.interruptible(answer), Effect.interruptible(Deferred.await(closed)))
+    return yield* Race.firstOf(Effect.interruptible(answer), Effect.interruptible(Deferred.await(closed)))
   })

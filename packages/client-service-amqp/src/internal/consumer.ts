@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Race from "effect-client-service/Race"
 import * as Delays from "effect-client-service-driver/Delays"
 import type { AmqpConnection } from "../AmqpConnection.js"
 import { AmqpError, type ConnectFailure, fromChannelError } from "../AmqpError.js"
@@ -112,7 +113,7 @@ class Consumer {
           this.#onConnection(connection, next, handedOver)
         )
       )
-      yield* Effect.raceFirst(Deferred.await(handedOver), Fiber.await(consuming))
+      yield* Race.firstOf(Deferred.await(handedOver), Fiber.await(consuming))
       const exit = yield* Fiber.poll(consuming)
       if (Option.isSome(exit)) yield* Effect.catchTag(exit.value, "ConnectionLost", (error) => this.#lost(error))
     })
@@ -144,9 +145,7 @@ class Consumer {
       Stream.filter(({ _tag }) => _tag === "Disconnecting" || _tag === "Stopped" || _tag === "Exhausted"),
       Stream.runHead
     )
-    return Effect.flatMap(this.#delay(cause.endpoint, cause), (delay) =>
-      Effect.raceFirst(Effect.sleep(delay), hasEnded)
-    )
+    return Effect.flatMap(this.#delay(cause.endpoint, cause), (delay) => Race.firstOf(Effect.sleep(delay), hasEnded))
   }
 
   #delay(endpoint: string, error: AmqpError): Effect.Effect<Duration.Duration> {
@@ -171,7 +170,7 @@ class Consumer {
         const error = end.left
         if (isFinal(error, connection.channels)) return yield* error
         const delay = yield* this.#delay(connection.channels.endpoint, error)
-        yield* Effect.raceFirst(Effect.sleep(delay), Deferred.await(ending))
+        yield* Race.firstOf(Effect.sleep(delay), Deferred.await(ending))
         if (yield* Deferred.isDone(ending)) return
       }
     }).pipe(Effect.scoped)
@@ -185,15 +184,15 @@ class Consumer {
   ): Effect.Effect<void, AmqpError, Scope.Scope> {
     return Effect.gen(this, function* () {
       const opening = Effect.asSome(this.#open(connection))
-      const opened = yield* Effect.raceFirst(opening, Effect.as(Deferred.await(ending), Option.none()))
+      const opened = yield* Race.firstOf(opening, Effect.as(Deferred.await(ending), Option.none()))
       if (Option.isNone(opened)) return
       const { value: channel } = opened
       yield* this.#delays.began
-      const end = yield* Effect.raceFirst(Deferred.await(channel.lost), Deferred.await(ending))
+      const end = yield* Race.firstOf(Deferred.await(channel.lost), Deferred.await(ending))
       channel.drain()
       // A stream has each message but once at a time, so what comes next begins where this ends.
       if (end === "replaced" && this.#offset === undefined) yield* Deferred.succeed(handedOver, undefined)
-      yield* Effect.raceFirst(Deferred.await(channel.lost), Deferred.await(channel.settled))
+      yield* Race.firstOf(Deferred.await(channel.lost), Deferred.await(channel.settled))
     })
   }
 

@@ -15,6 +15,7 @@ import * as ClientService from "effect-client-service/ClientService"
 import * as ClientServices from "effect-client-service/ClientServices"
 import type { RetriesExhausted } from "effect-client-service/ConnectionError"
 import { InvalidOption } from "effect-client-service/InvalidOption"
+import * as Race from "effect-client-service/Race"
 import type { Transport } from "effect-client-service/Transport"
 import type { Address } from "./address.js"
 import { type Flags, usageError } from "./command.js"
@@ -104,7 +105,7 @@ const showTour = ({ speed }: Flags, { stdout }: Streams) =>
   Effect.flatMap(
     Effect.promise(() => import("./tour/tour.js")),
     ({ tour }) =>
-      Effect.raceFirst(
+      Race.firstOf(
         tour(
           Screen.make(stdout),
           Option.getOrElse(speed, () => 1)
@@ -244,8 +245,8 @@ const keepOne = (flags: Flags, { patience, report, streams: { stdin, stdout }, u
     yield* service.start
     yield* Option.match(command, {
       onNone: () =>
-        Effect.raceFirst(netcat(service, { input: flags.noInput ? undefined : stdin, output: stdout }), stdout.closed),
-      onSome: ({ finished }: CommandAtConnection) => Effect.raceFirst(finished, exhausted(service))
+        Race.firstOf(netcat(service, { input: flags.noInput ? undefined : stdin, output: stdout }), stdout.closed),
+      onSome: ({ finished }: CommandAtConnection) => Race.firstOf(finished, exhausted(service))
     })
   }).pipe(Effect.catchTag("ServiceStopped", () => Effect.void))
 

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Race from "effect-client-service/Race"
 import { command, unusable } from "./command.js"
 import { commandConsole } from "./commandConsole.js"
 import { exitCodes } from "./exitCodes.js"
@@ -49,7 +50,7 @@ export const main = (
 
 /** Fails if the output has failed. Node.js tells of that after the write. */
 const failureSoFar = ({ closed }: Streams["stdout"]) =>
-  Effect.raceFirst(
+  Race.firstOf(
     Effect.tapError(closed, tell),
     Effect.async<void>((resume) => void setImmediate(() => resume(Effect.void)))
   )

@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClientServices, Listed } from "effect-client-service/ClientServices"
+import * as Race from "effect-client-service/Race"
 import { type Moment, type Told, toldOf, updateOf } from "./feed.js"
 
 /** What is shown of a list to those who look for a text; to all, if it is empty. */
@@ -87,7 +88,7 @@ export class Readings {
       const hasChanged = this.#hasChanged
       const left = latest === undefined ? 0 : latest.at + (hasChanged ? least : most) - at
       if (left > 0)
-        return Effect.raceFirst(
+        return Race.firstOf(
           this.#awoken(() => this.#hasChanged !== hasChanged),
           Effect.sleep(left)
         )

@@ -1,6 +1,7 @@
 import type * as Net from "node:net"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Race from "effect-client-service/Race"
 
 /** What faults come to, of the bytes that go one way. Times are in milliseconds. */
 export interface Rules {
@@ -85,10 +86,7 @@ export class FaultyConnection {
     this.changed.unsafeClose()
     const wait = this.advance()
     const changed = this.changed.await
-    return Effect.zipRight(
-      Number.isFinite(wait) ? Effect.raceFirst(changed, Effect.sleep(wait)) : changed,
-      this.proceed
-    )
+    return Effect.zipRight(Number.isFinite(wait) ? Race.firstOf(changed, Effect.sleep(wait)) : changed, this.proceed)
   })
 
   /** Changes the rules, at once, also for what is on its way. */

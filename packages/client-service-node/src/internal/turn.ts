@@ -1,5 +1,6 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Race from "effect-client-service/Race"
 
 /** Gives what is in the sockets a turn of the event loop to be heard. */
 export const turn: Effect.Effect<void> = Effect.async<void>((resume) => {
@@ -12,4 +13,4 @@ export const deadline = (duration: Duration.Duration): Effect.Effect<void> =>
 
 /** Waits for something, until a deadline has passed. */
 export const within = (effect: Effect.Effect<void>, duration: Duration.Duration): Effect.Effect<void> =>
-  Effect.raceFirst(Effect.interruptible(effect), Effect.interruptible(deadline(duration)))
+  Race.firstOf(Effect.interruptible(effect), Effect.interruptible(deadline(duration)))

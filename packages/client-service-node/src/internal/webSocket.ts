@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
+import * as Race from "effect-client-service/Race"
 import type { TransportError, WebSocketTransport } from "effect-client-service/Transport"
 import { type WebSocketError, WebSocketOpenError } from "effect-client-service/WebSocketError"
 import * as Address from "effect-client-service-driver/Address"
@@ -240,7 +241,7 @@ const pingOf = (where: string, option: PingOptions | undefined): Ping | undefine
 const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping): Effect.Effect<void> =>
   Effect.sleep(ping.interval).pipe(
     Effect.zipRight(
-      Effect.raceFirst(
+      Race.firstOf(
         Effect.as(pong(webSocket), true),
         Effect.as(
           Effect.suspend(() => silent(webSocket, socket, ping)),

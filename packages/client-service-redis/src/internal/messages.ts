@@ -4,6 +4,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Race from "effect-client-service/Race"
 import * as Delays from "effect-client-service-driver/Delays"
 import type * as Gaps from "effect-client-service-driver/Gaps"
 import type { RedisConnection } from "../RedisConnection.js"
@@ -113,7 +114,7 @@ const subscribe = <A, Mark>(
     const confirmed = () =>
       Promise.all(all.map(({ confirmed }) => confirmed)).then(() => (isOver ? Exit.void : Effect.runSyncExit(begin)))
     // The client says nothing of what it is asked once it is lost. Where the caller can't be interrupted, both can.
-    yield* Effect.raceFirst(
+    yield* Race.firstOf(
       Effect.interruptible(Effect.flatten(Effect.tryPromise({ try: confirmed, catch: errorOf }))),
       Effect.interruptible(lost(line, errorOf))
     )

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
+import * as Race from "effect-client-service/Race"
 import * as Delays from "effect-client-service-driver/Delays"
 import type { Opening, OwnClient, OwnClients } from "./ownClients.js"
 import { ping } from "./ping.js"
@@ -179,7 +180,7 @@ export class Line {
       this.#hasHeard = false
       return Effect.sleep(limit)
     }).pipe(Effect.repeat({ while: () => this.#hasHeard }))
-    return Effect.raceFirst(
+    return Race.firstOf(
       answered,
       Effect.map(silence, () => this.#lose(new LineLost(new Error("no answer to a heartbeat"))))
     ).pipe(

@@ -10,6 +10,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Race from "effect-client-service/Race"
 import type { Transport } from "effect-client-service/Transport"
 import { codeOfNode, ListenError } from "../listenError.js"
 import { errorJson, type Report } from "../report.js"
@@ -97,7 +98,7 @@ const serve = (socket: Net.Socket, client: number, options: ListenOptions): Effe
         }),
       { maxWait }
     )
-    yield* Effect.raceFirst(
+    yield* Race.firstOf(
       Effect.tapError(pair, () =>
         Effect.suspend(() =>
           receiving === undefined ? Effect.void : Effect.zipRight(service.stop, rest(socket, receiving))
@@ -154,7 +155,7 @@ const up = (
         socket.bytesRead === before && given === before ? Effect.void : silence
       )
     })
-    return Effect.zipRight(Effect.raceFirst(giving, Effect.zipRight(ended, silence)), transport.end)
+    return Effect.zipRight(Race.firstOf(giving, Effect.zipRight(ended, silence)), transport.end)
   })
 
 // What came while the event loop was held up is heard before it is found that nothing came.

@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ClientService } from "effect-client-service/ClientService"
 import type { RetriesExhausted, ServiceStopped } from "effect-client-service/ConnectionError"
+import * as Race from "effect-client-service/Race"
 import type { Transport } from "effect-client-service/Transport"
 import type { Output } from "../terminal/output.js"
 import type { LinkError } from "../upstream.js"
@@ -36,7 +37,7 @@ export const netcat = (
       // What was received may not be written yet.
       Effect.zipRight(Fiber.join(receiving))
     )
-    yield* Effect.raceFirst(sending, Fiber.join(receiving))
+    yield* Race.firstOf(sending, Fiber.join(receiving))
   })
 
 /**

@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import * as Supervisor from "effect/Supervisor"
 import type { ConnectionSignal, Endpoint } from "../../Endpoint.js"
 import { type EndpointRule, EndpointRuleBroken } from "../../EndpointRuleBroken.js"
+import { firstOf } from "../time/firstOf.js"
 import { monotonic } from "../time/monotonic.js"
 
 export interface Settings<A, E, R, R2, R3> {
@@ -51,7 +52,7 @@ export const checkEndpoint = <A, E, R, R2, R3>(
       new EndpointRuleBroken({ endpoint: endpoint.name, rule, what, seed, history: history.slice(), cause })
 
     const inTime = <B, E2, R4>(effect: Effect.Effect<B, E2, R4>, rule: EndpointRule, what: string) =>
-      Effect.raceFirst(
+      firstOf(
         effect,
         Effect.flatMap(realSleep(patience), () => broken(rule, `${what} within ${Duration.format(patience)}`))
       )
@@ -113,7 +114,7 @@ export const checkEndpoint = <A, E, R, R2, R3>(
         return left.connections === 0 && left.fibers === 0
       })
       const looking = Effect.zipRight(realSleep(0), look).pipe(Effect.repeat({ until: (isReleased) => isReleased }))
-      const isReleased = yield* Effect.raceFirst(looking, Effect.as(realSleep(patience), false))
+      const isReleased = yield* firstOf(looking, Effect.as(realSleep(patience), false))
       if (isReleased) return
       const rest = `${left.connections} connections and ${left.fibers} fibers`
       return yield* broken("Releases", `${rest} are left when all Scopes are closed`)
