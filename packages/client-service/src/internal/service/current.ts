@@ -93,7 +93,7 @@ export class Current<P, E> {
   constructor(settings: Settings<P, E>, ref: Current<P, E>["ref"]) {
     this.#settings = settings
     this.ref = ref
-    const demand: Demand<P, P, EndError<E>, never> = { ...protocolOf(), limit: () => this.#endless }
+    const demand = protocolWithin<P, EndError<E>>(() => this.#endless)
     this.whenConnected = Effect.suspend(() => this.#established?.succeed ?? this.#demand(demand))
   }
 
@@ -103,7 +103,7 @@ export class Current<P, E> {
 
   /** Waits for a connection, or until so many attempts have failed. */
   whenConnectedOrFailed(failures: number): Effect.Effect<P, EndError<E> | AttemptError<E>> {
-    return this.#demand<P, AttemptError<E>, never>({ ...protocolOf(), limit: () => this.#untilFailed(failures) })
+    return this.#demand(protocolWithin<P, EndError<E> | AttemptError<E>>(() => this.#untilFailed(failures)))
   }
 
   /** The protocol of each connection, the newest for a consumer that is slow. */
@@ -219,22 +219,21 @@ export class Current<P, E> {
       }
       const last = this.#end
       if (last !== undefined && (this.#isAtEnd || (limit !== undefined && last !== end))) return this.#refuse(last)
-      if (limit !== undefined) return this.#wait(demand, limit, end, since, restore)
-      const begun = demand.limit()
-      const now = this.#settings.metrics?.now()
+      if (limit !== undefined) return this.#wait(restore, demand, limit, end, since)
+      const wait = [demand, demand.limit(), last, this.#settings.metrics?.now()] as const
       const before = this.#settings.beforeWait()
       return before === undefined
-        ? this.#wait(demand, begun, last, now, restore)
-        : restore(Effect.zipRight(before, this.#demand(demand, begun, last, now)))
+        ? this.#wait(restore, ...wait)
+        : restore(Effect.zipRight(before, this.#demand(...wait)))
     })
   }
 
   #wait<A, E2, R>(
+    restore: Restore,
     demand: Demand<P, A, E2 | EndError<E>, R>,
     limit: Limit<E2 | EndError<E>>,
     end: Exit.Exit<never, EndError<E>> | undefined,
-    since: number | undefined,
-    restore: Restore
+    since: number | undefined
   ): Effect.Effect<A, E2 | EndError<E>, R> {
     const failure = limit.reached()
     if (failure !== undefined) return this.#refuse(failure)
@@ -321,7 +320,8 @@ export class Current<P, E> {
   }
 }
 
-const protocolOf = <P>(): Pick<Demand<P, P, never, never>, "begin" | "generation"> => ({
+const protocolWithin = <P, E>(limit: () => Limit<E>): Demand<P, P, E, never> => ({
   generation: 0,
-  begin: ({ succeed }) => succeed
+  begin: ({ succeed }) => succeed,
+  limit
 })
