@@ -196,6 +196,22 @@ describeWithServer("a transaction", (test) => {
       expect((yield* pg.query("SELECT FROM crowded")).rowCount).toBe(0)
     }))
 
+  test("undoes a savepoint of which a statement fails that still waits as its Effect ends, and says so", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server)
+      yield* pg.query("CREATE TABLE hasty (n int)")
+      const refused = yield* pg.transaction(({ query, savepoint }) =>
+        Effect.gen(function* () {
+          const fails = Effect.forkDaemon(Effect.ignore(query("SELECT 1 / 0")))
+          const refused = yield* Effect.flip(savepoint(Effect.zipRight(fails, Effect.yieldNow())))
+          yield* query("INSERT INTO hasty VALUES (1)")
+          return refused
+        })
+      )
+      expect(refused).toMatchObject({ _tag: "PgError", reason: "RolledBack" })
+      expect((yield* pg.query("SELECT FROM hasty")).rowCount).toBe(1)
+    }))
+
   test("undoes a savepoint that goes on after a statement that has failed, and says so", (server) =>
     Effect.gen(function* () {
       const pg = yield* start(server)

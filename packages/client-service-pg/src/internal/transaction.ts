@@ -18,7 +18,7 @@ export interface Transaction {
   /**
    * Runs a statement in the transaction, after those that were asked for before. Fails with a `PgError` of reason
    * `EndedTransaction` if it has ended that, such as `COMMIT`, and so does all whose turn comes after it: it would be in no
-   * transaction. So does what a fiber that has outlived its `savepoint` asks: it would be in what comes next.
+   * transaction. So does what a fiber, or a finalizer, that has outlived its `savepoint` asks: it would be in what comes next.
    */
   readonly query: <Row extends QueryResultRow = Record<string, unknown>>(
     query: string | QueryConfig<Array<unknown>>,
@@ -83,7 +83,7 @@ const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<Q
   // When its turn comes, since a statement that was asked for before may end the transaction, or the part.
   const inside = <Row extends QueryResultRow>(
     part: Part,
-    query: string | QueryConfig<Array<unknown>>,
+    asked: string | QueryConfig<Array<unknown>> | (() => string),
     values: ReadonlyArray<unknown> | undefined,
     { ends = false, isBounded = false }: { readonly ends?: boolean; readonly isBounded?: boolean } = {}
   ): Effect.Effect<QueryResult<Row>, PgError> =>
@@ -92,6 +92,7 @@ const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<Q
       const ended = new PgError({ reason: "EndedTransaction", endpoint: own.endpoint })
       if (end.hasCome || hasEnded(part)) throw ended
       part.hasEnded = ends
+      const query = typeof asked === "function" ? asked() : asked
       end.begin(Predicate.hasProperty(query, "text") ? query.text : query)
       const result = await queryOf<Row>(query, values)(client)
       if (end.hasCome && !(ends && part === whole)) throw ended
@@ -110,8 +111,12 @@ const on = (own: PgConnection): Transaction & { readonly commit: Effect.Effect<Q
         // However many wait, since what is not ended would be committed.
         yield* restore(inside(within, `SAVEPOINT ${name}`, undefined))
         const exit = yield* Effect.exit(restore(Effect.locally(effect, current, part)))
-        const isDone = Exit.isSuccess(exit) && own.transactionStatus() !== "E"
-        const release = `${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`
+        let isDone = false
+        // In its turn, since a statement of the part that still waits may fail.
+        const release = () => {
+          isDone = Exit.isSuccess(exit) && own.transactionStatus() !== "E"
+          return `${isDone ? "" : `ROLLBACK TO SAVEPOINT ${name}; `}RELEASE SAVEPOINT ${name}`
+        }
         yield* inside(part, release, undefined, { ends: true })
         return yield* isDone || Exit.isFailure(exit) ? exit : rolledBack(own)
       })
