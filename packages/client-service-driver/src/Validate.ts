@@ -121,16 +121,18 @@ export const boolean = (where: string, option: string, value: boolean): boolean 
   typeof value === "boolean" ? value : refuse(where, option, value, "true or false")
 
 /**
- * Returns `value` if it is an object, such as one of options, and no array.
+ * Returns `value` if it is an object, such as one of options, and no array. Text in its place, such as a URL, may hold a
+ * secret, and is not shown.
  *
  * @since 0.1.0
  * @category validation
  * @throws InvalidOption
  */
-export const object = <A>(where: string, option: string, value: A, shown: unknown = value): A =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-    ? value
-    : refuse(where, option, shown, "an object")
+export const object = <A>(where: string, option: string, value: A): A => {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value
+  const isPlain = value === null || typeof value === "number" || typeof value === "boolean" || value === undefined
+  return refuse(where, option, isPlain ? value : "(not shown)", "an object")
+}
 
 const isNonNegative = (value: Duration.DurationInput | string): boolean => {
   if (typeof value === "number" || typeof value === "bigint") return value >= 0

@@ -71,8 +71,8 @@ export interface Options<R = never> extends Omit<ServerOptions, "password" | "ss
   /**
    * How many callers of `PgService.query` and `withClient` may wait for their turn on a connection. Beyond that, they fail at once
    * by a `PgError` of reason `Overloaded`, and nothing was sent; so do the statements of one transaction. What a heartbeat or
-   * `prepare` asks by `query` of the connection waits all the same. As many transactions may wait for one of `maxSessions`
-   * besides. With 0, a call fails while another is under way. Default 100,000.
+   * `prepare` asks by `query` of the connection waits all the same. While there is a connection, as many transactions may
+   * wait for one of `maxSessions` besides. With 0, a call fails while another is under way. Default 100,000.
    */
   readonly maxWaiting?: number | undefined
 }

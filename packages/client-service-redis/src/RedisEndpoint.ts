@@ -76,7 +76,8 @@ export interface Options<R = never> extends Omit<ServerOptions, "password"> {
   readonly maxInFlightBytes?: number | undefined
   /**
    * How many callers may wait for `maxInFlight` or `maxInFlightBytes`. Beyond that, a call fails at once by a `RedisError` of
-   * reason `Overloaded`. As many callers of `session` may wait for one of `maxSessions` besides. Default 100,000.
+   * reason `Overloaded`. While there is a connection, as many callers of `session` may wait
+   * for one of `maxSessions` besides. Default 100,000.
    */
   readonly maxWaiting?: number | undefined
 }

@@ -609,7 +609,7 @@ const protocolsOf = (option: Protocols): ReadonlyArray<string> | undefined => {
 const token = /^[\w!#$%&'*+.^`|~-]+$/
 
 const effect = <A, E, R>(where: string, option: string, value: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.isEffect(value) ? value : Validate.refuse(where, option, value, "an Effect")
+  Effect.isEffect(value) ? value : refuseUnseen(where, option, "an Effect")
 
 // What holds credentials is not shown.
 const refuseUnseen = (where: string, option: string, expected: string): never =>
@@ -618,7 +618,7 @@ const refuseUnseen = (where: string, option: string, expected: string): never =>
 /** What is known of several endpoints as of one: of their server, what they have in common. */
 const aboutAll = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): About => {
   if (!Array.isArray(endpoints) || endpoints.length === 0)
-    return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
+    return refuseUnseen(where, "endpoints", "one endpoint or more")
   for (const [place, endpoint] of endpoints.entries()) {
     Validate.callback(where, `endpoints[${place}].connect`, endpoint?.connect)
   }

@@ -65,7 +65,7 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
     if (problem !== undefined) return refuseUnseen(where, "url", `one with ${problem}`)
   }
   if (!isFresh(headers)) {
-    Validate.object(where, "headers", headers, "(not shown)")
+    Validate.object(where, "headers", headers)
     const name = invalidHeader(headers)
     if (name !== undefined)
       Validate.refuse(
@@ -76,7 +76,7 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
       )
   }
   const fresh = Effect.all([asEffect(headers), asEffect(url), asEffect(protocols)])
-  const secure = Secure.secureOptions(where, Validate.object(where, "tls", options.tls ?? {}, "(not shown)"), endpoint)
+  const secure = Secure.secureOptions(where, Validate.object(where, "tls", options.tls ?? {}), endpoint)
   const ping = pingOf(where, options.ping)
   const perMessageDeflate = options.perMessageDeflate ?? true
   if (typeof perMessageDeflate !== "boolean") {
