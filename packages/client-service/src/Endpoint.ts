@@ -617,8 +617,8 @@ const refuseUnseen = (where: string, option: string, expected: string): never =>
 
 /** What is known of several endpoints as of one: of their server, what they have in common. */
 const aboutAll = (where: string, endpoints: ReadonlyArray<Endpoint<unknown, unknown, unknown>>): About => {
-  if (!Array.isArray(endpoints) || endpoints.length === 0)
-    return refuseUnseen(where, "endpoints", "one endpoint or more")
+  if (!Array.isArray(endpoints)) return refuseUnseen(where, "endpoints", "a list of endpoints")
+  if (endpoints.length === 0) return Validate.refuse(where, "endpoints", endpoints, "one endpoint or more")
   for (const [place, endpoint] of endpoints.entries()) {
     Validate.callback(where, `endpoints[${place}].connect`, endpoint?.connect)
   }
