@@ -29,16 +29,24 @@ import { monotonicMillis } from "./Delays.js"
 export interface Places<out Protocol, out E> {
   /**
    * Uses the service (`ClientService.use`) once there is a place, and gives that back in the end. If there is none within
-   * `maxWait`, fails with what `overloaded` gives, or with `NotConnected` where those who have a place wait for a connection
-   * too. Where as many wait as may on the connection that there is, fails with `overloaded` at once. Who waits for a place hears
-   * at once that the service stops, or has given up.
+   * `maxWait`, fails with what `overloaded` gives (`late`), or with `NotConnected` where those who have a place wait for a
+   * connection too. Where as many wait as may on the connection that there is, fails with `overloaded` at once (`full`). Who waits
+   * for a place hears at once that the service stops, or has given up.
    */
   readonly use: <A, E2, R, E3>(
     f: (protocol: Protocol) => Effect.Effect<A, E2, R>,
     maxWait: Duration.Duration,
-    overloaded: (protocol: Protocol) => E3
+    overloaded: (protocol: Protocol, why: Why) => E3
   ) => Effect.Effect<A, E2 | E3 | UseError<E>, R>
 }
+
+/**
+ * Why there was no place: none was free in time, or as many wait for one as may.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Why = "late" | "full"
 
 /**
  * Makes so many places, which are all free. `maxWaiting` tells of a connection how many may wait for one.
@@ -53,7 +61,7 @@ export interface Places<out Protocol, out E> {
  *
  * const places = Places.make(10, service, () => 100_000)
  *
- * const session = places.use((connection) => connection.session, Duration.seconds(2), () => "all are taken")
+ * const session = places.use((connection) => connection.session, Duration.seconds(2), (_, why) => `all are taken: ${why}`)
  * ```
  *
  * @since 0.1.0
@@ -122,18 +130,18 @@ export const make = <Protocol, E>(
     use: <A, E2, R, E3>(
       f: (protocol: Protocol) => Effect.Effect<A, E2, R>,
       maxWait: Duration.Duration,
-      overloaded: (protocol: Protocol) => E3
+      overloaded: (protocol: Protocol, why: Why) => E3
     ) => {
       const isBounded = Duration.isFinite(maxWait)
       const now = isBounded ? monotonicMillis : Effect.succeed(0)
       // Where there is no connection, the others wait for one too, which is what to tell.
-      const late = service.use((protocol) => Effect.fail(overloaded(protocol)), { maxWait: 0 })
+      const late = service.use((protocol) => Effect.fail(overloaded(protocol, "late")), { maxWait: 0 })
       return Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(
           Effect.zip(now, service.state.get),
           ([since, state]): Effect.Effect<A, E2 | E3 | UseError<E>, R> => {
             const isFull = state._tag === "Connected" && free === 0 && waiting.size >= maxWaiting(state.protocol)
-            if (isFull) return Effect.fail(overloaded(state.protocol))
+            if (isFull) return Effect.fail(overloaded(state.protocol, "full"))
             const { isGiven, leave, place } = queued(maxWait)
             const all: UseOptions = isBounded ? { maxWait } : {}
             const left =

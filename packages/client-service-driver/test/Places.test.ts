@@ -3,7 +3,7 @@ import { Deferred, Duration, Effect, Exit, Fiber, Option, TestClock } from "effe
 import { ClientService, RetryPolicy, TestEndpoint } from "effect-client-service"
 import { Places } from "effect-client-service-driver"
 
-const late = () => "late" as const
+const late = (_: string, why: Places.Why) => why
 
 interface Options {
   readonly maxWaiting?: number
@@ -83,7 +83,7 @@ describe("places", () => {
       for (const maxWait of [Duration.infinity, Duration.minutes(1)]) {
         const refused = yield* Effect.fork(Effect.flip(places.use(() => Effect.void, maxWait, late)))
         yield* Effect.repeatN(Effect.yieldNow(), 20)
-        expect(yield* Fiber.poll(refused)).toEqual(Option.some(Exit.succeed("late")))
+        expect(yield* Fiber.poll(refused)).toEqual(Option.some(Exit.succeed("full")))
       }
       yield* first.end
       yield* Effect.repeatN(Effect.yieldNow(), 20)

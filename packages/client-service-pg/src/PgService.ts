@@ -395,11 +395,10 @@ const transactionOn = (
     const begin = ["BEGIN", ...modes].join(" ")
     const run = (connection: PgConnection) => internal.inTransaction(connection, service.name, begin, prepare, f)
     const wait = Validate.duration("PgService.transaction", "maxWait", maxWait ?? Duration.infinity)
-    return places.use(
-      run,
-      wait,
-      ({ endpoint }) => new PgError({ reason: "Overloaded", endpoint, detail: "maxSessions are under way" })
-    )
+    return places.use(run, wait, ({ endpoint }, why) => {
+      const detail = why === "full" ? "maxWaiting wait for a transaction" : "maxSessions are under way"
+      return new PgError({ reason: "Overloaded", endpoint, detail })
+    })
   }
   return transaction
 }

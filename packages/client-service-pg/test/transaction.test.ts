@@ -353,7 +353,7 @@ describeWithServer("a transaction", (test) => {
       expect((yield* Queue.takeN(begun, 2)).length).toBe(2)
       for (const maxWait of [0, "20 millis"] as const) {
         const late = yield* Effect.flip(pg.transaction(() => Effect.void, { maxWait }))
-        expect(late).toMatchObject({ _tag: "PgError", reason: "Overloaded", endpoint })
+        expect(late).toMatchObject({ reason: "Overloaded", endpoint, detail: "maxSessions are under way" })
       }
       const { rows } = yield* pg.query("SELECT FROM pg_stat_activity WHERE state = 'idle in transaction'")
       expect(rows.length).toBe(2)
@@ -376,7 +376,8 @@ describeWithServer("a transaction", (test) => {
       yield* isInside.await
       const waiting = yield* Effect.fork(pg.transaction(({ query }) => query("SELECT 1")))
       yield* Effect.repeatN(Effect.yieldNow(), 20)
-      expect(yield* Effect.flip(pg.transaction(() => Effect.void))).toMatchObject({ reason: "Overloaded" })
+      const one = yield* Effect.flip(pg.transaction(() => Effect.void))
+      expect(one).toMatchObject({ reason: "Overloaded", detail: "maxWaiting wait for a transaction" })
       yield* Fiber.interrupt(running)
       yield* Fiber.join(waiting)
     }))

@@ -474,7 +474,10 @@ export const fromService = (
     return places.use(
       (connection) => withSession(connection, service.name, f),
       maxWait,
-      ({ endpoint }) => new RedisError({ reason: "Overloaded", endpoint, detail: "maxSessions are open" })
+      ({ endpoint }, why) => {
+        const detail = why === "full" ? "maxWaiting wait for a session" : "maxSessions are open"
+        return new RedisError({ reason: "Overloaded", endpoint, detail })
+      }
     )
   }
   function watch<A, B>(

@@ -395,12 +395,12 @@ describe.skipIf(isMissing)("a session", () => {
       expect((yield* Queue.takeN(begun, 2)).length).toBe(2)
       for (const maxWait of [0, "20 millis"] as const) {
         const late = yield* Effect.flip(redis.session(() => Effect.void, { maxWait }))
-        expect(late).toMatchObject({ _tag: "RedisError", reason: "Overloaded", endpoint: address })
+        expect(late).toMatchObject({ reason: "Overloaded", endpoint: address, detail: "maxSessions are open" })
       }
       const last = yield* Effect.fork(redis.session(() => Effect.void))
       yield* turns(3)
       const one = yield* Effect.flip(redis.session(() => Effect.void))
-      expect(one).toMatchObject({ _tag: "RedisError", reason: "Overloaded", endpoint: address })
+      expect(one).toMatchObject({ reason: "Overloaded", endpoint: address, detail: "maxWaiting wait for a session" })
       yield* Fiber.interrupt(last)
       expect(yield* count).toBe(3)
       // One that waits leaves nothing behind.
