@@ -222,7 +222,12 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
             ? redis.pipeline((client) => client.multi().incr("count").incr("count"))
             : redis.transaction((client) => client.multi().incr("count").incr("count"))
         )
-        const callers = yield* Effect.forEach(calls, Effect.fork)
+        // Each in a turn of its own, in which the client looks for what to send.
+        const own = new AbortController().signal
+        const counting = redis.use((client) => client.withAbortSignal(own).incr("count"))
+        const callers = yield* Effect.forEach([...calls, counting], (call) =>
+          Effect.zipLeft(Effect.fork<unknown, unknown, never>(call), turns(3))
+        )
         yield* turns(20)
         yield* Fiber.interruptAll(callers)
         yield* server.resume
@@ -257,7 +262,11 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
 describe.skipIf(isMissing)("a caller that leaves what blocks before the server has read it", () => {
   for (const [name, call] of [
     ["as a command", (client: Client) => client.blPop("jobs", 0)],
-    ["in a pipeline", (client: Client) => client.multi().get("key").blPop("jobs", 0).execAsPipeline()]
+    ["in a pipeline", (client: Client) => client.multi().get("key").blPop("jobs", 0).execAsPipeline()],
+    [
+      "with a signal of its own",
+      (client: Client) => client.withAbortSignal(new AbortController().signal).blPop("jobs", 0)
+    ]
   ] as const) {
     it.scopedLive(`${name} has nothing popped that is pushed later`, () =>
       Effect.gen(function* () {
@@ -314,6 +323,27 @@ describe.skipIf(isMissing)("one caller of a shared connection", () => {
         expect(yield* Effect.flip(taking)).toMatchObject({ reason: "Session" })
         expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
       })
+  )
+
+  it.scopedLive("that gives a signal of its own has it heeded, for one command", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { appendonly: "no" } })
+      const control = yield* connectTo(server.port)
+      const redis = yield* connectTo(server.port)
+      const own = new AbortController()
+      const both = redis.use(async (client) => {
+        const popped = client.withAbortSignal(own.signal).blPop("jobs", 0)
+        return [await popped, await client.withCommandOptions({}).get("key")]
+      })
+      const waiting = yield* Effect.fork(both)
+      yield* isBlocked(control, 1)
+      own.abort()
+      expect(yield* Fiber.join(waiting)).toEqual([null, null])
+      yield* redis.use((client) => client.rPush("jobs", "a job"))
+      expect(yield* redis.use((client) => client.lLen("jobs"))).toBe(1)
+      const late = redis.use((client) => client.withAbortSignal(own.signal).incr("count"))
+      expect(yield* Effect.flip(late)).toMatchObject({ reason: "Lost" })
+    })
   )
 
   it.scopedLive("whose transaction can neither be run nor discarded loses the connection, which is in it", () =>
@@ -477,7 +507,11 @@ describe.skipIf(isMissing)("a session", () => {
 describe.skipIf(isMissing)("a session whose caller leaves what blocks", () => {
   for (const [name, block] of [
     ["a command", (client: Client) => client.blPop("jobs", 0)],
-    ["a pipeline", (client: Client) => client.multi().get("key").blPop("jobs", 0).execAsPipeline()]
+    ["a pipeline", (client: Client) => client.multi().get("key").blPop("jobs", 0).execAsPipeline()],
+    [
+      "what has a signal of its own",
+      (client: Client) => client.sendCommand(["BLPOP", "jobs", "0"], { abortSignal: new AbortController().signal })
+    ]
   ] as const) {
     it.scopedLive(`as ${name} has it end on the server, and goes on`, () =>
       Effect.gen(function* () {

@@ -10,6 +10,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls, type Limits } from "./calls.js"
+import { heedFullSocket } from "./fullSocket.js"
 import { type Call, measure, refusalOf, type Sizes, sizesOf } from "./load.js"
 import { type Opening, type Others, type OwnClient, OwnClients } from "./ownClients.js"
 import { notReady, ping } from "./ping.js"
@@ -271,6 +272,7 @@ const makeClient = (settings: Settings, { password, tls }: Login) => {
   // The client takes an empty text for no login at all, by which whoever is to be another would be the default user.
   if (!password && settings.username) Reflect.set(options, "password", Buffer.alloc(0))
   const client: Client = createClient({ ...options, RESP: 3 })
+  heedFullSocket(client)
   // Those who share it are refused both.
   const [close, destroyClient] = [client.close.bind(client), client.destroy.bind(client)]
   const destroy = (): void => {

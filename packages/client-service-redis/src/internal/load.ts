@@ -2,7 +2,7 @@ import { AbortError, type RedisArgument, type RedisClientType } from "@redis/cli
 import { RedisError } from "../RedisError.js"
 import { keepsBack } from "./commandRules.js"
 import { baseOf, optionsOf } from "./sharedClient.js"
-import { Unsent, withAllOptions } from "./unsent.js"
+import { Either, Unsent, withAllOptions } from "./unsent.js"
 
 /** Has something run once there is room for more bytes, and gives what takes that back. */
 export type WhenRoom = (go: () => void) => () => void
@@ -102,6 +102,7 @@ export const measure = (
   }: { readonly endpoint: string; readonly isSession?: boolean; readonly limits: Sizes }
 ): void => {
   const { _executeMulti: multi, _executePipeline: pipeline, sendCommand: send } = client
+  const { withCommandOptions: withOptions } = client
   const base = baseOf(client)
   const template = withAllOptions(client)
 
@@ -125,19 +126,20 @@ export const measure = (
     args: ReadonlyArray<RedisArgument>,
     options?: Parameters<typeof send>[1]
   ): Promise<T> {
-    const call = callOf(this, options)
+    const signal = this === base ? options?.abortSignal : both(optionsOf(this).abortSignal, options?.abortSignal)
+    const call = callOf(signal)
     const refused = take(call, args)
     if (refused !== undefined) return Promise.reject(refused)
     if (call === undefined) return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(this, args, options)
-    const all = this === base ? options : { ...optionsOf(this), ...options }
+    const all = this === base ? options : withSignal({ ...optionsOf(this), ...options }, signal)
     return send.call<RedisClientType, Parameters<typeof send>, Promise<T>>(template, args, all)
   }
   async function _executePipeline(this: RedisClientType, ...rest: Parameters<typeof pipeline>) {
-    takeAll(callOf(this), rest[0])
+    takeAll(callOf(optionsOf(this).abortSignal), rest[0])
     return pipeline.apply(this, rest)
   }
   async function _executeMulti(this: RedisClientType, ...rest: Parameters<typeof multi>) {
-    takeAll(callOf(this), rest[0])
+    takeAll(callOf(optionsOf(this).abortSignal), rest[0])
     if (!fits(rest[0], limits.transaction)) {
       const detail = `a transaction takes more than ${limits.transaction} bytes`
       throw new RedisError({ reason: "Invalid", endpoint, detail })
@@ -145,12 +147,28 @@ export const measure = (
     return multi.apply(this, rest)
   }
 
-  Object.assign(base, { sendCommand, _executePipeline, _executeMulti })
+  function withCommandOptions(this: RedisClientType, options: Parameters<typeof withOptions>[0]) {
+    return withOptions.call(this, withSignal(options, both(optionsOf(this).abortSignal, options.abortSignal)))
+  }
+  function withAbortSignal(this: RedisClientType, abortSignal: AbortSignal) {
+    return this.withCommandOptions({ abortSignal })
+  }
+
+  Object.assign(base, { sendCommand, _executePipeline, _executeMulti, withCommandOptions, withAbortSignal })
 }
 
-const callOf = (client: RedisClientType, options?: Parameters<RedisClientType["sendCommand"]>[1]): Call | undefined => {
-  const signal = options?.abortSignal ?? optionsOf(client).abortSignal
-  return signal instanceof Call ? signal : undefined
+const callOf = (signal: AbortSignal | undefined): Call | undefined => {
+  if (signal instanceof Call) return signal
+  return signal instanceof Either ? callOf(signal.first) : undefined
+}
+
+const withSignal = <O extends { abortSignal?: AbortSignal }>(options: O, signal: AbortSignal | undefined): O =>
+  signal === undefined || signal === options.abortSignal ? options : { ...options, abortSignal: signal }
+
+// One that a caller gives would take the place of that of the call, which could not be taken back any more.
+const both = (known: AbortSignal | undefined, given: AbortSignal | undefined): AbortSignal | undefined => {
+  if (given === undefined || known === undefined) return given ?? known
+  return callOf(given) === undefined && callOf(known) !== undefined ? new Either(known, given) : given
 }
 
 // At once, and if it throws, as a promise that fails.

@@ -62,7 +62,7 @@ export class OwnClients {
     let hasArrived = false
     let ended: Promise<void> | undefined
     const leave = () => {
-      ended = this.#end(own, purpose, hasArrived)
+      ended ??= this.#end(own, purpose, hasArrived)
     }
     if (purpose !== "none that blocks") this.#blocking.add(own)
     // In one write with what comes next, so that the server has read that, too, when it answers.

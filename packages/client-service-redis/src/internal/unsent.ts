@@ -49,6 +49,44 @@ export class Unsent implements AbortSignal {
   }
 }
 
+/** Tells the client so when either of two does. */
+export class Either implements AbortSignal {
+  readonly onabort = null
+
+  constructor(
+    readonly first: AbortSignal,
+    readonly second: AbortSignal
+  ) {}
+
+  get aborted(): boolean {
+    return this.first.aborted || this.second.aborted
+  }
+
+  get reason(): unknown {
+    return this.first.aborted ? this.first.reason : this.second.reason
+  }
+
+  throwIfAborted(): void {
+    this.first.throwIfAborted()
+    this.second.throwIfAborted()
+  }
+
+  // With each, so that nothing is left with a signal that outlives the other.
+  addEventListener(type: string, listener: Listener): void {
+    this.first.addEventListener(type, listener)
+    this.second.addEventListener(type, listener)
+  }
+
+  removeEventListener(type: string, listener: Listener): void {
+    this.first.removeEventListener(type, listener)
+    this.second.removeEventListener(type, listener)
+  }
+
+  dispatchEvent(): boolean {
+    return true
+  }
+}
+
 /** The same for commands of which all are taken back or none, since the server would wait for the rest. */
 export class UnsentChain extends Unsent {
   #isSent = false
