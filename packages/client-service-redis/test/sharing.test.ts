@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Option, Queue } from "effect"
+import { Cause, Deferred, Effect, Fiber, Logger, Option, Queue } from "effect"
 import { Redis, type RedisConnection, RedisEndpoint } from "effect-client-service-redis"
 import { turns } from "test-servers/turns"
-import { blocked, connectTo, isMissing, startServer } from "./support/servers.js"
+import { blocked, connectTo, isMissing, retryPolicy, startServer } from "./support/servers.js"
 
 type Client = RedisConnection.Client
 
@@ -56,6 +56,8 @@ describe.skipIf(isMissing)("a connection that callers share", () => {
         "REPLCONF ACK 1",
         "DEBUG PROTOCOL PUSH",
         "CLIENT CAPA redirect",
+        "HIMPORT PREPARE fieldset field",
+        "HIMPORT DISCARDALL",
         "WAIT 1 0",
         "PSYNC ? -1",
         "post /",
@@ -343,6 +345,47 @@ describe.skipIf(isMissing)("one caller of a shared connection", () => {
       expect(yield* redis.use((client) => client.lLen("jobs"))).toBe(1)
       const late = redis.use((client) => client.withAbortSignal(own.signal).incr("count"))
       expect(yield* Effect.flip(late)).toMatchObject({ reason: "Lost" })
+    })
+  )
+
+  it.scopedLive("whose listener throws, or takes away those of others, is told of, and its loss is heard of", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { appendonly: "no" } })
+      const control = yield* connectTo(server.port)
+      const warnings: Array<unknown> = []
+      const logger = Logger.make(({ cause, message }) => warnings.push([message, Cause.squash(cause)]))
+      const redis = yield* Redis.make({
+        endpoint: RedisEndpoint.make({ host: "127.0.0.1", port: server.port }),
+        retryPolicy,
+        heartbeat: false
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+      const broken = new Error("a listener of a caller's")
+      const heard: Array<string> = []
+      const listening = async (client: Client): Promise<number> => {
+        for (const listener of client.listeners("error")) client.removeListener("error", Object.assign(listener))
+        client.prependListener("error", () => {
+          throw broken
+        })
+        client.on("error", () => heard.push("error"))
+        return client.sendCommand<number>(["CLIENT", "ID"])
+      }
+      const killed = (id: number) => control.command("CLIENT", ["KILL", "ID", String(id)])
+      yield* killed(yield* redis.use(listening))
+      expect(yield* redis.use((client) => client.get("key")).pipe(Effect.retry({ times: 3 }))).toBe(null)
+      const session = redis.session(({ client }) =>
+        Effect.zipRight(
+          Effect.flatMap(
+            Effect.promise(() => listening(client)),
+            killed
+          ),
+          Effect.never
+        )
+      )
+      const lost = yield* Effect.flip(Effect.provide(session, Logger.replace(Logger.defaultLogger, logger)))
+      expect(lost).toMatchObject({ _tag: "ConnectionLost" })
+      expect(heard).toEqual(["error", "error"])
+      const told = [["a listener of a client has thrown"], broken]
+      expect(warnings.filter((warning) => JSON.stringify(warning).includes("listener"))).toEqual([told, told])
     })
   )
 

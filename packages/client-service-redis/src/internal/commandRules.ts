@@ -55,7 +55,8 @@ const rules: ReadonlyMap<string, RuleOrTest> = new Map<string, RuleOrTest>([
   // The server takes them for HTTP, and closes the connection.
   ...named("POST HOST:", "session"),
   ...named("DEBUG", changes(["PROTOCOL"])),
-  ...named("SCRIPT", changes(["DEBUG"]))
+  ...named("SCRIPT", changes(["DEBUG"])),
+  ...named("HIMPORT", changes(["PREPARE", "DISCARD", "DISCARDALL"]))
 ])
 
 // By the name as it is given, so that it is put into capitals once.

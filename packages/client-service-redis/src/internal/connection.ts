@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from "node:tls"
 import { ClientClosedError, createClient, ErrorReply } from "@redis/client"
+import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -10,6 +11,7 @@ import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { type Client, type RedisConnection, type Session, TypeId } from "../RedisConnection.js"
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls, type Limits } from "./calls.js"
+import { type Observer, observe } from "./events.js"
 import { heedFullSocket } from "./fullSocket.js"
 import { type Call, measure, refusalOf, type Sizes, sizesOf } from "./load.js"
 import { type Opening, type Others, type OwnClient, OwnClients } from "./ownClients.js"
@@ -74,7 +76,7 @@ export const connect = (
     }
     const own = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const open = (): Opening => openOwn(settings, loginNow, own, limits)
+        const open = (): Opening => openOwn(settings, loginNow, own, limits, warning(runtime))
         const own: OwnClients = new OwnClients(open, others)
         return own
       }),
@@ -190,6 +192,7 @@ export const opened = (
 ) =>
   Effect.gen(function* () {
     const given = yield* login
+    const runtime = yield* Effect.runtime()
     const state = { hasConnected: false, hasEnded: false }
     const end = (error: RedisError): void => {
       state.hasEnded = true
@@ -198,11 +201,9 @@ export const opened = (
 
     const { client } = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const made = makeClient(settings, given)
-        // A client that has no listener of this throws.
-        made.client.on("error", (error) => end(errorOf(settings)(error)))
-        made.client.on("end", () => end(new RedisError({ reason: "Lost", endpoint: settings.name })))
-        return made
+        const lost = (error: unknown) => end(errorOf(settings)(error))
+        const closed = () => end(new RedisError({ reason: "Lost", endpoint: settings.name }))
+        return makeClient(settings, given, { lost, closed, threw: warning(runtime) })
       }),
       ({ close, destroy }, exit) =>
         Effect.suspend(() => {
@@ -217,7 +218,18 @@ export const opened = (
     return { client, end }
   })
 
-const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, limits: Sizes): Opening => {
+const warning =
+  (runtime: Runtime.Runtime<never>): Observer["threw"] =>
+  (error) =>
+    void Runtime.runFork(runtime)(Effect.logWarning("a listener of a client has thrown", Cause.die(error)))
+
+const openOwn = (
+  settings: Settings,
+  login: LoginNow,
+  own: OwnClients,
+  limits: Sizes,
+  threw: Observer["threw"]
+): Opening => {
   let made: ReturnType<typeof makeClient> | undefined
   const over = new AbortController()
   const open = async (): Promise<OwnClient> => {
@@ -226,9 +238,9 @@ const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, limits: S
     })
     if (over.signal.aborted) throw new ClientClosedError()
     if (Either.isLeft(given)) throw given.left
-    made = makeClient(settings, given.right)
+    let lost = (_: unknown): void => {}
+    made = makeClient(settings, given.right, { lost: (error) => lost(error), closed: () => {}, threw })
     const { client, destroy } = made
-    client.on("error", () => {})
     await client.connect()
     const id = await idOf(client)
     let isSpoiled = false
@@ -237,7 +249,9 @@ const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, limits: S
     }
     const owner = share(client, own, settings.name, spoil)
     measure(client, { endpoint: settings.name, limits })
-    const onLost: OwnClient["onLost"] = (f) => void client.once("error", f)
+    const onLost: OwnClient["onLost"] = (f) => {
+      lost = f
+    }
     return { client, owner, id, isOpen: () => client.isOpen, isSpoiled: () => isSpoiled, spoil, onLost, destroy }
   }
   const destroy = () => {
@@ -247,7 +261,7 @@ const openOwn = (settings: Settings, login: LoginNow, own: OwnClients, limits: S
   return { client: open(), destroy }
 }
 
-const makeClient = (settings: Settings, { password, tls }: Login) => {
+const makeClient = (settings: Settings, { password, tls }: Login, observer: Observer) => {
   // Destroying a client leaves a socket that is not connected yet as it is; aborting it does not.
   const socket = new AbortController()
   const options: ClientOptions = {
@@ -272,6 +286,7 @@ const makeClient = (settings: Settings, { password, tls }: Login) => {
   // The client takes an empty text for no login at all, by which whoever is to be another would be the default user.
   if (!password && settings.username) Reflect.set(options, "password", Buffer.alloc(0))
   const client: Client = createClient({ ...options, RESP: 3 })
+  observe(client, observer)
   heedFullSocket(client)
   // Those who share it are refused both.
   const [close, destroyClient] = [client.close.bind(client), client.destroy.bind(client)]

@@ -92,7 +92,7 @@ export const share = (client: RedisClientType, own: OwnClients, endpoint: string
   const { legacy } = client
   Object.assign(baseOf(client), Object.fromEntries(refusals), {
     destroy: refused("DESTROY"),
-    // The connection would not be heard of when it is lost.
+    // They are those of others, too.
     removeAllListeners: refused("REMOVEALLLISTENERS"),
     // What fails there with nobody to tell is said to the client, which is to say that the connection is lost.
     legacy(this: RedisClientType) {
@@ -120,7 +120,7 @@ const methods = [
   "disconnect"
 ] as const
 
-const containers = ["CLIENT", "SCRIPT", "DEBUG"]
+const containers = ["CLIENT", "SCRIPT", "DEBUG", "HIMPORT"]
 
 const nameOf = ([name = "", subcommand]: ReadonlyArray<RedisArgument>): string => {
   const command = name.toString().toUpperCase()
