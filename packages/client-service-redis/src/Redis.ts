@@ -654,6 +654,8 @@ const withHeartbeat = <R1, R3, R4>({ heartbeat, ...options }: Options<R1, R3, R4
         subscriptions.probe(timeout),
         Effect.tryPromise({ try: () => ping(client.asap(), notReadyAnyLonger), catch: errorOf })
       ),
+    // It answers in order, and may be at a long answer.
+    lastReceived: ({ lastHeard }: RedisConnection) => lastHeard(),
     interval: heartbeat?.interval ?? "10 seconds",
     timeout
   }

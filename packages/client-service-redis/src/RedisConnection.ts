@@ -46,6 +46,8 @@ export interface RedisConnection extends Session {
   readonly [TypeId]: TypeId
   /** @internal The name of the endpoint. */
   readonly endpoint: string
+  /** @internal When the server last gave a sign of life. */
+  readonly lastHeard: () => number | undefined
   /** @internal */
   readonly calls: Calls
   /**

@@ -4,6 +4,7 @@ import { type ClientService, ConnectionError } from "effect-client-service"
 import type { Redis } from "effect-client-service-redis"
 import * as serverProcess from "test-servers/serverProcess"
 import { turns } from "test-servers/turns"
+import { startProxy } from "./support/proxy.js"
 import { blocked, connectTo, isMissing, startServer, until } from "./support/servers.js"
 
 const { ConnectionLost, HeartbeatTimeout } = ConnectionError
@@ -135,6 +136,22 @@ describe.skipIf(isMissing)("a server", () => {
       const later = yield* Effect.fork(redis.use((client) => client.incr("other")))
       yield* server.resume
       expect(yield* Fiber.join(later)).toBe(1)
+    })
+  )
+
+  it.scopedLive("takes longer for an answer than the heartbeat waits, of which it sends all the while", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { appendonly: "no" } })
+      const { links, port } = yield* startProxy(server.port, {})
+      const redis = yield* connectTo(port, { heartbeat: { interval: "10 millis", timeout: "300 millis" } })
+      yield* redis.use((client) => client.set("large", "x".repeat(2_000_000)))
+      const upstream = links[0]?.server
+      upstream?.on("data", () => {
+        upstream.pause()
+        setTimeout(() => upstream.resume(), 30)
+      })
+      expect((yield* redis.use((client) => client.get("large")))?.length).toBe(2_000_000)
+      expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
     })
   )
 

@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from "node:tls"
 import { ClientClosedError, createClient, ErrorReply } from "@redis/client"
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -12,11 +13,11 @@ import { type Client, type RedisConnection, type Session, TypeId } from "../Redi
 import { fromClientError, RedisError } from "../RedisError.js"
 import { Calls, type Limits } from "./calls.js"
 import { type Observer, observe } from "./events.js"
-import { heedFullSocket } from "./fullSocket.js"
 import { type Call, measure, refusalOf, type Sizes, sizesOf } from "./load.js"
 import { type Opening, type Others, type OwnClient, OwnClients } from "./ownClients.js"
 import { notReady, ping } from "./ping.js"
 import { share } from "./sharedClient.js"
+import { watchSocket } from "./socketSigns.js"
 import { Subscriptions } from "./subscriptions.js"
 
 type ClientOptions = NonNullable<Parameters<typeof createClient>[0]>
@@ -48,8 +49,9 @@ export const connect = (
 ): Effect.Effect<RedisConnection, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime()
+    const clock = yield* Effect.clock
     const loginNow: LoginNow = (signal) => Runtime.runPromise(runtime)(Effect.either(login), { signal })
-    const { client, end } = yield* opened(settings, login, signal)
+    const { client, end, lastHeard } = yield* opened(settings, login, signal)
     const [role, limits] = yield* Effect.tryPromise({
       // One after the other without waiting. A user may not be permitted to ask.
       try: () =>
@@ -76,7 +78,7 @@ export const connect = (
     }
     const own = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const open = (): Opening => openOwn(settings, loginNow, own, limits, warning(runtime))
+        const open = (): Opening => openOwn(settings, loginNow, own, limits, { threw: warning(runtime), clock })
         const own: OwnClients = new OwnClients(open, others)
         return own
       }),
@@ -89,6 +91,7 @@ export const connect = (
     return {
       [TypeId]: TypeId,
       endpoint: settings.name,
+      lastHeard,
       client,
       run: calls.run,
       calls,
@@ -193,17 +196,18 @@ export const opened = (
   Effect.gen(function* () {
     const given = yield* login
     const runtime = yield* Effect.runtime()
+    const clock = yield* Effect.clock
     const state = { hasConnected: false, hasEnded: false }
     const end = (error: RedisError): void => {
       state.hasEnded = true
       signal.lost(error)
     }
 
-    const { client } = yield* Effect.acquireRelease(
+    const { client, lastHeard } = yield* Effect.acquireRelease(
       Effect.sync(() => {
         const lost = (error: unknown) => end(errorOf(settings)(error))
         const closed = () => end(new RedisError({ reason: "Lost", endpoint: settings.name }))
-        return makeClient(settings, given, { lost, closed, threw: warning(runtime) })
+        return makeClient(settings, given, { lost, closed, threw: warning(runtime) }, clock)
       }),
       ({ close, destroy }, exit) =>
         Effect.suspend(() => {
@@ -215,7 +219,7 @@ export const opened = (
     )
     yield* Effect.tryPromise({ try: () => client.connect(), catch: errorOf(settings) })
     state.hasConnected = true
-    return { client, end }
+    return { client, end, lastHeard }
   })
 
 const warning =
@@ -228,7 +232,7 @@ const openOwn = (
   login: LoginNow,
   own: OwnClients,
   limits: Sizes,
-  threw: Observer["threw"]
+  { clock, threw }: Pick<Observer, "threw"> & { readonly clock: Clock.Clock }
 ): Opening => {
   let made: ReturnType<typeof makeClient> | undefined
   const over = new AbortController()
@@ -239,8 +243,8 @@ const openOwn = (
     if (over.signal.aborted) throw new ClientClosedError()
     if (Either.isLeft(given)) throw given.left
     let lost = (_: unknown): void => {}
-    made = makeClient(settings, given.right, { lost: (error) => lost(error), closed: () => {}, threw })
-    const { client, destroy } = made
+    made = makeClient(settings, given.right, { lost: (error) => lost(error), closed: () => {}, threw }, clock)
+    const { client, destroy, lastHeard } = made
     await client.connect()
     const id = await idOf(client)
     let isSpoiled = false
@@ -252,7 +256,8 @@ const openOwn = (
     const onLost: OwnClient["onLost"] = (f) => {
       lost = f
     }
-    return { client, owner, id, isOpen: () => client.isOpen, isSpoiled: () => isSpoiled, spoil, onLost, destroy }
+    const state = { isOpen: () => client.isOpen, isSpoiled: () => isSpoiled, lastHeard }
+    return { client, owner, id, ...state, spoil, onLost, destroy }
   }
   const destroy = () => {
     over.abort()
@@ -261,7 +266,7 @@ const openOwn = (
   return { client: open(), destroy }
 }
 
-const makeClient = (settings: Settings, { password, tls }: Login, observer: Observer) => {
+const makeClient = (settings: Settings, { password, tls }: Login, observer: Observer, clock: Clock.Clock) => {
   // Destroying a client leaves a socket that is not connected yet as it is; aborting it does not.
   const socket = new AbortController()
   const options: ClientOptions = {
@@ -287,14 +292,14 @@ const makeClient = (settings: Settings, { password, tls }: Login, observer: Obse
   if (!password && settings.username) Reflect.set(options, "password", Buffer.alloc(0))
   const client: Client = createClient({ ...options, RESP: 3 })
   observe(client, observer)
-  heedFullSocket(client)
+  const { lastHeard } = watchSocket(client, clock)
   // Those who share it are refused both.
   const [close, destroyClient] = [client.close.bind(client), client.destroy.bind(client)]
   const destroy = (): void => {
     socket.abort()
     destroyClient()
   }
-  return { client, close, destroy }
+  return { client, close, destroy, lastHeard }
 }
 
 // A finalizer is not interruptible, nor would this be in it.

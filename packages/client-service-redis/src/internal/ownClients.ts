@@ -12,6 +12,8 @@ export interface OwnClient {
   /** Whether it has kept something of whoever had it, and is for nobody else. */
   readonly isSpoiled: () => boolean
   readonly spoil: () => void
+  /** When the server last gave a sign of life. */
+  readonly lastHeard: () => number | undefined
   /** Tells of the loss of the connection, unless it is destroyed. */
   readonly onLost: (f: (error: unknown) => void) => void
   readonly destroy: () => void

@@ -113,9 +113,8 @@ export class Line {
   /** Who is told of the loss. */
   readonly #told = new Set<(error: unknown) => void>()
   #loss: { readonly error: unknown } | undefined
-  #client: OwnClient["client"] | undefined
+  #own: OwnClient | undefined
   #isProbed = false
-  #hasHeard = false
 
   constructor({ client, destroy }: Opening, linger: Duration.Duration) {
     this.#opened = client
@@ -130,7 +129,7 @@ export class Line {
         clearTimeout(this.#patience)
         // It may be lost already, by its patience.
         if (this.isLost) return
-        this.#client = own.client
+        this.#own = own
         own.onLost(lost)
         if (!own.isOpen()) lost(new SocketClosedUnexpectedlyError())
       },
@@ -169,17 +168,17 @@ export class Line {
     }
   }
 
-  // Beside what else has a heartbeat, which is not to wait for it. What the server publishes will do for an answer, which comes
-  // after all of that.
+  // Beside what else has a heartbeat, which is not to wait for it. Whatever comes will do for an answer, which is after all of that.
   probe(limit: Duration.DurationInput): Effect.Effect<unknown> {
-    const client = this.#client
-    if (client === undefined || this.#isProbed) return Effect.void
+    const own = this.#own
+    if (own === undefined || this.#isProbed) return Effect.void
+    const { client, lastHeard } = own
     this.#isProbed = true
     const answered = Effect.promise(() => ping(client.asap(), /^$/).catch(() => {}))
     const silence = Effect.suspend(() => {
-      this.#hasHeard = false
-      return Effect.sleep(limit)
-    }).pipe(Effect.repeat({ while: () => this.#hasHeard }))
+      const before = lastHeard()
+      return Effect.map(Effect.sleep(limit), () => lastHeard() !== before)
+    }).pipe(Effect.repeat({ while: (hasHeard) => hasHeard }))
     return Race.firstOf(
       answered,
       Effect.map(silence, () => this.#lose(new LineLost(new Error("no answer to a heartbeat"))))
@@ -197,7 +196,7 @@ export class Line {
     if (this.isLost) return
     clearTimeout(this.#patience)
     this.#loss = { error }
-    this.#client = undefined
+    this.#own = undefined
     this.#destroy()
     for (const f of this.#told) f(error)
     this.#told.clear()
@@ -219,7 +218,6 @@ export class Line {
   #begin(kind: Kind, name: string): Subscription {
     const listeners = new Set<Listener>()
     const dispatch: Listener = (message, channel) => {
-      this.#hasHeard = true
       for (const listener of listeners) listener(message, channel)
     }
     const confirmed = this.#opened.then(({ owner }) => owner[kind](name, dispatch, true))
