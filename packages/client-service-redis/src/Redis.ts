@@ -231,7 +231,7 @@ export interface ReadGroupOptions<Bytes extends boolean = boolean> {
   readonly count?: number | undefined
   /** How long a read waits on the server for a new entry, before the next. Default 5 seconds. */
   readonly block?: Duration.DurationInput | undefined
-  /** How much longer than `block` its answer may take until its connection is taken for lost. Default 5 seconds. */
+  /** How much longer than `block` nothing of its answer may come until its connection is taken for lost. Default 5 seconds. */
   readonly timeout?: Duration.DurationInput | undefined
   /**
    * Whether the server takes entries for acknowledged when it gives them (`NOACK`): one whose answer is lost does not come

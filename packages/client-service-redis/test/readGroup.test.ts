@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Chunk, Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
 import { TestEndpoint } from "effect-client-service"
 import { Redis, type RedisConnection, type RedisError } from "effect-client-service-redis"
+import { type Link, startProxy } from "./support/proxy.js"
 import { connectTo, isMissing, startServer } from "./support/servers.js"
 
 const names = { stream: "orders", group: "billing", consumer: "billing-1" }
@@ -177,6 +178,30 @@ describe.skipIf(isMissing)("a consumer of a group", () => {
         until: (info) => String(info).includes("connected_clients:3\r")
       })
       expect(yield* redis.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+    })
+  )
+
+  it.scopedLive("takes longer for entries than it waits, of which they come all the while", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ settings: { appendonly: "no" } })
+      const slowly = new Set<Link>()
+      const { port } = yield* startProxy(server.port, {
+        asked: (data, link) => {
+          if (data.includes("XREADGROUP") && !slowly.has(link)) {
+            slowly.add(link)
+            link.server.on("data", () => {
+              link.server.pause()
+              setTimeout(() => link.server.resume(), 30)
+            })
+          }
+          return data
+        }
+      })
+      const redis = yield* connectTo(port, { heartbeat: false })
+      yield* add(redis, "x".repeat(2_000_000))
+      const [entry] = yield* first(redis, 1, { block: "50 millis", timeout: "250 millis" })
+      expect(entry?.fields["n"]?.length).toBe(2_000_000)
+      expect(slowly.size).toBe(1)
     })
   )
 

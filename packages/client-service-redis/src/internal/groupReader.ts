@@ -13,6 +13,7 @@ import type { ConnectFailure, RedisError } from "../RedisError.js"
 import { isLasting } from "./lasting.js"
 import { onOwn } from "./onOwn.js"
 import type { OwnClient } from "./ownClients.js"
+import { silence } from "./socketSigns.js"
 
 export interface Settings<Body> {
   readonly stream: string
@@ -181,7 +182,7 @@ type Reply = readonly [Buffer, ReadonlyArray<readonly [Buffer, ReadonlyArray<Buf
 
 const typeMapping = { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.MAP]: Array }
 
-/** Reads on a connection of its own, which is closed if it does not answer within some time. */
+/** Reads on a connection of its own, which is closed if nothing comes of the answer within some time. */
 const readOn = (
   connection: RedisConnection,
   args: ReadonlyArray<string>,
@@ -191,6 +192,7 @@ const readOn = (
     const begun = Deferred.unsafeMake<void>(FiberId.none)
     let end = (): void => {}
     let takeBack = (): void => {}
+    let lastHeard = (): number | undefined => undefined
     const read = Effect.async<Reply, RedisError | ClientService.ConnectionLost>((resume) => {
       takeBack = connection.reads.begin<Reply>((_, call) => {
         let destroy = (): void => call.abort()
@@ -201,13 +203,14 @@ const readOn = (
         Deferred.unsafeDone(begun, Effect.void)
         const send = (own: OwnClient) => {
           destroy = own.destroy
+          lastHeard = own.lastHeard
           return own.owner.sendCommand<Reply>(args, { typeMapping })
         }
         return onOwn(connection, call, args, "one that blocks", send)
       }, resume)
     })
     const watch = Deferred.await(begun).pipe(
-      Effect.zipRight(Effect.sleep(limit)),
+      Effect.zipRight(silence(limit, () => lastHeard())),
       Effect.zipRight(Effect.sync(() => end()))
     )
     return Effect.acquireUseRelease(

@@ -1,5 +1,7 @@
 import type { RedisClientType } from "@redis/client"
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Delays from "effect-client-service-driver/Delays"
 
 /** What is known of the socket of a client. */
@@ -40,6 +42,19 @@ export const watchSocket = (client: RedisClientType, clock: Clock.Clock): Socket
   })
   return { lastHeard: () => lastHeard }
 }
+
+/** Waits until the server has given no sign of life for so long, from now on. */
+export const silence = (limit: Duration.Duration, lastHeard: SocketSigns["lastHeard"]): Effect.Effect<void> =>
+  Effect.flatMap(Delays.monotonicMillis, (start) => {
+    const left = Effect.map(
+      Delays.monotonicMillis,
+      (now) => Math.max(start, lastHeard() ?? start) + Duration.toMillis(limit) - now
+    )
+    const wait: Effect.Effect<void> = Effect.flatMap(left, (left) =>
+      left > 0 ? Effect.zipRight(Effect.sleep(left), wait) : Effect.void
+    )
+    return wait
+  })
 
 // A socket that has no room for more leaves off in the middle.
 function* whileTaken<A>(all: Iterable<A>, leftOff: () => void): Generator<A> {

@@ -8,6 +8,7 @@ import * as Race from "effect-client-service/Race"
 import * as Delays from "effect-client-service-driver/Delays"
 import type { Opening, OwnClient, OwnClients } from "./ownClients.js"
 import { ping } from "./ping.js"
+import { silence } from "./socketSigns.js"
 
 export type Listener = (message: Buffer, channel: Buffer) => void
 
@@ -175,13 +176,11 @@ export class Line {
     const { client, lastHeard } = own
     this.#isProbed = true
     const answered = Effect.promise(() => ping(client.asap(), /^$/).catch(() => {}))
-    const silence = Effect.suspend(() => {
-      const before = lastHeard()
-      return Effect.map(Effect.sleep(limit), () => lastHeard() !== before)
-    }).pipe(Effect.repeat({ while: (hasHeard) => hasHeard }))
     return Race.firstOf(
       answered,
-      Effect.map(silence, () => this.#lose(new LineLost(new Error("no answer to a heartbeat"))))
+      Effect.map(silence(Duration.decode(limit), lastHeard), () =>
+        this.#lose(new LineLost(new Error("no answer to a heartbeat")))
+      )
     ).pipe(
       Effect.ensuring(
         Effect.sync(() => {
