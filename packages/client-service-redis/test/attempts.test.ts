@@ -289,12 +289,18 @@ describe.skipIf(isMissing)("an attempt", () => {
       const redis = yield* connectTo(server.port)
       const set = redis.use((client) => client.set("key", "value"))
       yield* set
+      const alone = yield* connectTo(server.port)
+      const inSession = alone.session(({ run }) => run((client) => client.set("key", "value")))
+      yield* inSession
       yield* control.command("REPLICAOF", ["127.0.0.1", "1"])
       expect(yield* Effect.flip(set)).toMatchObject({ _tag: "RedisError", reason: "NotReady", code: "READONLY" })
-      yield* redis.service.state.changes.pipe(
-        Stream.filter((state) => state._tag === "Connected" && state.generation === 2),
-        Stream.runHead
-      )
+      expect(yield* Effect.flip(inSession)).toMatchObject({ _tag: "ConnectionLost", cause: { code: "READONLY" } })
+      for (const { service } of [redis, alone]) {
+        yield* service.state.changes.pipe(
+          Stream.filter((state) => state._tag === "Connected" && state.generation === 2),
+          Stream.runHead
+        )
+      }
       // It is a replica now, and was one when it was connected to.
       expect(yield* Effect.flip(set)).toMatchObject({ _tag: "RedisError", reason: "NotReady", code: "READONLY" })
       expect(yield* redis.use((client) => client.get("key"))).toBe("value")

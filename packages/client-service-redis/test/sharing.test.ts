@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Fiber, Logger, Option, Queue } from "effect"
 import { Redis, type RedisConnection, RedisEndpoint } from "effect-client-service-redis"
@@ -343,6 +344,14 @@ describe.skipIf(isMissing)("one caller of a shared connection", () => {
       expect(yield* Fiber.join(waiting)).toEqual([null, null])
       yield* redis.use((client) => client.rPush("jobs", "a job"))
       expect(yield* redis.use((client) => client.lLen("jobs"))).toBe(1)
+      const other = new AbortController().signal
+      const pipeline = redis.pipeline((client) => client.withAbortSignal(other).multi().get("key"))
+      yield* Effect.zipRight(
+        pipeline,
+        redis.use((client) => client.withAbortSignal(other).get("key"))
+      )
+      yield* turns(1)
+      expect(getEventListeners(other, "abort")).toEqual([])
       const late = redis.use((client) => client.withAbortSignal(own.signal).incr("count"))
       expect(yield* Effect.flip(late)).toMatchObject({ reason: "Lost" })
     })

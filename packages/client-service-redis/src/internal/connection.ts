@@ -99,7 +99,7 @@ export const connect = (
       ofGroups: new Calls(client, unlimited, failureOf, settings.name),
       subscriptions: new Subscriptions(own, settings.linger),
       own,
-      session: (signal) => session(settings, login, signal, others, limits),
+      session: (signal) => session(settings, login, signal, others, limits, failureOf),
       errorOf: failureOf,
       refusalOf: (args) => refusalOf(args, { endpoint: settings.name, limits })
     }
@@ -133,13 +133,14 @@ const session = (
   login: Effect.Effect<Login, RedisError>,
   signal: ConnectionSignal<RedisError>,
   others: Others,
-  limits: Sizes
+  limits: Sizes,
+  failureOf: (error: unknown) => RedisError
 ): Effect.Effect<Session, RedisError, Scope.Scope> =>
   Effect.gen(function* () {
     const { client } = yield* opened(settings, login, signal)
     const id = yield* Effect.promise(() => idOf(client))
     measure(client, { endpoint: settings.name, isSession: true, limits })
-    const calls = new Calls(client, settings, errorOf(settings), settings.name)
+    const calls = new Calls(client, settings, failureOf, settings.name)
     const answers = new Map<Call, Promise<void>>()
     const run: Session["run"] = (f) =>
       Effect.suspend(() => {

@@ -3,7 +3,7 @@ import { RedisError } from "../RedisError.js"
 import { ruleOf } from "./commandRules.js"
 import type { OwnClients } from "./ownClients.js"
 import type { Owner } from "./owner.js"
-import { UnsentChain } from "./unsent.js"
+import { Unsent, UnsentChain } from "./unsent.js"
 
 type CommandOptions = NonNullable<Parameters<RedisClientType["sendCommand"]>[1]>
 
@@ -42,9 +42,15 @@ export const share = (client: RedisClientType, own: OwnClients, endpoint: string
   ): ReadonlyArray<Promise<unknown>> => {
     const { abortSignal, ...options } = optionsOf(client)
     const unsent = new UnsentChain()
-    if (abortSignal?.aborted) unsent.abort()
-    else abortSignal?.addEventListener("abort", () => unsent.abort())
-    return commands.map((args) => send.call(client, args, { ...options, abortSignal: unsent }))
+    const abort = () => unsent.abort()
+    if (abortSignal?.aborted) abort()
+    else abortSignal?.addEventListener("abort", abort)
+    const answers = commands.map((args) => send.call(client, args, { ...options, abortSignal: unsent }))
+    // One that a caller gives may outlive all that it is given for.
+    if (abortSignal !== undefined && !(abortSignal instanceof Unsent)) {
+      void Promise.allSettled(answers).then(() => abortSignal.removeEventListener("abort", abort))
+    }
+    return answers
   }
 
   async function _executePipeline(this: RedisClientType, commands: Commands): Promise<Array<unknown>> {
