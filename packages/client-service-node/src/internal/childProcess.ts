@@ -1,4 +1,4 @@
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { access, constants, stat } from "node:fs/promises"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -44,14 +44,7 @@ export const startProcess = (
   halfOpen: HalfOpen<ChildProcessError> | undefined
 ): Effect.Effect<LiveProcess, ChildProcessError, Scope.Scope> =>
   Effect.flatMap(Effect.scope, (scope) =>
-    Effect.try({ try: () => spawnWith(settings), catch: (error) => error }).pipe(
-      Effect.flatMap((child) => {
-        const { pid } = child
-        // The system has started it, or refused to, before this returns.
-        return pid === undefined
-          ? failureOf(child)
-          : Effect.succeed(new LiveProcess(child, pid, settings, incoming, halfOpen))
-      }),
+    spawned(settings, (child, pid) => new LiveProcess(child, pid, settings, incoming, halfOpen)).pipe(
       Effect.tap((live) => Scope.addFinalizer(scope, live.close)),
       Effect.uninterruptible,
       Effect.catchAll((error) => Effect.flatMap(spawnError(error, settings), Effect.fail)),
@@ -59,12 +52,21 @@ export const startProcess = (
     )
   )
 
-const spawnWith = ({ args, command, cwd, env }: Settings): ChildProcessWithoutNullStreams =>
-  spawn(command, args, { cwd, env, detached: hasGroups, stdio: "pipe", windowsHide: true })
-
-const failureOf = (child: ChildProcess): Effect.Effect<never, unknown> =>
+// In one step, after which its events are heard: the fiber may give way to others after any.
+const spawned = <A>(
+  { args, command, cwd, env }: Settings,
+  live: (child: ChildProcessWithoutNullStreams, pid: number) => A
+): Effect.Effect<A, unknown> =>
   Effect.async((resume) => {
-    child.once("error", (error) => resume(Effect.fail(error)))
+    try {
+      const child = spawn(command, args, { cwd, env, detached: hasGroups, stdio: "pipe", windowsHide: true })
+      const { pid } = child
+      // The system has started it, or refused to, before this returns.
+      if (pid === undefined) child.once("error", (error) => resume(Effect.fail(error)))
+      else resume(Effect.succeed(live(child, pid)))
+    } catch (error) {
+      resume(Effect.fail(error))
+    }
   })
 
 interface Exited {

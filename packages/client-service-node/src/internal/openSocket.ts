@@ -1,5 +1,8 @@
 import type * as Net from "node:net"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { type ConnectError, fromNodeError } from "../ConnectError.js"
 import { keepUnread } from "./unread.js"
@@ -22,23 +25,26 @@ export const openSocket = ({
   tune
 }: Settings): Effect.Effect<Net.Socket, ConnectError, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.try({ try: () => keepUnread(connect()), catch: (error) => fromNodeError(error, address) }),
-    // Also one that whoever has it left open, and one whose attempt was given up.
-    (socket) => Effect.sync(() => socket.destroy())
-  ).pipe(
-    Effect.tap((socket) =>
-      Effect.async<void, ConnectError>((resume) => {
+    Effect.try({
+      try: () => {
+        const socket = keepUnread(connect())
+        // In one step with the rest: the fiber may give way to others after any.
+        const opened = Deferred.unsafeMake<void, ConnectError>(FiberId.none)
+        const failed = () => Deferred.unsafeDone(opened, fromNodeError(socket.errored ?? undefined, address))
         // No error event is ever without a listener.
-        socket.on("error", () => {})
-        socket.once("close", () => resume(fromNodeError(socket.errored ?? undefined, address)))
+        socket.on("error", () => {}).once("close", failed)
         socket.once(openEvent, () => {
           if (socket.destroyed) return
           tune(socket)
-          resume(Effect.void)
+          Deferred.unsafeDone(opened, Exit.void)
         })
-      })
-    )
-  )
+        return { opened, socket }
+      },
+      catch: (error) => fromNodeError(error, address)
+    }),
+    // Also one that whoever has it left open, and one whose attempt was given up.
+    ({ socket }) => Effect.sync(() => socket.destroy())
+  ).pipe(Effect.flatMap(({ opened, socket }) => Effect.as(Deferred.await(opened), socket)))
 
 /**
  * Refuses a connection of a socket to itself. A system that connects to a port of its own which nobody listens on may

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, TestClock } from "effect"
-import { ConnectError, NodeEndpoint } from "effect-client-service-node"
+import { Effect, Fiber, Queue, type Scheduler, TestClock } from "effect"
+import { ChildProcessEndpoint, ConnectError, NodeEndpoint } from "effect-client-service-node"
 import { blackHole, resolvingTo } from "../support/addresses.js"
 import { makeAuthority } from "../support/certificates.js"
 import { clientSockets, closedPort } from "../support/server.js"
 import { connectOnce } from "../support/service.js"
-import { turn, until } from "../support/turns.js"
+import { after, turn, until } from "../support/turns.js"
+import { nothingUncaught } from "../support/uncaught.js"
 import { listen } from "../support/webSocketServer.js"
 
 const host = "two.example"
@@ -93,6 +94,36 @@ describe("a WebSocket dials as tcp does", () => {
       const connecting = yield* Effect.fork(connectOnce(endpoint))
       yield* Queue.take(server.accepted)
       yield* Fiber.join(connecting)
+    })
+  )
+})
+
+/** Has a fiber give way to the event loop after so many steps, again and again. */
+const givingWay = (steps: number): Scheduler.Scheduler => ({
+  shouldYield: (fiber) => (fiber.currentOpCount > steps ? 0 : false),
+  scheduleTask: (task) => after(0, task)
+})
+
+describe("an attempt that fails at once", () => {
+  // Kind 3: What is told once is missed by who listens a step later.
+  it.scopedLive("fails whenever its fiber gives way to others", () =>
+    Effect.gen(function* () {
+      yield* nothingUncaught
+      // An address that this system does not have.
+      const localAddress = "192.0.2.1"
+      const endpoints = [
+        ChildProcessEndpoint.make("/nowhere/command"),
+        NodeEndpoint.tcp({ host: "127.0.0.1", port: 1, localAddress }),
+        NodeEndpoint.tls({ host: "127.0.0.1", port: 1, localAddress }),
+        NodeEndpoint.webSocket("ws://127.0.0.1:1", { localAddress }),
+        NodeEndpoint.webSocket("wss://127.0.0.1:1", { localAddress })
+      ]
+      for (let steps = 20; steps < 44; steps++) {
+        for (const endpoint of endpoints) {
+          const failed = Effect.flip(Effect.scoped(connectOnce(endpoint)))
+          yield* Effect.withScheduler(failed, givingWay(steps))
+        }
+      }
     })
   )
 })
