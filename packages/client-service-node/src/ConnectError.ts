@@ -123,6 +123,7 @@ const reasons: ReadonlyMap<string, Reason> = new Map([
   ["ECONNREFUSED", "Refused"],
   // Of a Unix socket: no such path, or a server that has too many connections waiting.
   ["ENOENT", "Refused"],
+  ["ENOTDIR", "Refused"],
   ["EAGAIN", "Refused"],
   ["ENOTFOUND", "Dns"],
   ["ENODATA", "Dns"],

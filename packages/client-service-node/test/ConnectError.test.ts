@@ -5,7 +5,7 @@ const nodeError = (code: string, message = `connect ${code}`) => Object.assign(n
 
 describe("ConnectError", () => {
   it.each<[ConnectError.Reason, ReadonlyArray<string>]>([
-    ["Refused", ["ECONNREFUSED", "ENOENT", "EAGAIN"]],
+    ["Refused", ["ECONNREFUSED", "ENOENT", "ENOTDIR", "EAGAIN"]],
     ["Dns", ["ENOTFOUND", "EAI_AGAIN", "EAI_FAIL", "ENODATA", "ESERVFAIL"]],
     ["TimedOut", ["ETIMEDOUT", "ERR_SOCKET_CONNECTION_TIMEOUT"]],
     ["Unreachable", ["EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "EADDRNOTAVAIL"]],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, type Scheduler, TestClock } from "effect"
+import { Effect, Fiber, Queue, type Scheduler, type Scope, TestClock } from "effect"
 import { ChildProcessEndpoint, ConnectError, NodeEndpoint } from "effect-client-service-node"
 import { blackHole, resolvingTo } from "../support/addresses.js"
 import { makeAuthority } from "../support/certificates.js"
@@ -111,17 +111,19 @@ describe("an attempt that fails at once", () => {
       yield* nothingUncaught
       // An address that this system does not have.
       const localAddress = "192.0.2.1"
-      const endpoints = [
-        ChildProcessEndpoint.make("/nowhere/command"),
-        NodeEndpoint.tcp({ host: "127.0.0.1", port: 1, localAddress }),
-        NodeEndpoint.tls({ host: "127.0.0.1", port: 1, localAddress }),
-        NodeEndpoint.webSocket("ws://127.0.0.1:1", { localAddress }),
-        NodeEndpoint.webSocket("wss://127.0.0.1:1", { localAddress })
+      const attempts = [
+        connectOnce(ChildProcessEndpoint.make("/nowhere/command")),
+        connectOnce(NodeEndpoint.tcp({ host: "127.0.0.1", port: 1, localAddress })),
+        connectOnce(NodeEndpoint.tls({ host: "127.0.0.1", port: 1, localAddress })),
+        connectOnce(NodeEndpoint.webSocket("ws://127.0.0.1:1", { localAddress })),
+        connectOnce(NodeEndpoint.webSocket("wss://127.0.0.1:1", { localAddress }))
       ]
       for (let steps = 20; steps < 44; steps++) {
-        for (const endpoint of endpoints) {
-          const failed = Effect.flip(Effect.scoped(connectOnce(endpoint)))
-          yield* Effect.withScheduler(failed, givingWay(steps))
+        for (const attempt of attempts) {
+          yield* Effect.withScheduler(
+            Effect.scoped(Effect.flip<object, unknown, Scope.Scope>(attempt)),
+            givingWay(steps)
+          )
         }
       }
     })
