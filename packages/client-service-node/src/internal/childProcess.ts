@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import type * as Incoming from "effect-client-service/Incoming"
 import { type Transport, TransportError, type Write } from "effect-client-service/Transport"
 import { ChildProcessError, type Reason } from "../ChildProcessError.js"
+import { requireDescriptors } from "./descriptors.js"
 import { guard } from "./guard.js"
 import type { HalfOpen } from "./halfOpen.js"
 import { hasGroups, ProcessGroup } from "./processGroup.js"
@@ -59,6 +60,7 @@ const spawned = <A>(
 ): Effect.Effect<A, unknown> =>
   Effect.async((resume) => {
     try {
+      requireDescriptors()
       const child = spawn(command, args, { cwd, env, detached: hasGroups, stdio: "pipe", windowsHide: true })
       const { pid } = child
       // The system has started it, or refused to, before this returns.

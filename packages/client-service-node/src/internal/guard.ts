@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { Socket } from "node:net"
+import { requireDescriptors } from "./descriptors.js"
 import { hasGroups } from "./processGroup.js"
 
 /**
@@ -57,6 +58,7 @@ for group in $groups; do kill -s KILL -- "-$group"; done
 const startShell = (): ChildProcess | undefined => {
   try {
     const { PATH } = process.env
+    requireDescriptors()
     const started = spawn("/bin/sh", ["-c", script], {
       cwd: "/",
       detached: true,

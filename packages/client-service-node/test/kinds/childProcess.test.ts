@@ -4,6 +4,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Chunk, Data, Effect, Exit, Fiber, Logger, LogLevel, Scope, Stream } from "effect"
 import { ClientService, RetryPolicy, type Transport } from "effect-client-service"
 import { ChildProcessEndpoint } from "effect-client-service-node"
+import { run } from "../support/child.js"
 import { connect, folder, inGroup, node, running, shell } from "../support/processes.js"
 import { connectOnce, readText, startService, stateOf } from "../support/service.js"
 import { turns, until } from "../support/turns.js"
@@ -154,6 +155,15 @@ describe("a process that can't be started", () => {
       expect(yield* reasonOf("no-such-command", directory)).toEqual(["NotFound", "ENOENT"])
       const tooLong = ChildProcessEndpoint.make("sh", ["x".repeat(4 * MiB)])
       expect(yield* Effect.flip(Effect.scoped(connect(tooLong)))).toMatchObject({ reason: "Spawn", code: "E2BIG" })
+    })
+  )
+
+  // Kind 15
+  it.scopedLive("takes no descriptors of files that others need, when there are too few", () =>
+    Effect.gen(function* () {
+      const program = yield* run("fewDescriptors.ts")
+      expect(yield* program.line("few ")).toBe("Spawn EMFILE 6 enough started")
+      expect(yield* program.exited).toMatchObject({ code: 0 })
     })
   )
 
