@@ -427,6 +427,7 @@ describe("webSocket", () => {
     ["Subprotocol", { message: "Server sent an invalid subprotocol" }],
     ["Subprotocol", { message: "Server sent a subprotocol but none was requested" }],
     ["Subprotocol", { message: "Protocol was not set in the opening handshake." }],
+    ["Subprotocol", { message: "Server did not respond with sent protocols." }],
     ["Handshake", { message: "Invalid Sec-WebSocket-Accept header" }],
     ["Handshake", { message: "Incorrect hash received in Sec-WebSocket-Accept header." }],
     ["Handshake", { message: "Invalid Upgrade header" }],
@@ -563,6 +564,9 @@ describe("webSocket", () => {
     [{}, undefined],
     [{ message: "", error: { code: "ECONNREFUSED" } }, "ECONNREFUSED"],
     [{ message: "Unexpected server response: 401" }, "Unexpected server response: 401"],
+    // As the WebSocket of Node.js has it.
+    [{ message: "Frame cannot be masked" }, "Frame cannot be masked"],
+    [{ message: "Received invalid UTF-8 in text frame." }, "Received invalid UTF-8 in text frame."],
     ...["?", ...secrets].map((part) => [{ message: `Unexpected server response: 401 ${part}` }, undefined] as const)
   ] as const) {
     it.scoped(`of what went wrong it tells ${detail ?? "nothing"} if told ${JSON.stringify(told)}`, () =>

@@ -390,7 +390,11 @@ const toldBy = (event: unknown): Told => {
   // An answer that agrees, and does not upgrade the connection.
   if (status === "101") return { reason: "Handshake" }
   if (detail !== undefined) return { reason: "Status", detail, status: Number(status) }
-  if (/^Server sent .*subprotocol|^Protocol was not set/.test(message)) return { reason: "Subprotocol" }
+  if (/^Server sent .*subprotocol|^Protocol was not set|^Server did not respond with sent protocols/.test(message))
+    return { reason: "Subprotocol" }
+  // What Node.js says of a peer that breaks the protocol.
+  if (/^(Control|Expected|Fragmented|Frame|Invalid (fr|op)|RSV|Received [cip]|Unexpected co)[\w ,.^>-]*$/.test(message))
+    return { reason: "Failed", detail: message }
   return {
     reason: /Sec-WebSocket|Upgrade header|an extension|Connection header/.test(message) ? "Handshake" : "Failed"
   }
