@@ -535,7 +535,9 @@ export function failover<T extends Endpoint.Any>(
   endpoints: ReadonlyArray<T>
 ): Endpoint<Endpoint.Success<T>, Endpoint.Error<T> | EndpointsFailed<Endpoint.Error<T>>, Endpoint.Context<T>>
 export function failover<A, E, R>(endpoints: ReadonlyArray<Endpoint<A, E, R>>): Endpoint<A, E | EndpointsFailed<E>, R> {
-  return inScope(aboutAll("Endpoint.failover", endpoints), connectFailover(endpoints))
+  const about = aboutAll("Endpoint.failover", endpoints)
+  // A copy, since the array is the caller's.
+  return inScope(about, connectFailover([...endpoints]))
 }
 
 /**
@@ -567,7 +569,10 @@ export function happyEyeballs<A, E, R>(
 ): Endpoint<A, E | EndpointsFailed<E>, R> {
   const where = "Endpoint.happyEyeballs"
   const delay = Duration.toMillis(Validate.duration(where, "delay", options?.delay ?? "250 millis"))
-  return inScope(aboutAll(where, endpoints), (signal: ConnectionSignal<E>) => race(endpoints, delay, signal))
+  const about = aboutAll(where, endpoints)
+  // A copy, since the array is the caller's.
+  const own = [...endpoints]
+  return inScope(about, (signal: ConnectionSignal<E>) => race(own, delay, signal))
 }
 
 const receiveBufferOf = (where: string, options: { readonly receiveBuffer?: number | undefined } | undefined): number =>
@@ -603,7 +608,9 @@ const host = /^(\[.*\]|(?=.{1,253}\.?$)[\w-]{1,63}(\.[\w-]{1,63})*\.?)$/
 const protocolsOf = (option: Protocols): ReadonlyArray<string> | undefined => {
   const protocols = typeof option === "string" ? [option] : option
   if (!Array.isArray(protocols) || new Set(protocols).size !== protocols.length) return undefined
-  return protocols.every((protocol) => typeof protocol === "string" && token.test(protocol)) ? protocols : undefined
+  return protocols.every((protocol) => typeof protocol === "string" && token.test(protocol))
+    ? [...protocols]
+    : undefined
 }
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/

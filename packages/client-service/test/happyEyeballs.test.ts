@@ -397,6 +397,19 @@ describe("happyEyeballs", () => {
     )
   }
 
+  for (const combine of [Endpoint.happyEyeballs, Endpoint.failover]) {
+    it.scoped(`connects to the endpoints that it was given, whatever becomes of their list: ${combine.name}`, () =>
+      Effect.gen(function* () {
+        const endpoints = [Endpoint.make({ name: "a", connect: () => Effect.succeed("from a") })]
+        const combined = combine(endpoints)
+        endpoints.pop()
+        const connecting = yield* Effect.fork(combined.connect({ lost: () => {} }))
+        yield* settle
+        expect(connecting.unsafePoll()).toEqual(Exit.succeed("from a"))
+      })
+    )
+  }
+
   it.scoped("races afresh for the next connection", () =>
     Effect.gen(function* () {
       const { racers, service } = yield* makeRace("ab", [TestEndpoint.accepted("a"), TestEndpoint.accepted("b")])
