@@ -64,6 +64,12 @@ const together = [
   "--poolOptions.forks.minForks=1"
 ]
 
+/**
+ * The megabytes for what is new in a heap. Effects are let go of soon, and the fewer collections there are, the fewer find them
+ * still in use.
+ */
+const largeNursery = "--max-semi-space-size=64"
+
 /** One file at a time, each in a process of its own. */
 const byItself = ["--pool=forks", "--no-file-parallelism"]
 
@@ -80,8 +86,17 @@ interface Failure {
 const vitest = (name: string, args: ReadonlyArray<string>) => {
   const output = join(temporaryDirectory(), `${name}.json`)
   const { status } = spawnSync(
-    join(root, "node_modules/.bin/vitest"),
-    ["run", ...args, "--reporter=default", "--reporter=json", `--outputFile.json=${output}`],
+    process.execPath,
+    [
+      largeNursery,
+      join(root, "node_modules/vitest/vitest.mjs"),
+      "run",
+      ...args,
+      `--poolOptions.forks.execArgv=${largeNursery}`,
+      "--reporter=default",
+      "--reporter=json",
+      `--outputFile.json=${output}`
+    ],
     { cwd: root, stdio: ["ignore", "inherit", "inherit"] }
   )
   const results: VitestResults | undefined = existsSync(output) ? JSON.parse(readFileSync(output, "utf8")) : undefined
