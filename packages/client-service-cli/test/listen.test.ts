@@ -4,13 +4,13 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Stream, TestClock } from "effect"
 import { Endpoint, Incoming } from "effect-client-service"
-import type { Transport } from "effect-client-service/Transport"
+import type { Transport, TransportError } from "effect-client-service/Transport"
 import { listen } from "../src/internal/mode/listen.js"
 import { run, runHere } from "./support/keepalive.js"
 import { client, closedPort, echo, faulty, flood, listening } from "./support/server.js"
 
 /** A local port of an endpoint, and the end of its client. */
-const listenFor = (endpoint: Endpoint.Endpoint<Transport>) =>
+const listenFor = (endpoint: Endpoint.Endpoint<Transport, TransportError>) =>
   Effect.gen(function* () {
     const port = yield* Deferred.make<number>()
     const closed = yield* Deferred.make<void>()
@@ -256,7 +256,7 @@ describe("a local port", () => {
       // More than the system holds for a client that does not read.
       const endpoint = Endpoint.make({
         name: "server",
-        connect: (signal) =>
+        connect: (signal: Endpoint.ConnectionSignal<TransportError>) =>
           Effect.map(
             Effect.acquireRelease(
               Incoming.make<never>({

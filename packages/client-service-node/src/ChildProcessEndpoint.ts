@@ -16,6 +16,7 @@ import { ChildProcessError } from "./ChildProcessError.js"
 import { type LiveProcess, type Settings, startProcess } from "./internal/childProcess.js"
 import { asEffect, isFresh } from "./internal/fresh.js"
 import { HalfOpen } from "./internal/halfOpen.js"
+import { ownLosses } from "./internal/ownLosses.js"
 
 /**
  * Options of a child process.
@@ -143,7 +144,7 @@ export function make<E, R>(
       Effect.flatMap(asEffect(env), (env): Effect.Effect<LiveProcess, ChildProcessError, Scope.Scope> => {
         if (!isEnvironment(env)) return new ChildProcessError({ reason: "InvalidOption", command })
         const halfOpen = allowHalfOpen ? new HalfOpen(signal) : undefined
-        const { lost } = halfOpen ?? signal
+        const lost = ownLosses(halfOpen ?? signal)
         return Effect.flatMap(Incoming.make({ lost, linger, capacity }), (incoming) =>
           startProcess({ ...settings, env: { ...inherited(), ...env } }, incoming, halfOpen)
         )

@@ -19,6 +19,7 @@ import * as Validate from "effect-client-service-driver/Validate"
 import { type ConnectError, fromNodeError } from "./ConnectError.js"
 import { HalfOpen } from "./internal/halfOpen.js"
 import * as OverIp from "./internal/overIp.js"
+import { ownLosses } from "./internal/ownLosses.js"
 import { alpnProtocols, overTls, secureOptions } from "./internal/secure.js"
 import { type Settings, SocketTransport } from "./internal/socketTransport.js"
 import { webSocketEndpoint } from "./internal/webSocket.js"
@@ -426,8 +427,8 @@ const dial =
   }
 
 // Eight chunks of 64 KiB. To hold the socket back for each would cost a turn of the event loop each.
-const incomingOf = (linger: Duration.Duration, { lost }: Endpoint.ConnectionSignal<ConnectError>) =>
-  Incoming.make<ConnectError>({ lost, linger: Duration.toMillis(linger), capacity: 512 * 1024 })
+const incomingOf = (linger: Duration.Duration, signal: Endpoint.ConnectionSignal<ConnectError>) =>
+  Incoming.make<ConnectError>({ lost: ownLosses(signal), linger: Duration.toMillis(linger), capacity: 512 * 1024 })
 
 /** Connects by one socket to each address of a host, that is of a kind that is made for every attempt. */
 const overIp = <E, R>(

@@ -35,16 +35,21 @@ export interface Incoming<in E = never> {
    */
   readonly from: (source: Source) => void
   /**
-   * Takes what has arrived. If that is more than there is room for, the stream ends with the `Overflow` that this gives, of
-   * which the service is yet to be told.
+   * Takes what has arrived. If that is more than there is room for, the stream ends with an `Overflow`, after what came before,
+   * and the connection is lost by that.
    */
-  readonly offer: (chunk: Uint8Array) => TransportError | undefined
+  readonly offer: (chunk: Uint8Array) => void
   /**
    * Nothing more arrives. The reader comes to the error, or to a clean end; and the service is told of the loss, with that
    * of its own, or with the `detail` of how it ended: of a clean end, that the peer ended it, unless there is more to tell.
    * The first end counts.
    */
   readonly end: (error?: TransportError, loss?: E, detail?: string) => void
+  /**
+   * What the reader comes to, if that is an error: one of the end, an `Overflow`, or the service has given the connection up,
+   * since its heartbeat got no answer. Nothing is to be written then.
+   */
+  readonly failure: TransportError | undefined
   /** The service closes the connection: the stream ends with `Closed`, and nothing is told any more. */
   readonly close: () => void
 }
@@ -66,7 +71,7 @@ export interface Source {
  */
 export interface Options<in E> {
   /** Tells the service of the loss: that of the `ConnectionSignal`. */
-  readonly lost: (error?: E, detail?: string) => void
+  readonly lost: (error?: E | TransportError, detail?: string) => void
   /** How many milliseconds a reader has to come back. */
   readonly linger: number
   /**
@@ -97,15 +102,8 @@ export interface Options<in E> {
  *   connect: (signal: Endpoint.ConnectionSignal<Transport.TransportError>) =>
  *     Effect.gen(function* () {
  *       const opened = yield* Effect.acquireRelease(openPipe, ({ close }) => close)
- *       const incoming = yield* Incoming.make<Transport.TransportError>({
- *         lost: signal.lost,
- *         linger: 1000,
- *         capacity: 1024 * 1024
- *       })
- *       opened.onData((chunk) => {
- *         const overflow = incoming.offer(chunk)
- *         if (overflow !== undefined) signal.lost(overflow)
- *       })
+ *       const incoming = yield* Incoming.make({ lost: signal.lost, linger: 1000, capacity: 1024 * 1024 })
+ *       opened.onData((chunk) => incoming.offer(chunk))
  *       opened.onEnd(() => incoming.end())
  *       yield* Effect.addFinalizer(() => Effect.sync(() => incoming.close()))
  *       const transport: Transport.Transport = {
@@ -113,7 +111,7 @@ export interface Options<in E> {
  *         get lastReceived() {
  *           return incoming.lastReceived
  *         },
- *         write: opened.send,
+ *         write: (chunk) => Effect.suspend(() => incoming.failure ?? opened.send(chunk)),
  *         end: opened.close,
  *         remote: "pipe"
  *       }

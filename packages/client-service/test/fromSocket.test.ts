@@ -1,6 +1,6 @@
 import { Socket } from "@effect/platform"
 import { describe, expect, it } from "@effect/vitest"
-import { Chunk, Effect, Fiber, Option, Scope, Stream } from "effect"
+import { Chunk, Effect, Fiber, Option, Scope, Stream, TestClock } from "effect"
 import { Endpoint } from "effect-client-service"
 import { settle } from "./support/fixture.js"
 import { makeSocket } from "./support/memorySocket.js"
@@ -99,6 +99,7 @@ describe("fromSocket", () => {
       const first = yield* Stream.runCollect(Stream.take(transport.incoming, 1))
       expect(Chunk.toReadonlyArray(first)).toEqual([Uint8Array.from([1, 2, 3])])
       ws.receive(new ArrayBuffer(5))
+      yield* TestClock.adjust("1 second")
       expect(losses).toMatchObject([{ reason: "Overflow" }])
     })
   )

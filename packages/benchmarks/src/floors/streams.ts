@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { ClientService, Endpoint, Incoming } from "effect-client-service"
+import { ClientService, Endpoint, Incoming, type Transport } from "effect-client-service"
 import { cpuTimed, interleave } from "../measure.js"
 import type { Row } from "../row.js"
 
@@ -8,7 +8,7 @@ const chunk = new Uint8Array(64)
 
 const endpoint = Endpoint.make({
   name: "memory",
-  connect: ({ lost }: Endpoint.ConnectionSignal<never>) =>
+  connect: ({ lost }: Endpoint.ConnectionSignal<Transport.TransportError>) =>
     Incoming.make({ lost, linger: 1000, capacity: 64 * 1024 * 1024 })
 })
 

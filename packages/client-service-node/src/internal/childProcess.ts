@@ -171,7 +171,7 @@ export class LiveProcess implements Transport, Owner {
   }
 
   get isOpen(): boolean {
-    return this.#phase === "open" && this.#exited === undefined
+    return this.#phase === "open" && this.#exited === undefined && this.#received.failure === undefined
   }
 
   refusal(operation: "Read" | "Write"): TransportError {

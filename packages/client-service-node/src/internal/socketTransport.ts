@@ -107,13 +107,13 @@ export class SocketTransport implements Transport, Owner {
   }
 
   get isOpen(): boolean {
-    return this.phase === "open" && this.error === null
+    return this.phase === "open" && this.error === null && this.received.failure === undefined
   }
 
   // A socket that is destroyed knows its error before it tells; but TLS that is broken does not keep it.
   refusal(operation: "Read" | "Write"): TransportError {
-    const cause = this.socket.errored ?? this.error
-    return cause === null || this.phase === "closing"
+    const cause = this.socket.errored ?? this.error ?? this.received.failure?.cause
+    return cause === undefined || this.phase === "closing"
       ? new TransportError({ reason: "Closed" })
       : new TransportError({ reason: operation, cause })
   }

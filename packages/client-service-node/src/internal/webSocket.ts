@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as Endpoint from "effect-client-service/Endpoint"
 import * as Race from "effect-client-service/Race"
 import type { TransportError, WebSocketTransport } from "effect-client-service/Transport"
-import { type WebSocketError, WebSocketOpenError } from "effect-client-service/WebSocketError"
+import { WebSocketClosed, type WebSocketError, WebSocketOpenError } from "effect-client-service/WebSocketError"
 import * as Address from "effect-client-service-driver/Address"
 import * as Validate from "effect-client-service-driver/Validate"
 import { type ClientOptions, WebSocket } from "ws"
@@ -111,6 +111,13 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
       )
     )
 
+  // The transport is told, not the service, which would close the connection before what came is read.
+  const tellOfSilence = (webSocket: WebSocket, { timeout }: Ping, { lost }: Endpoint.ConnectionSignal<Failure>) => {
+    const detail = `no pong within ${Duration.format(timeout)}`
+    // That of another version may not listen.
+    if (!webSocket.emit("silent", detail)) lost(new WebSocketClosed({ endpoint, code: 1006, reason: "", detail }))
+  }
+
   /** Opens the WebSocket over a socket. */
   const open = (
     href: string,
@@ -152,11 +159,12 @@ export const webSocketEndpoint = <E, R, EH, RH, EP, RP, ET, RT>(
       .connect(signal)
       .pipe(
         Effect.provideService(Socket.WebSocketConstructor, construct),
-        Effect.tap(() =>
-          ping === undefined || webSocket === undefined
-            ? Effect.void
-            : Effect.forkScoped(heartbeat(webSocket, socket, ping))
-        )
+        Effect.tap(() => {
+          const opened = webSocket
+          if (ping === undefined || opened === undefined) return Effect.void
+          const silent = untilSilent(opened, socket, ping)
+          return Effect.forkScoped(Effect.map(silent, () => tellOfSilence(opened, ping, signal)))
+        })
       )
   }
 
@@ -237,8 +245,8 @@ const pingOf = (where: string, option: PingOptions | undefined): Ping | undefine
   }
 }
 
-// The transport is told, not the service, which would close the connection before what came is read.
-const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping): Effect.Effect<void> =>
+/** Pings until there is no pong in time. */
+const untilSilent = (webSocket: WebSocket, socket: Net.Socket, ping: Ping): Effect.Effect<void> =>
   Effect.sleep(ping.interval).pipe(
     Effect.zipRight(
       Race.firstOf(
@@ -249,11 +257,7 @@ const heartbeat = (webSocket: WebSocket, socket: Net.Socket, ping: Ping): Effect
         )
       )
     ),
-    Effect.flatMap((isAlive) =>
-      isAlive
-        ? heartbeat(webSocket, socket, ping)
-        : Effect.sync(() => webSocket.emit("silent", `no pong within ${Duration.format(ping.timeout)}`))
-    )
+    Effect.flatMap((isAlive) => (isAlive ? untilSilent(webSocket, socket, ping) : Effect.void))
   )
 
 /** Waits until nothing has come for as long as the timeout. A pong comes after what the server has begun to send. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Option, Scope, Stream, TestClock } from "effect"
-import { ClientService, RetryPolicy, TestEndpoint, TestTransport, type Transport } from "effect-client-service"
+import { ClientService, Exchange, Framing, RetryPolicy, TestEndpoint, type Transport } from "effect-client-service"
 import { awaitState, settle } from "../support/fixture.js"
-import { memoryPeers } from "../support/memoryPeers.js"
+import { memoryEndpoints, memoryPeers } from "../support/memoryPeers.js"
 import { withTimers } from "../support/timers.js"
 
 const text = (chunk: Uint8Array) => new TextDecoder().decode(chunk)
@@ -178,44 +178,105 @@ describe("a stream that fails because of the loss ends nothing", () => {
   }
 })
 
-describe("what a service ends a connection for by itself", () => {
-  const messages = ["0", "1", "2", "3"]
-  const heartbeat = { probe: () => Effect.never, interval: 150, timeout: 100 }
-  for (const { how, options, act, seenOf } of [
-    { how: "a heartbeat", options: { heartbeat }, act: Effect.void, seenOf: 2 },
-    {
-      how: "a check",
-      options: { heartbeat: { ...heartbeat, interval: Number.POSITIVE_INFINITY } },
-      act: (service: Service) => Effect.fork(Effect.delay(service.check(), 150)),
-      seenOf: 2
-    },
-    {
-      how: "reconnect",
-      options: {},
-      act: (service: Service) => Effect.fork(Effect.delay(service.reconnect, 250)),
-      seenOf: 2
-    },
-    { how: "maxAge", options: { maxAge: 250 }, act: Effect.void, seenOf: 4 }
+const messages = ["0", "1", "2", "3"]
+const heartbeat = { probe: () => Effect.never, interval: 150, timeout: 100 }
+const asked = { heartbeat: { ...heartbeat, interval: Number.POSITIVE_INFINITY } }
+type Service<E> = ClientService.ClientService<Transport.Transport, E>
+
+/** What a service ends a connection for by itself, after 250 milliseconds. */
+const ends = {
+  "a heartbeat without an answer": { options: { heartbeat }, act: () => Effect.void },
+  "a heartbeat that fails": {
+    options: { heartbeat: { ...heartbeat, probe: () => Effect.delay(Effect.fail("no pong"), 100) } },
+    act: () => Effect.void
+  },
+  "a check": { options: asked, act: <E>(service: Service<E>) => Effect.fork(Effect.delay(service.check(), 150)) }
+}
+
+const slowly = (seen: Array<string>) => (chunk: Uint8Array | string) =>
+  Effect.delay(
+    Effect.sync(() => {
+      seen.push(typeof chunk === "string" ? chunk : text(chunk))
+    }),
+    100
+  )
+
+/** They take 100 milliseconds for each message. */
+const readers: Record<
+  "in a use" | "of a ClientService.stream" | "of the frames" | "of the events of an Exchange",
+  <E>(service: Service<E>, seen: Array<string>) => Effect.Effect<unknown, unknown, Scope.Scope>
+> = {
+  "in a use": (service, seen) => service.use(({ incoming }) => Stream.runForEach(incoming, slowly(seen))),
+  "of a ClientService.stream": (service, seen) =>
+    Stream.runForEach(
+      ClientService.stream(service, ({ incoming }) => incoming),
+      slowly(seen)
+    ),
+  "of the frames": (service, seen) =>
+    service.use((transport) => Stream.runForEach(Framing.lines().over(transport).frames, slowly(seen))),
+  "of the events of an Exchange": (service, seen) =>
+    service.use((transport) =>
+      Effect.flatMap(Exchange.inOrder(Framing.lines().over(transport), { isEvent: () => true }), ({ events }) =>
+        Stream.runForEach(events, slowly(seen))
+      )
+    )
+}
+
+for (const [name, makeEndpoint] of Object.entries(memoryEndpoints)) {
+  for (const [reader, read] of Object.entries(readers)) {
+    describe(`a slow reader ${reader} over ${name}`, () => {
+      for (const [how, { act, options }] of Object.entries(ends)) {
+        it.scoped(`has what has come before ${how}`, () =>
+          Effect.gen(function* () {
+            const { accept, endpoint } = yield* makeEndpoint()
+            const service = yield* ClientService.make({ endpoint, ...options })
+            const seen: Array<string> = []
+            yield* service.start
+            const peer = yield* accept
+            yield* settle
+            yield* Effect.fork(read(service, seen))
+            yield* settle
+            for (const message of messages) yield* peer.receive(`${message}\n`)
+            yield* act(service)
+            const next = yield* Effect.fork(accept)
+            const pass = Effect.zipRight(TestClock.adjust(50), settle)
+            yield* Effect.repeatN(pass, 6)
+            expect((yield* service.state.get)._tag).toBe("Connected")
+            yield* Effect.repeatN(pass, 2)
+            expect(seen.map((message) => message.trim())).toEqual(messages)
+            // A WebSocket is given a second to close.
+            yield* TestClock.adjust("3 seconds")
+            expect(Option.isSome(yield* Fiber.poll(next))).toBe(true)
+            yield* Effect.fork(service.stop)
+            yield* TestClock.adjust("10 seconds")
+          })
+        )
+      }
+    })
+  }
+}
+
+describe("a slow reader in a use, of 4 messages", () => {
+  for (const { act, how, options, seenOf } of [
+    { how: "reconnect", options: {}, act: (service: Service<unknown>) => service.reconnect, seenOf: 2 },
+    { how: "maxAge", options: { maxAge: 250 }, act: () => Effect.void, seenOf: 4 }
   ]) {
-    it.scoped(`a slow reader in a use has ${seenOf} of 4 messages with ${how}`, () =>
+    it.scoped(`has ${seenOf} with ${how}`, () =>
       Effect.gen(function* () {
-        const server = yield* TestEndpoint.make<Transport.Transport, string>()
-        const service = yield* ClientService.make({ endpoint: server.endpoint, ...options })
+        const { accept, endpoint } = yield* memoryEndpoints["Endpoint.fromSocket"]()
+        const service = yield* ClientService.make({ endpoint, ...options })
         const seen: Array<string> = []
         yield* service.start
-        const { peer, transport } = yield* TestTransport.make()
-        yield* server.accept(transport)
-        yield* Effect.fork(service.use((transport) => readSlowly(transport, seen)))
+        const peer = yield* accept
         yield* settle
-        for (const message of messages) yield* peer.write(message)
-        yield* typeof act === "function" ? act(service) : act
+        yield* Effect.fork(readers["in a use"](service, seen))
         yield* settle
-        yield* Effect.fork(server.accept((yield* TestTransport.make()).transport))
+        for (const message of messages) yield* peer.receive(message)
+        yield* Effect.fork(Effect.delay(act(service), 250))
+        yield* Effect.fork(accept)
         yield* Effect.repeatN(Effect.zipRight(TestClock.adjust(50), settle), 9)
         expect(seen).toEqual(messages.slice(0, seenOf))
       })
     )
   }
 })
-
-type Service = ClientService.ClientService<Transport.Transport, string>

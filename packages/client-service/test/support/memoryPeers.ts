@@ -1,63 +1,91 @@
 import { Socket } from "@effect/platform"
-import { Effect, Fiber, Scope } from "effect"
+import { Effect, Fiber, Queue, Scope } from "effect"
 import { Endpoint, type Transport } from "effect-client-service"
-import { makeSocket } from "./memorySocket.js"
+import { type MemorySocket, makeSocket } from "./memorySocket.js"
 import { makePlatform } from "./memoryWebSocket.js"
 
-/** A connection in memory, and what the peer does to it. */
-export interface MemoryPeer {
-  readonly transport: Transport.Transport
+/** The peer's end of a connection in memory. */
+interface MemoryServed {
   readonly receive: (...messages: ReadonlyArray<string>) => Effect.Effect<void>
   /** The peer closes, or breaks the connection off. */
   readonly end: Effect.Effect<void>
   readonly fail: Effect.Effect<void>
+}
+
+/** A connection in memory, and what the peer does to it. */
+export interface MemoryPeer extends MemoryServed {
+  readonly transport: Transport.Transport
   /** What the connection was lost with, if it was. */
   readonly losses: ReadonlyArray<unknown>
   readonly scope: Scope.CloseableScope
 }
 
-const fromSocket = (options?: { readonly receiveBuffer?: number }) =>
-  Effect.gen(function* () {
-    const peer = yield* makeSocket()
-    const losses: Array<unknown> = []
-    const scope = yield* Scope.make()
-    const connecting = yield* Endpoint.fromSocket("peer", Effect.succeed(peer.socket), options)
-      .connect({ lost: (error) => losses.push(error) })
-      .pipe(Scope.extend(scope), Effect.fork)
-    yield* peer.open
-    const transport = yield* Fiber.join(connecting)
-    const made: MemoryPeer = {
-      transport,
-      receive: peer.receive,
-      end: peer.end,
-      fail: peer.fail(new Socket.SocketGenericError({ reason: "Read", cause: new Error("reset") })),
-      losses,
-      scope
-    }
-    return made
-  })
+interface MemoryEndpoint {
+  readonly endpoint: Endpoint.Endpoint<Transport.Transport, unknown>
+  /** Takes the next connection. */
+  readonly accept: Effect.Effect<MemoryServed>
+}
 
-const webSocket = (options?: { readonly receiveBuffer?: number }) =>
-  Effect.gen(function* () {
-    const platform = yield* makePlatform
-    const losses: Array<unknown> = []
-    const scope = yield* Scope.make()
-    const connecting = yield* Endpoint.webSocket("ws://peer", options)
-      .connect({ lost: (error) => losses.push(error) })
-      .pipe(platform.provide, Scope.extend(scope), Effect.fork)
-    const socket = yield* platform.made
-    socket.open()
-    const transport = yield* Fiber.join(connecting)
-    const made: MemoryPeer = {
-      transport,
-      receive: (...messages) => Effect.sync(() => socket.receive(...messages)),
-      end: Effect.sync(() => socket.closed(1000)),
-      fail: Effect.sync(() => socket.closed(1006)),
-      losses,
-      scope
+interface Options {
+  readonly receiveBuffer?: number
+}
+
+const fromSocket = (options?: Options): Effect.Effect<MemoryEndpoint> =>
+  Effect.map(Queue.unbounded<MemorySocket>(), (made) => ({
+    endpoint: Endpoint.fromSocket(
+      "peer",
+      Effect.map(
+        Effect.tap(makeSocket(), (peer) => Queue.offer(made, peer)),
+        ({ socket }) => socket
+      ),
+      options
+    ),
+    accept: Effect.tap(Queue.take(made), (peer) => peer.open).pipe(
+      Effect.map(({ end, fail, receive }) => ({
+        receive,
+        end,
+        fail: fail(new Socket.SocketGenericError({ reason: "Read", cause: new Error("reset") }))
+      }))
+    )
+  }))
+
+const webSocket = (options?: Options): Effect.Effect<MemoryEndpoint> =>
+  Effect.map(makePlatform, (platform) => {
+    const { connect, name } = Endpoint.webSocket("ws://peer", options)
+    return {
+      endpoint: Endpoint.make({
+        name,
+        connect: (signal: Endpoint.ConnectionSignal<unknown>) => platform.provide(connect(signal))
+      }),
+      accept: Effect.map(platform.made, (socket) => {
+        socket.open()
+        return {
+          receive: (...messages) => Effect.sync(() => socket.receive(...messages)),
+          end: Effect.sync(() => socket.closed(1000)),
+          fail: Effect.sync(() => socket.closed(1006))
+        }
+      })
     }
-    return made
   })
 
 /** The endpoints over what a test can do without a network. */
-export const memoryPeers = { "Endpoint.fromSocket": fromSocket, "Endpoint.webSocket": webSocket }
+export const memoryEndpoints = { "Endpoint.fromSocket": fromSocket, "Endpoint.webSocket": webSocket }
+
+const connectedTo = (make: (options?: Options) => Effect.Effect<MemoryEndpoint>) => (options?: Options) =>
+  Effect.gen(function* () {
+    const { accept, endpoint } = yield* make(options)
+    const losses: Array<unknown> = []
+    const scope = yield* Scope.make()
+    const connecting = yield* endpoint
+      .connect({ lost: (error) => losses.push(error) })
+      .pipe(Scope.extend(scope), Effect.fork)
+    const served = yield* accept
+    const peer: MemoryPeer = { ...served, transport: yield* Fiber.join(connecting), losses, scope }
+    return peer
+  })
+
+/** One connection of each. */
+export const memoryPeers = {
+  "Endpoint.fromSocket": connectedTo(fromSocket),
+  "Endpoint.webSocket": connectedTo(webSocket)
+}

@@ -4,6 +4,7 @@ import type * as FiberId from "effect/FiberId"
 import type { ConnectTimeout } from "../../ConnectionError.js"
 import type { Tries } from "../endpoints/tries.js"
 import type { Changes } from "../time/changes.js"
+import type { Receivers } from "./receivers.js"
 
 /**
  * Tells what an endpoint can't see of the attempt that it is part of: whether the connection came up in the end, past
@@ -41,4 +42,6 @@ export interface Status extends Tries {
   readonly received: ((bytes: number) => void) | undefined
   /** Is told of a fiber that the attempt waits for, and that is none of its children. */
   readonly attend: ((fiber: Fiber.RuntimeFiber<unknown, unknown>) => void) | undefined
+  /** What receives, of a connection that the service may have to give up by itself. */
+  readonly receivers?: Receivers | undefined
 }

@@ -12,6 +12,7 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../../ConnectionError.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
+import { TransportError } from "../../Transport.js"
 import { outcome } from "../endpoints/tries.js"
 import type { Fork } from "../fork.js"
 import type { Instruments } from "../telemetry/instruments.js"
@@ -26,6 +27,7 @@ import { type Heartbeat, Pulse } from "./heartbeat.js"
 import { isAwaited } from "./isAwaited.js"
 import { originals } from "./originals.js"
 import { type Established, isEstablished, isPending, type Phase, replaced } from "./phase.js"
+import { Receivers } from "./receivers.js"
 import { Users } from "./use.js"
 
 export interface Settings<P, E, R> {
@@ -93,7 +95,8 @@ export class Connection<P, E, R> {
         const attended = this.#attended
         attended.add(fiber)
         fiber.addObserver(() => attended.delete(fiber))
-      }
+      },
+      receivers: settings.heartbeat && new Receivers()
     }
     this.#status.enter("connect")
     const signal: ConnectionSignal<E> = { lost: (error, detail) => this.#lost(error, detail) }
@@ -170,7 +173,7 @@ export class Connection<P, E, R> {
       const services = Context.make(AttemptStatus, this.#status)
       const pulse = new Pulse(heartbeat, protocol, { service: name, clock, fork, services, keep, metrics })
       this.#pulse = pulse
-      this.#keep(fork.soon(Effect.map(pulse.untilLost, (cause) => this.#lose(originals(cause)))))
+      this.#keep(fork.soon(Effect.map(pulse.untilLost, (cause) => this.#giveUp(originals(cause)))))
     }
     return Exit.succeed(established)
   }
@@ -180,9 +183,10 @@ export class Connection<P, E, R> {
     return Effect.suspend(() => {
       const pulse = this.#pulse
       if (pulse === undefined) return Effect.succeed(false)
-      return Effect.map(pulse.check(timeout), (cause) => {
-        if (cause !== undefined) this.#lose(originals(cause))
-        return this.established !== undefined
+      return Effect.flatMap(pulse.check(timeout), (cause) => {
+        if (cause === undefined) return Effect.succeed(this.established !== undefined)
+        this.#giveUp(originals(cause))
+        return Effect.as(this.over(Number.POSITIVE_INFINITY), false)
       })
     })
   }
@@ -268,6 +272,14 @@ export class Connection<P, E, R> {
 
   #fail(cause: Cause.Cause<AttemptError<E>>): void {
     this.#enter({ _tag: "Failed", cause })
+  }
+
+  /** Nothing more is waited for. It is lost once what has come before is read. */
+  #giveUp(cause: Cause.Cause<ConnectionError<E>>): void {
+    const lose = () => this.#lose(cause)
+    const { receivers } = this.#status
+    if (receivers === undefined) lose()
+    else receivers.giveUp(new TransportError({ reason: "Read", cause: Cause.squash(cause) }), lose)
   }
 
   #lose(cause: Cause.Cause<ConnectionError<E>>): void {

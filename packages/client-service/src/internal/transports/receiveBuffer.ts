@@ -27,18 +27,20 @@ interface Source {
   readonly resume: () => unknown
 }
 
-type Attempt = Pick<Status, "isEstablished" | "received">
+type Attempt = Pick<Status, "isEstablished" | "received" | "receivers">
 
 interface Settings<in E> {
-  readonly lost: (error?: E, detail?: string) => void
+  readonly lost: (error?: E | TransportError, detail?: string) => void
   readonly linger: number
   readonly capacity: number
 }
 
 interface End<out E> {
   readonly error: TransportError | undefined
-  readonly loss: E | undefined
+  readonly loss: E | TransportError | undefined
   readonly detail: string | undefined
+  /** Whether the service ends it, which needs not be told. */
+  readonly isGivenUp: boolean
 }
 
 const byPeer = "the peer ended it cleanly"
@@ -85,6 +87,7 @@ export class ReceiveBuffer<E> implements ByteSource {
     this.#clock = clock
     this.#attempt = attempt
     this.#limit = settings.capacity
+    attempt.receivers?.add(this)
   }
 
   from(source: Source): void {
@@ -96,12 +99,16 @@ export class ReceiveBuffer<E> implements ByteSource {
     return this.#isHeldBack ? this.#now() : this.#received
   }
 
-  offer(chunk: Uint8Array): TransportError | undefined {
-    if (this.#end !== undefined) return undefined
+  offer(chunk: Uint8Array): void {
+    if (this.#end !== undefined) return
     this.#received = this.#now()
     const weight = this.#bytes + this.#length * overhead + chunk.length
     const isBounded = this.#source === undefined ? this.#length > 0 || this.#wake === undefined : this.#isHeldBack
-    if (isBounded && weight > this.#limit) return this.#overflow()
+    if (isBounded && weight > this.#limit) {
+      const overflow = new TransportError({ reason: "Overflow", limit: this.#settings.capacity })
+      this.#endWith({ error: overflow, loss: overflow, detail: undefined, isGivenUp: false })
+      return
+    }
     this.#attempt.received?.(chunk.length)
     if (!this.#attempt.isEstablished) this.#since ??= this.#received
     this.#arrived ??= []
@@ -113,12 +120,24 @@ export class ReceiveBuffer<E> implements ByteSource {
       this.#source.pause()
     }
     this.#wake?.()
-    return undefined
   }
 
   end(error?: TransportError, loss?: E, detail = error === undefined ? byPeer : undefined): void {
+    this.#endWith({ error, loss, detail, isGivenUp: false })
+  }
+
+  giveUp(error: TransportError): void {
+    this.#endWith({ error, loss: undefined, detail: undefined, isGivenUp: true })
+  }
+
+  /** What the reader comes to, if that is an error. Nothing is to be written then. */
+  get failure(): TransportError | undefined {
+    return this.#end?.error
+  }
+
+  #endWith(end: End<E>): void {
     if (this.#end !== undefined) return
-    this.#end = { error, loss, detail }
+    this.#end = end
     // Who reads by steps of its own is no reader while it is at something else.
     if (this.#isRead || this.#isFollowed) this.#since = this.#now()
     this.#wake?.()
@@ -128,7 +147,11 @@ export class ReceiveBuffer<E> implements ByteSource {
   close(): void {
     this.#isTold = true
     this.#timer?.unsafeInterruptAsFork(FiberId.none)
-    this.#end ??= { error: new TransportError({ reason: "Closed" }), loss: undefined, detail: undefined }
+    if (this.#end === undefined) {
+      const error = new TransportError({ reason: "Closed" })
+      this.#end = { error, loss: undefined, detail: undefined, isGivenUp: true }
+    }
+    this.#attempt.receivers?.remove(this)
     this.#letGo()
     this.#wake?.()
   }
@@ -299,15 +322,6 @@ export class ReceiveBuffer<E> implements ByteSource {
     this.#source?.resume()
   }
 
-  #overflow(): TransportError {
-    this.#arrived = undefined
-    this.#taken = undefined
-    const overflow = new TransportError({ reason: "Overflow", limit: this.#settings.capacity })
-    this.#isTold = true
-    this.end(overflow)
-    return overflow
-  }
-
   // By steps, and not by a turn of the event loop: callers that try again without a pause might starve that.
   readonly halt = Effect.void
 
@@ -330,7 +344,8 @@ export class ReceiveBuffer<E> implements ByteSource {
     if (this.#isTold) return
     this.#isTold = true
     this.#timer?.unsafeInterruptAsFork(FiberId.none)
-    this.#settings.lost(this.#end?.loss, this.#end?.detail)
+    if (this.#end?.isGivenUp !== true) this.#settings.lost(this.#end?.loss, this.#end?.detail)
+    this.#attempt.receivers?.remove(this)
   }
 
   #schedule(wait: Effect.Effect<void>, f: () => void): void {

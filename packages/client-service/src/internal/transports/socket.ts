@@ -24,17 +24,11 @@ export const socketTransport = (
 ): Effect.Effect<Transport, Socket.SocketError | TransportError, Scope.Scope> =>
   Effect.gen(function* () {
     const opened = yield* Deferred.make<void, Socket.SocketError | TransportError>()
-    const { lost } = signal
-    const buffer = yield* Incoming.make({ capacity, linger, lost })
+    const buffer = yield* Incoming.make<Socket.SocketError | TransportError>({ capacity, linger, lost: signal.lost })
     const fork = yield* makeFork<never>()
     const closing = new Changes()
     let isClosed = false
     let isEnding = false
-
-    const receive = (data: Uint8Array) => {
-      const overflow = buffer.offer(data)
-      if (overflow !== undefined) lost(overflow)
-    }
 
     const ended = (exit: Exit.Exit<void, Socket.SocketError>) => {
       isClosed = true
@@ -52,7 +46,7 @@ export const socketTransport = (
     const send = (chunk: Uint8Array | string | Socket.CloseEvent) =>
       Effect.suspend(
         (): Effect.Effect<void, TransportError | Socket.SocketError> =>
-          isClosed || isEnding
+          isClosed || isEnding || buffer.failure !== undefined
             ? Effect.zipRight(turn, new TransportError({ reason: "Closed" }))
             : // A Socket has a write wait for the next connection, which comes with another transport.
               firstOf(write(chunk instanceof Uint8Array ? new Uint8Array(chunk) : chunk), Effect.interruptible(closed))
@@ -65,11 +59,13 @@ export const socketTransport = (
         })
       )
 
-    yield* socket.run(receive, { onOpen: Effect.asVoid(Deferred.succeed(opened, undefined)) }).pipe(
-      Effect.onExit((exit) => Effect.sync(() => ended(exit))),
-      Effect.interruptible,
-      Effect.forkScoped
-    )
+    yield* socket
+      .run((data) => buffer.offer(data), { onOpen: Effect.asVoid(Deferred.succeed(opened, undefined)) })
+      .pipe(
+        Effect.onExit((exit) => Effect.sync(() => ended(exit))),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
     yield* Effect.flatMap(Effect.scope, (scope) =>
       Scope.addFinalizer(
         scope,

@@ -22,7 +22,7 @@ import { deadline, nextTurn, turn } from "../time/turn.js"
 import { unwatch, type Watched, watch } from "../time/watch.js"
 import { linger } from "./receiveBuffer.js"
 
-type Received = Incoming.Incoming<WebSocketError | TransportError>
+type Received = Incoming.Incoming<WebSocketError>
 
 /** By what closes a WebSocket. */
 export interface CloseCodes {
@@ -212,9 +212,7 @@ class LiveWebSocket implements WebSocketTransport, Watched {
   }
 
   #received(data: string | ArrayBuffer | Uint8Array): void {
-    const chunk = typeof data === "string" ? encoder.encode(data) : asBytes(data)
-    const overflow = this.#buffer.offer(chunk)
-    if (overflow !== undefined) this.#settings.signal.lost(overflow)
+    this.#buffer.offer(typeof data === "string" ? encoder.encode(data) : asBytes(data))
   }
 
   // It is closed with the connection, once what came before has been read.
@@ -248,6 +246,11 @@ class LiveWebSocket implements WebSocketTransport, Watched {
   // Remembered, since not every platform has it in `readyState`.
   get #isClosed(): boolean {
     return typeof this.#phase !== "string"
+  }
+
+  // One that was given up is closed only when its reader has come to the end.
+  get #isOpen(): boolean {
+    return !this.#isClosed && this.#buffer.failure === undefined && this.#webSocket.readyState === OPEN
   }
 
   // The caller may use the array again, which `ws` would read later in order to compress it. Browsers take none whose
@@ -287,7 +290,7 @@ class LiveWebSocket implements WebSocketTransport, Watched {
 
   /** Does something that needs an open WebSocket, and gives the error if it can't be done. */
   #whileOpen(f: () => void): Effect.Effect<never, TransportError> | undefined {
-    if (this.#isClosed || this.#webSocket.readyState !== OPEN) return closed
+    if (!this.#isOpen) return closed
     try {
       f()
       return undefined
@@ -299,7 +302,7 @@ class LiveWebSocket implements WebSocketTransport, Watched {
   // No event tells that a WebSocket has sent what it was given.
   get #drained(): Effect.Effect<void, TransportError> {
     if (this.#webSocket.bufferedAmount <= sendBuffer) return Effect.void
-    if (this.#isClosed || this.#webSocket.readyState !== OPEN) return closed
+    if (!this.#isOpen) return closed
     return Effect.flatMap(sleep(10), () => this.#drained)
   }
 }
