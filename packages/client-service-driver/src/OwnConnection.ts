@@ -40,8 +40,8 @@ export const use = <Connection, E, A, E2, R>(
     (scope, exit) => Scope.close(scope, exit)
   )
 
-// No race of Effect's: interrupted between the making of its fibers and their start, it waits for them for ever, and it
-// waits for one that can't be interrupted.
+// Not `Race.firstOf`, which waits for the one that loses, though it can't be interrupted, and drops what it has done to the
+// `FiberRef`s of the caller.
 const untilLost = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   lost: Deferred.Deferred<never, ConnectionLost>

@@ -117,7 +117,7 @@ export const make = <Protocol, E>(
       Effect.flatMap(ended, giveUp),
       ...(Duration.isFinite(maxWait) ? [Effect.zipRight(Effect.sleep(maxWait), giveUp("late"))] : [])
     ]
-    // No race of Effect's: interrupted between the making of its fibers and their start, it waits for them for ever.
+    // No race: that takes a fiber for what is waited for too, and waits until those that lose have ended.
     const place = Effect.acquireUseRelease(
       Effect.forEach(ends, (end) => Effect.forkDaemon(Effect.interruptible(end))),
       () => Deferred.await(told),

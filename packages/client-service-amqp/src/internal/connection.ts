@@ -211,16 +211,18 @@ const inTime = <A>(
   opened: Effect.Effect<A, AmqpError>
 ): Effect.Effect<A, AmqpError> =>
   Duration.isFinite(connectTimeout)
-    ? Effect.timeoutFail(opened, {
-        duration: connectTimeout,
-        onTimeout: () =>
+    ? Race.firstOf(
+        opened,
+        Effect.zipRight(
+          Effect.sleep(connectTimeout),
           new AmqpError({
             reason: "Unreachable",
             endpoint: name,
             code: "ETIMEDOUT",
             detail: `not within ${Duration.format(connectTimeout)}`
           })
-      })
+        )
+      )
     : opened
 
 /** Gives the server a new password before the one that it has expires. */

@@ -1,12 +1,12 @@
 import { ErrorReply } from "@redis/client"
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
 import { EndpointsFailed } from "effect-client-service/EndpointsFailed"
+import * as Race from "effect-client-service/Race"
 import type { RedisConnection } from "../RedisConnection.js"
 import { fromClientError, type Reason, RedisError } from "../RedisError.js"
 import { connect, errorOf, type Login, opened, type Settings } from "./connection.js"
@@ -104,22 +104,17 @@ const ask = (
     })
   )
 
-// No race of Effect's: interrupted between the making of its fibers and their start, it waits for them for ever.
 const within = <A>(
   timeout: Duration.Duration,
   endpoint: string,
   self: Effect.Effect<A, RedisError>
 ): Effect.Effect<A, RedisError> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const answer = yield* Deferred.make<A, RedisError>()
-      const silence = new RedisError({ reason: "Unreachable", endpoint, detail: "it does not answer in time" })
-      yield* Effect.forkScoped(Effect.interruptible(Effect.intoDeferred(self, answer)))
-      yield* Effect.forkScoped(
-        Effect.interruptible(Effect.zipRight(Effect.sleep(timeout), Deferred.fail(answer, silence)))
-      )
-      return yield* Deferred.await(answer)
-    })
+  Race.firstOf(
+    Effect.interruptible(self),
+    Effect.zipRight(
+      Effect.interruptible(Effect.sleep(timeout)),
+      new RedisError({ reason: "Unreachable", endpoint, detail: "it does not answer in time" })
+    )
   )
 
 const noAnswer = (failures: ReadonlyArray<RedisError>, endpoint: string): RedisError => {

@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as ClientService from "effect-client-service/ClientService"
+import * as Race from "effect-client-service/Race"
 import * as Delays from "effect-client-service-driver/Delays"
 import type { CallError } from "./call.js"
 import type { Exchange } from "./exchange.js"
@@ -45,8 +45,13 @@ export const connectionsOf = <E>(
         if (isUnsent) return within(left)(begin)
         if (!(error instanceof Broken)) return Effect.fail(error)
         return Effect.flatMap(
-          left === undefined ? Effect.asSome(error.ended) : Effect.timeoutOption(error.ended, left()),
-          Option.match({ onNone: () => notConnected, onSome: () => within(left)(begin) })
+          left === undefined
+            ? Effect.as(error.ended, true)
+            : Race.firstOf(
+                Effect.as(Effect.interruptible(error.ended), true),
+                Effect.as(Effect.interruptible(Effect.sleep(left())), false)
+              ),
+          (hasEnded) => (hasEnded ? within(left)(begin) : notConnected)
         )
       })
     }
