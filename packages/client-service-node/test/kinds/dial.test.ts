@@ -105,7 +105,7 @@ const givingWay = (steps: number): Scheduler.Scheduler => ({
 })
 
 describe("an attempt that fails at once", () => {
-  // Kind 3: What is told once is missed by who listens a step later.
+  // Kind 3
   it.scopedLive("fails whenever its fiber gives way to others", () =>
     Effect.gen(function* () {
       yield* nothingUncaught
