@@ -65,6 +65,14 @@ export interface PgConnection {
    * @internal
    */
   readonly prepared: () => void
+  /** @internal When the server last gave a sign of life, by a clock that nobody sets. */
+  readonly lastHeard: () => number | undefined
+  /**
+   * Looks, every so often, whether the server still runs what it was asked, and takes that for a sign of life.
+   *
+   * @internal
+   */
+  readonly watchStatement: (every: Duration.Duration) => Effect.Effect<never>
   /** @internal What the server said last: whether it is in no transaction (`I`), in one (`T`), or in one that has failed (`E`). */
   readonly transactionStatus: () => string | null
   /** @internal The channels that its owner has it listen to. */

@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ClientService from "effect-client-service/ClientService"
 import type * as Endpoint from "effect-client-service/Endpoint"
+import * as Race from "effect-client-service/Race"
 import * as DriverLayer from "effect-client-service-driver/DriverLayer"
 import type * as Gaps from "effect-client-service-driver/Gaps"
 import * as Places from "effect-client-service-driver/Places"
@@ -204,8 +205,9 @@ export interface Options<R1 = never, R3 = never, R4 = never>
   readonly endpoint: Endpoint.Endpoint<PgConnection, ConnectFailure, R1>
   /**
    * When the connection is probed, by a statement that does nothing, or that tells whether it still listens: 15 seconds after
-   * the last answer, for 15 seconds, by default. A probe waits for its turn, so a statement or a `withClient` that takes longer
-   * than the timeout loses the connection.
+   * the last answer, for 15 seconds, by default. A probe waits for its turn. While something comes, or the server says on a
+   * connection of its own that it still runs a statement, none is lost, however long that takes; but a `withClient` that asks
+   * nothing for longer than the timeout loses the connection.
    */
   readonly heartbeat?: DriverLayer.Heartbeat | undefined
   /**
@@ -258,6 +260,7 @@ export const make = <R1 = never, R3 = never, R4 = never>(
   const { heartbeat, maxSessions = 10, prepare, ...common } = options
   Validate.integer("PgService.make", "maxSessions", maxSessions, 1)
   const channels = new Channels()
+  const { interval = "15 seconds", timeout = "15 seconds" } = heartbeat || {}
   const service = ClientService.make({
     ...common,
     // Last, so that what `prepare` sends to a channel comes before the gap.
@@ -270,9 +273,11 @@ export const make = <R1 = never, R3 = never, R4 = never>(
       heartbeat === false
         ? undefined
         : {
-            probe: probeOf(channels),
-            interval: heartbeat?.interval ?? "15 seconds",
-            timeout: heartbeat?.timeout ?? "15 seconds"
+            probe: probeOf(channels, timeout),
+            // It answers in order, and may be at a long answer.
+            lastReceived: ({ lastHeard }: PgConnection) => lastHeard(),
+            interval,
+            timeout
           }
   })
   return Effect.zipWith(
@@ -345,11 +350,14 @@ export const layerConfig = <R3 = never, R4 = never, W extends ClientService.Wait
 > => DriverLayer.config(server, PgEndpoint.make<never>, (endpoint) => layer<never, R3, R4, W>({ ...options, endpoint }))
 
 // A server that refuses a statement is alive.
-const probeOf = (channels: Channels) => (connection: PgConnection) =>
-  Effect.catchIf(
-    channels.probe(connection),
-    ({ reason }) => reason === "Query",
-    () => Effect.void
+const probeOf = (channels: Channels, timeout: Duration.DurationInput) => (connection: PgConnection) =>
+  Race.firstOf(
+    Effect.catchIf(
+      channels.probe(connection),
+      ({ reason }) => reason === "Query",
+      () => Effect.void
+    ),
+    connection.watchStatement(Duration.times(timeout, 1 / 3))
   )
 
 const queryOn = (service: Service["service"]): Query => {

@@ -1,3 +1,4 @@
+import { Socket } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Queue, Scope, Stream, TestClock } from "effect"
 import { TestEndpoint } from "effect-client-service"
@@ -358,6 +359,56 @@ describeWithServer("a turn", (test) => {
     }))
 })
 
+describeWithServer("a heartbeat", (test) => {
+  const heartbeat = { interval: "20 millis", timeout: "600 millis" } as const
+
+  test("loses no statement that takes longer, nor those who wait for their turn", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { heartbeat })
+      const asked = ["SELECT pg_sleep(2)", "SELECT pg_sleep(0)"].map((statement) => pg.query(statement))
+      yield* Effect.all(asked, { concurrency: "unbounded" })
+      expect(yield* generation(pg)).toMatchObject({ _tag: "Connected", generation: 1 })
+    }))
+
+  test("loses no answer that comes by and by", (server) =>
+    Effect.gen(function* () {
+      // Beside it no other can be made, so that nobody else tells what the server does.
+      let isUp = false
+      const stream = () => {
+        const socket = new Socket()
+        if (isUp) return socket.destroy()
+        return socket.on("data", () => {
+          socket.pause()
+          setTimeout(() => socket.resume(), 20)
+        })
+      }
+      const pg = yield* start(server, { heartbeat, connection: { stream } })
+      yield* pg.service.whenConnected()
+      isUp = true
+      const { rows } = yield* pg.query<{ readonly text: string }>("SELECT repeat('x', 4000000) AS text")
+      expect(rows[0]?.text.length).toBe(4_000_000)
+      expect(yield* generation(pg)).toMatchObject({ _tag: "Connected", generation: 1 })
+    }))
+
+  test("loses a statement whose server hangs", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { heartbeat })
+      const admin = yield* start(server, { heartbeat: false })
+      const asked = yield* Effect.fork(Effect.flip(pg.query("SELECT pg_sleep(600)")))
+      yield* untilRunning(admin, "%pg_sleep(600)%", 1)
+      yield* server.pause
+      expect(yield* Fiber.join(asked)).toMatchObject({ _tag: "ConnectionLost", cause: { _tag: "HeartbeatTimeout" } })
+      yield* server.resume
+    }))
+
+  test("loses a turn that asks nothing", (server) =>
+    Effect.gen(function* () {
+      const pg = yield* start(server, { heartbeat })
+      const error = yield* Effect.flip(withClient(pg, () => new Promise<never>(() => {})))
+      expect(error).toMatchObject({ _tag: "ConnectionLost", cause: { _tag: "HeartbeatTimeout" } })
+    }))
+})
+
 describe("the heartbeat", () => {
   it.scoped("takes a refusal for a sign of life", () =>
     Effect.gen(function* () {
@@ -371,7 +422,9 @@ describe("the heartbeat", () => {
           ),
         onNotification: () => {},
         prepared: () => {},
-        listening: new Set()
+        listening: new Set(),
+        lastHeard: () => undefined,
+        watchStatement: () => Effect.never
       }
       const pg = yield* PgService.make({ endpoint })
       // @ts-expect-error: all that the service asks of it.

@@ -23,7 +23,12 @@ const rowOf = (text: string): Buffer => {
 const readOf = (chunks: ReadonlyArray<Buffer>): ReadonlyArray<unknown> => {
   const { connection } = new Client()
   const read: Array<unknown> = []
-  guardWire(Object.assign(new Client(), { connection }), () => {}, 20)
+  guardWire(
+    Object.assign(new Client(), { connection }),
+    () => {},
+    () => {},
+    20
+  )
   connection.on("errorMessage", ({ code, severity }: DatabaseError) => read.push(`${severity} ${code}`))
   connection.on("dataRow", ({ fields }: { readonly fields: unknown }) => read.push(fields))
   connection.on("commandComplete", ({ text }: { readonly text: unknown }) => read.push(text))

@@ -1,9 +1,11 @@
+import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
+import * as Delays from "effect-client-service-driver/Delays"
 import {
   type Client,
   DatabaseError,
@@ -84,6 +86,8 @@ export class ClientConnection implements PgConnection {
   #fatal: DatabaseError | undefined
   #cancelling: Cancel | undefined
   #loss: PgError | undefined
+  readonly #clock: Clock.Clock
+  #lastHeard: number | undefined
 
   /**
    * The host is that of the config, as the wire takes it, and `configs` give the config of another connection. Of a connection
@@ -96,14 +100,16 @@ export class ClientConnection implements PgConnection {
     signal: ConnectionSignal<PgError>,
     isOwn = false
   ): Effect.Effect<ClientConnection, PgError> {
-    return Effect.try({
-      try: () => new ClientConnection(config, configs, place, signal, isOwn),
-      // `pg` reads the files that a URL names each time, and they may be gone by now.
-      catch: (cause) => {
-        const detail = cause instanceof Error ? cause.message : undefined
-        return new PgError({ reason: "Credentials", endpoint: place.endpoint, detail, cause })
-      }
-    })
+    return Effect.clockWith((clock) =>
+      Effect.try({
+        try: () => new ClientConnection(config, configs, place, signal, isOwn, clock),
+        // `pg` reads the files that a URL names each time, and they may be gone by now.
+        catch: (cause) => {
+          const detail = cause instanceof Error ? cause.message : undefined
+          return new PgError({ reason: "Credentials", endpoint: place.endpoint, detail, cause })
+        }
+      })
+    )
   }
 
   private constructor(
@@ -111,12 +117,13 @@ export class ClientConnection implements PgConnection {
     configs: Configs,
     { address, endpoint, host, maxWaiting }: Place,
     signal: ConnectionSignal<PgError>,
-    isOwn: boolean
+    isOwn: boolean,
+    clock: Clock.Clock
   ) {
+    this.#clock = clock
     // Listeners are those of whoever has the client.
-    const client = newClient(config, host, (error) =>
-      this.#blame === undefined ? this.#lost(error) : this.#blame(error)
-    )
+    const thrown = (error: unknown) => (this.#blame === undefined ? this.#lost(error) : this.#blame(error))
+    const client = newClient(config, host, thrown, () => this.#heard())
     this.#client = client
     this.#own = new OwnSettings(client)
     this.#config = config
@@ -256,6 +263,39 @@ export class ClientConnection implements PgConnection {
       throw new PgError({ reason: "Unavailable", endpoint, code, detail, cause })
     }
   }
+
+  readonly lastHeard = (): number | undefined => this.#lastHeard
+
+  readonly watchStatement = (every: Duration.Duration): Effect.Effect<never> =>
+    Effect.forever(
+      Effect.zipRight(
+        Effect.sleep(every),
+        Effect.map(this.#isAtWork, (isAtWork) => {
+          if (isAtWork) this.#heard()
+        })
+      )
+    )
+
+  #heard(): void {
+    this.#lastHeard = Delays.monotonic(this.#clock)
+  }
+
+  /** Whether the server says, on another connection, that it still runs what it was asked on this one. */
+  readonly #isAtWork: Effect.Effect<boolean> = Effect.suspend(() => {
+    if (!this.#isBusy || this.#isReady) return Effect.succeed(false)
+    const other = Effect.map(
+      Effect.promise(() => this.#configNow()),
+      (config): Client => {
+        const client = newClient(config, this.#client.host, () => client.connection.stream.destroy())
+        return client.on("error", () => {})
+      }
+    )
+    return Effect.acquireUseRelease(
+      other,
+      (client) => Effect.promise(() => isActive(client, Reflect.get(this.#client, "processID")).catch(() => false)),
+      (client) => Effect.sync(() => client.connection.stream.destroy())
+    )
+  })
 
   readonly transactionStatus = (): string | null => this.#client.getTransactionStatus()
 
@@ -530,6 +570,13 @@ const within = (millis: number, settled: Promise<void> | undefined): Promise<voi
 
 const askedAgain = ({ cause, code, detail, endpoint, reason }: PgError): PgError =>
   new PgError({ reason, endpoint, code, detail, cause, isAskedAgain: true })
+
+const isActive = async (client: Client, process: unknown): Promise<boolean> => {
+  await client.connect()
+  const { rowCount } = await client.query("SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", [process])
+  await client.end()
+  return rowCount === 1
+}
 
 const processOf = async (client: Client): Promise<number | undefined> => {
   const { rows } = await client.query<{ readonly pid: number }>("SELECT pg_backend_pid() AS pid")

@@ -8,11 +8,16 @@ export interface Config extends ClientConfig {
 }
 
 /** A client of a host as the wire takes it. What its listeners throw, or can't be read, ends no process. */
-export const newClient = (config: Config, host: string, thrown: (error: unknown) => void): Client => {
+export const newClient = (
+  config: Config,
+  host: string,
+  thrown: (error: unknown) => void,
+  heard: () => void = () => {}
+): Client => {
   // What gives the password takes the place of the one of the URL, or of none in it.
   const { password } = config
   const client = Object.assign(new Client(config), { host }, typeof password === "function" ? { password } : {})
-  guardWire(client, thrown)
+  guardWire(client, thrown, heard)
   if (config.isBindingRequired) requireBinding(client)
   return client
 }

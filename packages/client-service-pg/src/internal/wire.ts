@@ -3,9 +3,15 @@ import { type Client, DatabaseError } from "pg"
 /**
  * Stands between the socket of a client and what `pg` reads of it, so that nothing of that ends the process: a row that is larger than
  * can be read is a refusal of its statement, whatever can't be read otherwise is an error of the connection, and what a listener
- * throws is told to `thrown`. Errors have their severity in English, whatever language the server speaks.
+ * throws is told to `thrown`. Errors have their severity in English, whatever language the server speaks. `heard` is told of all that
+ * comes.
  */
-export const guardWire = (client: Client, thrown: (error: unknown) => void, mostBytes = longestText): void => {
+export const guardWire = (
+  client: Client,
+  thrown: (error: unknown) => void,
+  heard: () => void,
+  mostBytes = longestText
+): void => {
   const { connection } = client
   const frames = new Frames(mostBytes)
   const [attachListeners, emit] = ["attachListeners", "emit"].map((name): unknown => Reflect.get(connection, name))
@@ -15,6 +21,7 @@ export const guardWire = (client: Client, thrown: (error: unknown) => void, most
     (read: (chunk: Buffer) => void) =>
     (chunk: Buffer): void => {
       if (isBroken) return
+      heard()
       try {
         for (const part of frames.take(chunk)) read(part)
       } catch (error) {
