@@ -47,7 +47,7 @@ const frames = ["Exchange", "FrameError", "Framing"]
 
 const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
   title: `${name}, all but the test kit${name === core ? ", frames and what observes services" : ""},`,
-  maxKiB: name === core ? 24.2 : name === devtools ? 16 : 14.8,
+  maxKiB: name === core ? 24.5 : name === devtools ? 16 : 14.8,
   program: modules
     .filter(
       (module) => module !== "index" && !testKit.has(module) && !observing.has(module) && !frames.includes(module)
@@ -60,7 +60,7 @@ const wholePackage = ({ manifest: { name }, modules }: Package): Budget => ({
 /** With what they share with the rest, such as the errors of a transport. */
 const framing: Budget = {
   title: `Framing and Exchange of ${core}, by themselves,`,
-  maxKiB: 9,
+  maxKiB: 9.1,
   program: frames.map((module) => `import "${core}/${module}"`).join("\n"),
   isWhole: true
 }
@@ -68,7 +68,7 @@ const framing: Budget = {
 // By path, since esbuild takes all of a namespace that comes out of the index.
 const smallProgram: Budget = {
   title: `a program with make of ${core} and an endpoint of its own`,
-  maxKiB: 14.4,
+  maxKiB: 14.5,
   program: `
     import * as ClientService from "${core}/ClientService"
     import * as Endpoint from "${core}/Endpoint"
@@ -80,7 +80,7 @@ const smallProgram: Budget = {
 
 const observedProgram: Budget = {
   title: `the same with Telemetry and Health of ${core}`,
-  maxKiB: 17,
+  maxKiB: 17.1,
   program: `
     import * as Health from "${core}/Health"
     import * as Telemetry from "${core}/Telemetry"

@@ -12,7 +12,6 @@ import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { type AttemptError, type ConnectionError, ConnectionLost, ConnectTimeout } from "../../ConnectionError.js"
 import type { ConnectionSignal } from "../../Endpoint.js"
-import { TransportError } from "../../Transport.js"
 import { outcome } from "../endpoints/tries.js"
 import type { Fork } from "../fork.js"
 import type { Instruments } from "../telemetry/instruments.js"
@@ -279,7 +278,7 @@ export class Connection<P, E, R> {
     const lose = () => this.#lose(cause)
     const { receivers } = this.#status
     if (receivers === undefined) lose()
-    else receivers.giveUp(new TransportError({ reason: "Read", cause: Cause.squash(cause) }), lose)
+    else receivers.giveUp(Cause.squash(cause), lose)
   }
 
   #lose(cause: Cause.Cause<ConnectionError<E>>): void {

@@ -1,9 +1,7 @@
-import type { TransportError } from "../../Transport.js"
-
 /** What receives for a connection, and keeps that for its reader. */
 interface Receiver {
-  /** Nothing more is received: the reader comes to an error, after what has arrived. */
-  readonly giveUp: (error: TransportError) => void
+  /** Nothing more is received: the reader comes to an error of this cause, after what has arrived. */
+  readonly giveUp: (cause: unknown) => void
 }
 
 /** What receives for a connection, until its readers have come to the end. */
@@ -22,9 +20,9 @@ export class Receivers {
   }
 
   /** Gives all of them up, and calls a function once their readers have come to the end. */
-  giveUp(error: TransportError, readOut: () => void): void {
+  giveUp(cause: unknown, readOut: () => void): void {
     this.#readOut ??= readOut
-    for (const receiver of [...this.#receivers]) receiver.giveUp(error)
+    for (const receiver of [...this.#receivers]) receiver.giveUp(cause)
     if (this.#receivers.size === 0) this.#readOut()
   }
 }

@@ -39,8 +39,6 @@ interface End<out E> {
   readonly error: TransportError | undefined
   readonly loss: E | TransportError | undefined
   readonly detail: string | undefined
-  /** Whether the service ends it, which needs not be told. */
-  readonly isGivenUp: boolean
 }
 
 const byPeer = "the peer ended it cleanly"
@@ -106,7 +104,7 @@ export class ReceiveBuffer<E> implements ByteSource {
     const isBounded = this.#source === undefined ? this.#length > 0 || this.#wake === undefined : this.#isHeldBack
     if (isBounded && weight > this.#limit) {
       const overflow = new TransportError({ reason: "Overflow", limit: this.#settings.capacity })
-      this.#endWith({ error: overflow, loss: overflow, detail: undefined, isGivenUp: false })
+      this.end(overflow, overflow)
       return
     }
     this.#attempt.received?.(chunk.length)
@@ -122,12 +120,17 @@ export class ReceiveBuffer<E> implements ByteSource {
     this.#wake?.()
   }
 
-  end(error?: TransportError, loss?: E, detail = error === undefined ? byPeer : undefined): void {
-    this.#endWith({ error, loss, detail, isGivenUp: false })
+  end(error?: TransportError, loss?: E | TransportError, detail = error === undefined ? byPeer : undefined): void {
+    if (this.#end !== undefined) return
+    this.#end = { error, loss, detail }
+    // Who reads by steps of its own is no reader while it is at something else.
+    if (this.#isRead || this.#isFollowed) this.#since = this.#now()
+    this.#wake?.()
+    this.#awaitReader()
   }
 
-  giveUp(error: TransportError): void {
-    this.#endWith({ error, loss: undefined, detail: undefined, isGivenUp: true })
+  giveUp(cause: unknown): void {
+    this.end(new TransportError({ reason: "Read", cause }))
   }
 
   /** What the reader comes to, if that is an error. Nothing is to be written then. */
@@ -135,22 +138,10 @@ export class ReceiveBuffer<E> implements ByteSource {
     return this.#end?.error
   }
 
-  #endWith(end: End<E>): void {
-    if (this.#end !== undefined) return
-    this.#end = end
-    // Who reads by steps of its own is no reader while it is at something else.
-    if (this.#isRead || this.#isFollowed) this.#since = this.#now()
-    this.#wake?.()
-    this.#awaitReader()
-  }
-
   close(): void {
     this.#isTold = true
     this.#timer?.unsafeInterruptAsFork(FiberId.none)
-    if (this.#end === undefined) {
-      const error = new TransportError({ reason: "Closed" })
-      this.#end = { error, loss: undefined, detail: undefined, isGivenUp: true }
-    }
+    this.#end ??= { error: new TransportError({ reason: "Closed" }), loss: undefined, detail: undefined }
     this.#attempt.receivers?.remove(this)
     this.#letGo()
     this.#wake?.()
@@ -344,8 +335,9 @@ export class ReceiveBuffer<E> implements ByteSource {
     if (this.#isTold) return
     this.#isTold = true
     this.#timer?.unsafeInterruptAsFork(FiberId.none)
-    if (this.#end?.isGivenUp !== true) this.#settings.lost(this.#end?.loss, this.#end?.detail)
+    // First, since the service knows better why it has given it up.
     this.#attempt.receivers?.remove(this)
+    this.#settings.lost(this.#end?.loss, this.#end?.detail)
   }
 
   #schedule(wait: Effect.Effect<void>, f: () => void): void {
