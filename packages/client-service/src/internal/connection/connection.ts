@@ -65,6 +65,8 @@ export class Connection<P, E, R> {
   readonly #fibers = new Set<Fiber.RuntimeFiber<unknown>>()
   /** What the attempt waits for besides its children. */
   #attended: Set<Fiber.RuntimeFiber<unknown, unknown>> | undefined
+  /** What the connection is given up for, of which whoever receives is told first. */
+  #givenUp: Cause.Cause<ConnectionError<E>> | undefined
   /** What releases the connection. */
   #closer: Fiber.RuntimeFiber<unknown> | undefined
 
@@ -266,7 +268,7 @@ export class Connection<P, E, R> {
     const without = () => new ConnectionLost(detail === undefined ? { service } : { service, detail })
     const cause = () => Cause.fail(error ?? withoutStack(without))
     if (isPending(this.#phase)) this.#fail(cause())
-    else if (isEstablished(this.#phase)) this.#lose(cause())
+    else if (isEstablished(this.#phase)) this.#lose(this.#givenUp ?? cause())
   }
 
   #fail(cause: Cause.Cause<AttemptError<E>>): void {
@@ -275,6 +277,7 @@ export class Connection<P, E, R> {
 
   /** Nothing more is waited for. It is lost once what has come before is read. */
   #giveUp(cause: Cause.Cause<ConnectionError<E>>): void {
+    this.#givenUp = cause
     const lose = () => this.#lose(cause)
     const { receivers } = this.#status
     if (receivers === undefined) lose()

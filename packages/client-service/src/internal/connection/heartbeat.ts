@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import { HeartbeatTimeout } from "../../ConnectionError.js"
 import type { Fork } from "../fork.js"
 import type { Instruments } from "../telemetry/instruments.js"
@@ -103,9 +104,11 @@ export class Pulse<P, E, R> {
       const heard = this.#heartbeat.lastReceived?.(this.#protocol) ?? Number.NEGATIVE_INFINITY
       const left = heard + Duration.toMillis(timeout) - this.#now()
       if (left > 0) return isAsking ? Effect.succeed(undefined) : this.#answer(probing, timeout, left, isAsking)
-      return Effect.succeed(
-        Cause.fail(new HeartbeatTimeout({ service: this.#surroundings.service, duration: timeout }))
-      )
+      const silence = Cause.fail(new HeartbeatTimeout({ service: this.#surroundings.service, duration: timeout }))
+      // Or it would still be a reader, for which a loss waits; but one that can't be interrupted is not waited for.
+      probing.unsafeInterruptAsFork(FiberId.none)
+      const isOver = () => probing.unsafePoll() !== null
+      return Effect.as(Effect.repeat(Effect.yieldNow(), { until: isOver, times: 100 }), silence)
     })
   }
 

@@ -335,9 +335,8 @@ export class ReceiveBuffer<E> implements ByteSource {
     if (this.#isTold) return
     this.#isTold = true
     this.#timer?.unsafeInterruptAsFork(FiberId.none)
-    // First, since the service knows better why it has given it up.
-    this.#attempt.receivers?.remove(this)
     this.#settings.lost(this.#end?.loss, this.#end?.detail)
+    this.#attempt.receivers?.remove(this)
   }
 
   #schedule(wait: Effect.Effect<void>, f: () => void): void {
