@@ -65,8 +65,8 @@ const together = [
 ]
 
 /**
- * The megabytes for what is new in a heap. Effects are let go of soon, and the fewer collections there are, the fewer find them
- * still in use.
+ * The megabytes for what is new in a heap, that of each thread too. Effects are let go of soon, and the fewer collections there
+ * are, the fewer find them still in use.
  */
 const largeNursery = "--max-semi-space-size=64"
 
@@ -92,7 +92,6 @@ const vitest = (name: string, args: ReadonlyArray<string>) => {
       join(root, "node_modules/vitest/vitest.mjs"),
       "run",
       ...args,
-      `--poolOptions.forks.execArgv=${largeNursery}`,
       "--reporter=default",
       "--reporter=json",
       `--outputFile.json=${output}`
