@@ -283,17 +283,17 @@ export class ClientConnection implements PgConnection {
   /** Whether the server says, on another connection, that it still runs what it was asked on this one. */
   readonly #isAtWork: Effect.Effect<boolean> = Effect.suspend(() => {
     if (!this.#isBusy || this.#isReady) return Effect.succeed(false)
-    const other = Effect.map(
+    return Effect.flatMap(
       Effect.promise(() => this.#configNow()),
-      (config): Client => {
-        const client = newClient(config, this.#client.host, () => client.connection.stream.destroy())
-        return client.on("error", () => {})
-      }
-    )
-    return Effect.acquireUseRelease(
-      other,
-      (client) => Effect.promise(() => isActive(client, Reflect.get(this.#client, "processID")).catch(() => false)),
-      (client) => Effect.sync(() => client.connection.stream.destroy())
+      (config) =>
+        Effect.acquireUseRelease(
+          Effect.sync((): Client => {
+            const other = newClient(config, this.#client.host, () => other.connection.stream.destroy())
+            return other.on("error", () => {})
+          }),
+          (other) => Effect.promise(() => isActive(other, Reflect.get(this.#client, "processID")).catch(() => false)),
+          (other) => Effect.sync(() => other.connection.stream.destroy())
+        )
     )
   })
 
