@@ -2,7 +2,7 @@ import { AbortError, type RedisArgument, type RedisClientType } from "@redis/cli
 import { RedisError } from "../RedisError.js"
 import { keepsBack } from "./commandRules.js"
 import { baseOf, optionsOf } from "./sharedClient.js"
-import { Either, Unsent, withAllOptions } from "./unsent.js"
+import { EitherSignal, Unsent, withAllOptions } from "./unsent.js"
 
 /** Has something run once there is room for more bytes, and gives what takes that back. */
 export type WhenRoom = (go: () => void) => () => void
@@ -159,7 +159,7 @@ export const measure = (
 
 const callOf = (signal: AbortSignal | undefined): Call | undefined => {
   if (signal instanceof Call) return signal
-  return signal instanceof Either ? callOf(signal.first) : undefined
+  return signal instanceof EitherSignal ? callOf(signal.first) : undefined
 }
 
 const withSignal = <O extends { abortSignal?: AbortSignal }>(options: O, signal: AbortSignal | undefined): O =>
@@ -168,7 +168,7 @@ const withSignal = <O extends { abortSignal?: AbortSignal }>(options: O, signal:
 // One that a caller gives would take the place of that of the call, which could not be taken back any more.
 const both = (known: AbortSignal | undefined, given: AbortSignal | undefined): AbortSignal | undefined => {
   if (given === undefined || known === undefined) return given ?? known
-  return callOf(given) === undefined && callOf(known) !== undefined ? new Either(known, given) : given
+  return callOf(given) === undefined && callOf(known) !== undefined ? new EitherSignal(known, given) : given
 }
 
 // At once, and if it throws, as a promise that fails.

@@ -50,7 +50,7 @@ export class Unsent implements AbortSignal {
 }
 
 /** Tells the client so when either of two does. */
-export class Either implements AbortSignal {
+export class EitherSignal implements AbortSignal {
   readonly onabort = null
 
   constructor(
