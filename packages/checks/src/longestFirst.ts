@@ -23,17 +23,24 @@ export class LongestFirst {
 
 /** Small files that take long, the longest first. */
 const long = [
-  "client-service/test/schedules/schedules.test.ts",
-  "client-service/test/properties/invariants.test.ts",
-  "client-service/test/failures/lostWakeups.test.ts",
-  "client-service/test/exhaustive/exhaustive.test.ts",
-  "client-service-rpc/test/process.test.ts",
+  "client-service-redis/test/sentinel.test.ts",
+  "client-service-amqp/test/Amqp.test.ts",
   "client-service-amqp/test/refusals.test.ts",
   "client-service-amqp/test/calls.test.ts",
+  "client-service-rpc/test/process.test.ts",
+  "client-service/test/betweenSteps.test.ts",
+  "client-service-pg/test/PgService.test.ts",
+  "client-service/test/schedules/schedules.test.ts",
+  "client-service-redis/test/sharing.test.ts",
+  "client-service-pg/test/session.test.ts",
   "client-service-amqp/test/consumers.test.ts",
-  "client-service-pg/test/cluster.test.ts",
-  "client-service-pg/test/interruption.test.ts",
-  "client-service-redis/test/sentinel.test.ts"
+  "client-service-node/test/kinds/childProcess.test.ts",
+  "client-service-pg/test/turns.test.ts",
+  "client-service-amqp/test/sharing.test.ts",
+  "examples/test/servers.test.ts",
+  "examples/test/programs.test.ts",
+  "client-service/test/properties/invariants.test.ts",
+  "client-service/test/failures/leaks.test.ts"
 ]
 
 const weightOf = ({ moduleId }: Specification): number => {
