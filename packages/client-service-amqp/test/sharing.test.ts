@@ -366,6 +366,42 @@ describe.skipIf(isMissing)("a server", () => {
     )
 
     // Kind 32
+    it.scoped("is used by one whose listeners throw, or who leaves none: that one is told, and the others go on", () =>
+      Effect.gen(function* () {
+        const amqp = yield* connect()
+        const fail = () => {
+          throw new Error("a listener")
+        }
+        const refused = (before: (channel: Channel) => unknown) =>
+          Effect.flip(
+            amqp.use(async (channel) => {
+              before(channel)
+              await channel.checkQueue("no such queue")
+            })
+          )
+        for (const before of [
+          (channel: Channel) => channel.prependListener("error", fail).prependListener("close", fail),
+          (channel: Channel) => channel.removeAllListeners()
+        ]) {
+          expect(yield* refused(before)).toMatchObject({ _tag: "AmqpError", reason: "Rejected", code: 404 })
+        }
+        yield* amqp.use(async (channel) => {
+          const { queue } = await channel.assertQueue("", { exclusive: true })
+          const returned = new Promise<void>((resolve) => {
+            channel.on("return", () => {
+              resolve()
+              fail()
+            })
+          })
+          channel.publish("", "nowhere", Buffer.from("a"), { mandatory: true })
+          await returned
+          await channel.checkQueue(queue)
+        })
+        expect(yield* amqp.service.state.get).toMatchObject({ _tag: "Connected", generation: 1 })
+      })
+    )
+
+    // Kind 32
     it.scoped("closes the channel of one who waits on it for ever, and can't be interrupted", () =>
       Effect.gen(function* () {
         const amqp = yield* connect()

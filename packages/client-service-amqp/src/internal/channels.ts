@@ -1,10 +1,13 @@
 import type { ChannelModel, ConfirmChannel } from "amqplib"
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Delays from "effect-client-service-driver/Delays"
 import { AmqpError, fromChannelError } from "../AmqpError.js"
+import { type Observer, observe } from "./observe.js"
 
 /**
  * How many channels a server was found to grant a user, by closing a connection for one more. It may grant more later.
@@ -37,7 +40,8 @@ export class Channels {
   readonly #model: ChannelModel
   readonly #linger: Duration.Duration
   readonly #limit: ChannelLimit
-  readonly #open = new Set<ConfirmChannel>()
+  /** Those that are open, and who waits for each to close. */
+  readonly #open = new Map<ConfirmChannel, Set<() => void>>()
   readonly #clock: Clock.Clock
   /** Since when its connection is about to be closed. */
   #leavingSince: number | undefined
@@ -69,8 +73,10 @@ export class Channels {
   /** Opens a channel, which the Scope closes. The client closes it as well when its connection ends. */
   open(onClosed: (error: AmqpError) => void): Effect.Effect<ConfirmChannel, AmqpError, Scope.Scope> {
     return Effect.acquireRelease(
-      Effect.sync(() => {
-        const opened = this.#create().then((channel) => this.#listen(channel, onClosed))
+      Effect.map(Effect.runtime(), (runtime) => {
+        const threw = (error: unknown) =>
+          void Runtime.runFork(runtime)(Effect.logWarning("a listener of a channel has thrown", Cause.die(error)))
+        const opened = this.#create().then((channel) => this.#observe(channel, onClosed, threw))
         // Whoever waits is told; it may have left.
         opened.catch(() => {})
         return opened
@@ -95,12 +101,14 @@ export class Channels {
    */
   leave(): void {
     this.#leavingSince = Delays.monotonic(this.#clock)
-    for (const channel of this.#open) this.#close(channel)
+    for (const channel of this.#open.keys()) this.#close(channel)
   }
 
   /** Waits until its channels are closed, which is after what was sent on them, and then for what closes the connection. */
   close(connection: () => Promise<unknown>): Effect.Effect<void> {
-    const channels = within(this.#left, () => Promise.all([...this.#open].map((channel) => this.#close(channel))))
+    const channels = within(this.#left, () =>
+      Promise.all([...this.#open.keys()].map((channel) => this.#close(channel)))
+    )
     return Effect.zipRight(
       channels,
       Effect.suspend(() => within(this.#leftUntil(1), connection))
@@ -138,26 +146,32 @@ export class Channels {
     }
   }
 
-  #listen(channel: ConfirmChannel, onClosed: (error: AmqpError) => void): ConfirmChannel {
+  #observe(channel: ConfirmChannel, onClosed: (error: AmqpError) => void, threw: Observer["threw"]): ConfirmChannel {
     const { endpoint } = this
     let closing = new AmqpError({ reason: "ChannelClosed", endpoint })
-    channel.on("error", (cause) => {
-      const { code, detail } = fromChannelError(cause, endpoint)
-      closing = new AmqpError({ reason: "ChannelClosed", endpoint, code, detail, cause })
+    observe(channel, {
+      failed: (cause) => {
+        const { code, detail } = fromChannelError(cause, endpoint)
+        closing = new AmqpError({ reason: "ChannelClosed", endpoint, code, detail, cause })
+      },
+      closed: () => {
+        const closers = this.#open.get(channel)
+        this.#open.delete(channel)
+        // Nobody is to open another one.
+        if (this.#leavingSince === undefined) onClosed(closing)
+        for (const closed of closers ?? []) closed()
+      },
+      threw
     })
-    channel.on("close", () => {
-      this.#open.delete(channel)
-      // Nobody is to open another one.
-      if (this.#leavingSince === undefined) onClosed(closing)
-    })
-    this.#open.add(channel)
+    this.#open.set(channel, new Set())
     return channel
   }
 
   #close(channel: ConfirmChannel): Promise<void> {
-    if (!this.isOpen(channel)) return Promise.resolve()
     return new Promise((resolve) => {
-      channel.on("close", resolve)
+      const closers = this.#open.get(channel)
+      if (closers === undefined) return resolve()
+      closers.add(resolve)
       // It may be closing already, and of one whose connection breaks meanwhile it does not tell.
       channel.close().catch(() => {})
     })

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { ConnectionSignal } from "effect-client-service/Endpoint"
+import * as Race from "effect-client-service/Race"
 import * as Delays from "effect-client-service-driver/Delays"
 import {
   type Client,
@@ -270,7 +271,7 @@ export class ClientConnection implements PgConnection {
     Effect.forever(
       Effect.zipRight(
         Effect.sleep(every),
-        Effect.map(this.#isAtWork, (isAtWork) => {
+        Effect.map(Race.firstOf(this.#isAtWork, Effect.as(Effect.sleep(every), false)), (isAtWork) => {
           if (isAtWork) this.#heard()
         })
       )
