@@ -14,18 +14,21 @@ export interface Observer {
  * ends the process, or throw, for which the client closes the connection of everybody.
  */
 export const observe = (channel: ConfirmChannel, observer: Observer): void => {
-  const emit = (event: string, ...args: ReadonlyArray<unknown>): boolean => {
-    if (event === "error") observer.failed(args[0])
-    if (event === "close") observer.closed()
-    const listeners = channel.rawListeners(event)
-    for (const listener of listeners) {
+  const { emit } = channel
+  Object.assign(channel, {
+    // No rest of arguments, since it is called for every message.
+    emit(event: string, first: unknown, second: unknown): boolean {
+      if (event === "close") observer.closed()
+      else if (event === "error") {
+        observer.failed(first)
+        if (channel.listenerCount(event) === 0) return false
+      }
       try {
-        Reflect.apply(listener, channel, args)
+        return emit.call(channel, event, first, second)
       } catch (error) {
         observer.threw(error)
+        return true
       }
     }
-    return listeners.length > 0
-  }
-  Object.assign(channel, { emit })
+  })
 }
