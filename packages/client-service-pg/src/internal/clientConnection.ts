@@ -88,6 +88,8 @@ export class ClientConnection implements PgConnection {
   #cancelling: Cancel | undefined
   #loss: PgError | undefined
   readonly #clock: Clock.Clock
+  /** Whether a probe wants to know when something came. Otherwise, no answer has it look at the clock. */
+  #isProbed = false
   #lastHeard: number | undefined
 
   /**
@@ -124,7 +126,9 @@ export class ClientConnection implements PgConnection {
     this.#clock = clock
     // Listeners are those of whoever has the client.
     const thrown = (error: unknown) => (this.#blame === undefined ? this.#lost(error) : this.#blame(error))
-    const client = newClient(config, host, thrown, () => this.#heard())
+    const client = newClient(config, host, thrown, () => {
+      if (this.#isProbed) this.#heard()
+    })
     this.#client = client
     this.#own = new OwnSettings(client)
     this.#config = config
@@ -267,15 +271,20 @@ export class ClientConnection implements PgConnection {
 
   readonly lastHeard = (): number | undefined => this.#lastHeard
 
-  readonly watchStatement = (every: Duration.Duration): Effect.Effect<never> =>
-    Effect.forever(
-      Effect.zipRight(
-        Effect.sleep(every),
-        Effect.map(Race.firstOf(this.#isAtWork, Effect.as(Effect.sleep(every), false)), (isAtWork) => {
-          if (isAtWork) this.#heard()
-        })
-      )
+  readonly watchStatement = (every: Duration.Duration): Effect.Effect<never> => {
+    const look = Effect.map(Race.firstOf(this.#isAtWork, Effect.as(Effect.sleep(every), false)), (isAtWork) => {
+      if (isAtWork) this.#heard()
+    })
+    const setProbed = (isProbed: boolean) =>
+      Effect.sync(() => {
+        this.#isProbed = isProbed
+      })
+    return Effect.acquireUseRelease(
+      setProbed(true),
+      () => Effect.forever(Effect.zipRight(Effect.sleep(every), look)),
+      () => setProbed(false)
     )
+  }
 
   #heard(): void {
     this.#lastHeard = Delays.monotonic(this.#clock)
