@@ -214,7 +214,7 @@ const inTime = <A>(
     ? Race.firstOf(
         opened,
         Effect.zipRight(
-          Effect.sleep(connectTimeout),
+          Effect.interruptible(Effect.sleep(connectTimeout)),
           new AmqpError({
             reason: "Unreachable",
             endpoint: name,

@@ -304,7 +304,8 @@ export class ClientConnection implements PgConnection {
           (other) => Effect.promise(() => isActive(other, Reflect.get(this.#client, "processID")).catch(() => false)),
           (other) => Effect.sync(() => other.connection.stream.destroy())
         )
-    )
+      // `pg` reads files for a client, which may be gone by now.
+    ).pipe(Effect.catchAllDefect(() => Effect.succeed(false)))
   })
 
   readonly transactionStatus = (): string | null => this.#client.getTransactionStatus()
@@ -581,9 +582,13 @@ const within = (millis: number, settled: Promise<void> | undefined): Promise<voi
 const askedAgain = ({ cause, code, detail, endpoint, reason }: PgError): PgError =>
   new PgError({ reason, endpoint, code, detail, cause, isAskedAgain: true })
 
+// One that waits for its client, to read or to send more, may wait for what is gone.
+const active = `SELECT FROM pg_stat_activity
+  WHERE pid = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client'`
+
 const isActive = async (client: Client, process: unknown): Promise<boolean> => {
   await client.connect()
-  const { rowCount } = await client.query("SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", [process])
+  const { rowCount } = await client.query(active, [process])
   await client.end()
   return rowCount === 1
 }

@@ -277,6 +277,7 @@ export class Connection<P, E, R> {
 
   /** Nothing more is waited for. It is lost once what has come before is read. */
   #giveUp(cause: Cause.Cause<ConnectionError<E>>): void {
+    if (this.#givenUp !== undefined) return
     this.#givenUp = cause
     const lose = () => this.#lose(cause)
     const { receivers } = this.#status
